@@ -1,0 +1,32 @@
+//! What `sriov-webhook` and `launcher-hook` must agree on: names, grammars and formats.
+//!
+//! Every type here parses, prints and tests its own grammar, and a value that exists is valid: whoever
+//! holds a [`NadName`] may put it into an API path, whoever holds a [`ResourceName`] may write it into a
+//! pod. The crate is pure; it reads no clock, no environment, no file and no socket.
+
+pub mod annotation;
+pub mod kubevirt;
+mod mac;
+mod nad;
+mod names;
+pub mod network_info;
+mod network_resources;
+pub mod network_status;
+mod pci;
+mod quoted;
+mod resource;
+mod selection;
+mod text;
+pub mod vmi;
+mod vmi_networks;
+
+pub use mac::{MacAddress, MacAddressError};
+pub use nad::{NadName, NadNameError};
+pub use names::{NameError, check_label, check_subdomain, is_qualified_part};
+pub use network_resources::{NetworkResources, NetworkResourcesError};
+pub use pci::{PciAddress, PciAddressError};
+pub use quoted::Quoted;
+pub use resource::{ResourceName, ResourceNameError};
+pub use selection::{NetworkSelection, SelectionError, parse_default_network, parse_networks};
+pub use text::Text;
+pub use vmi_networks::{VmiNetwork, VmiNetworks};

@@ -1,0 +1,98 @@
+//! The annotation [`NETWORK_INFO`](crate::kubevirt::NETWORK_INFO): which device each network of the VMI has.
+//!
+//! Source: KubeVirt, `pkg/network/downwardapi`; the device part is the k8snetworkplumbingwg device
+//! information specification 1.1.0.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{MacAddress, PciAddress};
+
+/// The whole of the annotation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkInfo {
+    /// One entry for each network that virt-controller found in the network status.
+    #[serde(default)]
+    pub interfaces: Vec<NetworkInfoInterface>,
+}
+
+/// What is known of one network of the VMI.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkInfoInterface {
+    /// Name of the network in the VMI's `spec.networks`.
+    pub network: String,
+    /// The device behind it, where the CNI plugin or the device plugin reported one.
+    #[serde(rename = "deviceInfo", default, skip_serializing_if = "Option::is_none")]
+    pub device_info: Option<DeviceInfo>,
+    /// The MAC address that the attachment has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<MacAddress>,
+}
+
+/// Device information, as far as PCI functions go; other kinds of device keep only their `type`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceInfo {
+    /// `pci`, `vdpa`, `vhost-user`, `memif`.
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    /// Version of the specification, such as `1.1.0`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    /// The PCI function, where `type` is `pci`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pci: Option<PciDevice>,
+}
+
+/// A PCI function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PciDevice {
+    /// Its address.
+    #[serde(rename = "pci-address")]
+    pub address: PciAddress,
+}
+
+impl NetworkInfo {
+    /// Reads the annotation; `None` where it is empty, as it is until the pod's networks are up.
+    ///
+    /// # Errors
+    /// What the JSON parser says.
+    pub fn parse(text: &str) -> Result<Option<Self>, serde_json::Error> {
+        if text.trim().is_empty() { Ok(None) } else { serde_json::from_str(text).map(Some) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KUBEVIRT: &str = r#"{"interfaces":[{"network":"sriov-net1","deviceInfo":{"type":"pci","version":"1.1.0","pci":{"pci-address":"0000:65:02.1"}},"mac":"de:ad:00:00:be:01"},{"network":"sriov-net2","deviceInfo":{"type":"pci","version":"1.1.0","pci":{"pci-address":"0000:65:02.3"}},"mac":"de:ad:00:00:be:02"}]}"#;
+
+    #[test]
+    fn prints_what_it_parses() {
+        let info = NetworkInfo::parse(KUBEVIRT).unwrap().unwrap();
+        assert_eq!(info.interfaces.len(), 2);
+        assert_eq!(serde_json::to_string(&info).unwrap(), KUBEVIRT);
+    }
+
+    #[test]
+    fn empty_is_not_yet_known() {
+        assert_eq!(NetworkInfo::parse("\n").unwrap(), None);
+    }
+
+    #[test]
+    fn an_interface_without_a_device_is_kept() {
+        let text = r#"{"interfaces":[{"network":"a","mtu":1500},{"network":"b","deviceInfo":{"type":"vdpa","vdpa":{}}}]}"#;
+        let info = NetworkInfo::parse(text).unwrap().unwrap();
+        assert_eq!(info.interfaces.iter().map(|i| i.network.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert!(
+            info.interfaces.iter().all(|i| i.device_info.as_ref().and_then(|d| d.pci.as_ref()).is_none())
+        );
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_an_error_that_shows_it() {
+        let text =
+            r#"{"interfaces":[{"network":"a","deviceInfo":{"type":"pci","pci":{"pci-address":"65:02.1"}}}]}"#;
+        let message = NetworkInfo::parse(text).unwrap_err().to_string();
+        assert!(message.contains(r#""65:02.1" is no PCI address"#), "{message}");
+    }
+}

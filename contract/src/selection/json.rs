@@ -1,0 +1,151 @@
+//! The JSON form. Go's decoder finds keys whatever their case, takes `null` for nothing and the last of
+//! two equal keys; so does this one.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::Text;
+
+use super::{ElementError, NetworkSelection, SelectionError, check_address, interface_name, mac, nad};
+
+pub(super) fn parse(text: &str, default_namespace: &str) -> Result<Vec<NetworkSelection>, SelectionError> {
+    let elements: Vec<&RawValue> =
+        serde_json::from_str(text).map_err(|error| SelectionError::Json { problem: error.to_string() })?;
+    elements
+        .into_iter()
+        .enumerate()
+        .map(|(index, element)| {
+            parse_element(element.get(), default_namespace)
+                .map_err(|problem| SelectionError::Element { element: index + 1, problem })
+        })
+        .collect()
+}
+
+fn parse_element(text: &str, default_namespace: &str) -> Result<NetworkSelection, ElementError> {
+    let element: Element<'_> = serde_json::from_str(text)
+        .map_err(|error| ElementError::Json { value: text.to_owned(), problem: error.to_string() })?;
+    if element.name.is_empty() {
+        return Err(ElementError::NoName { value: text.to_owned() });
+    }
+    let nad = nad(&element.namespace, &element.name, default_namespace)?;
+    let mac_address = mac("mac", &element.mac)?;
+    mac("infiniband-guid", &element.infiniband_guid)?;
+    element.ips.iter().try_for_each(|address| check_address("ips", address))?;
+    element.default_route.iter().try_for_each(|address| {
+        // Go's net.IP takes an address only, never a prefix.
+        if address.contains('/') {
+            return Err(ElementError::Address { field: "default-route", value: address.to_string() });
+        }
+        check_address("default-route", address)
+    })?;
+    let interface =
+        if element.interface.is_empty() { &element.deprecated_interface } else { &element.interface };
+    Ok(NetworkSelection {
+        nad,
+        interface: interface_name(interface)?,
+        mac: mac_address,
+        device_id: (!element.device_id.is_empty()).then(|| element.device_id.into_owned()),
+    })
+}
+
+/// The keys that matter here. Empty is the same as absent, as it is for Go.
+#[derive(Default)]
+struct Element<'a> {
+    name: Cow<'a, str>,
+    namespace: Cow<'a, str>,
+    interface: Cow<'a, str>,
+    deprecated_interface: Cow<'a, str>,
+    mac: Cow<'a, str>,
+    infiniband_guid: Cow<'a, str>,
+    device_id: Cow<'a, str>,
+    ips: Vec<Cow<'a, str>>,
+    default_route: Vec<Cow<'a, str>>,
+}
+
+impl<'de> Deserialize<'de> for Element<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ElementVisitor)
+    }
+}
+
+struct ElementVisitor;
+
+impl<'de> Visitor<'de> for ElementVisitor {
+    type Value = Element<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with a name")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut element = Element::default();
+        while let Some(Text(key)) = map.next_key()? {
+            let is = |name: &str| key.eq_ignore_ascii_case(name);
+            let text = if is("name") {
+                &mut element.name
+            } else if is("namespace") {
+                &mut element.namespace
+            } else if is("interface") {
+                &mut element.interface
+            } else if is("interfaceRequest") {
+                &mut element.deprecated_interface
+            } else if is("mac") {
+                &mut element.mac
+            } else if is("infiniband-guid") {
+                &mut element.infiniband_guid
+            } else if is("deviceID") {
+                &mut element.device_id
+            } else {
+                if is("ips") {
+                    set(&mut element.ips, map.next_value()?, texts);
+                } else if is("default-route") {
+                    set(&mut element.default_route, map.next_value()?, texts);
+                } else if is("portMappings") {
+                    map.next_value::<Option<Vec<Option<Object>>>>()?;
+                } else if is("bandwidth") || is("cni-args") {
+                    map.next_value::<Option<Object>>()?;
+                } else {
+                    map.next_value::<IgnoredAny>()?;
+                }
+                continue;
+            };
+            set(text, map.next_value()?, |Text(value)| value);
+        }
+        Ok(element)
+    }
+}
+
+fn set<V, T>(field: &mut T, value: Option<V>, read: impl FnOnce(V) -> T) {
+    if let Some(value) = value {
+        *field = read(value);
+    }
+}
+
+fn texts(values: Vec<Option<Text<'_>>>) -> Vec<Cow<'_, str>> {
+    values.into_iter().map(|value| value.map_or_else(Cow::default, |Text(text)| text)).collect()
+}
+
+/// Any object; only its kind is checked.
+struct Object;
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor;
+        impl<'de> Visitor<'de> for ObjectVisitor {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Object)
+            }
+        }
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}

@@ -1,0 +1,113 @@
+//! The parts of a VirtualMachineInstance (VMI) that its networks depend on. What is not named here is not
+//! read.
+//!
+//! Source: KubeVirt, `staging/src/kubevirt.io/api/core/v1/schema.go`, 1.9 line of 2026-08.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::{NadName, NadNameError};
+
+/// A VMI.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Vmi {
+    /// Name, namespace, annotations.
+    pub metadata: Metadata,
+    /// Networks and interfaces.
+    pub spec: Spec,
+}
+
+/// A VMI's metadata.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Metadata {
+    /// Absent where the API server is to make one up.
+    pub name: Option<String>,
+    /// What it makes the name from.
+    pub generate_name: Option<String>,
+    /// Absent in some reviews.
+    pub namespace: Option<String>,
+    /// `None` where the key is absent.
+    pub annotations: Option<BTreeMap<String, Option<String>>>,
+}
+
+/// A VMI's specification.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Spec {
+    /// The virtual machine.
+    pub domain: Domain,
+    /// The networks that its interfaces connect to.
+    pub networks: Option<Vec<Network>>,
+}
+
+/// The virtual machine.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Domain {
+    /// Its devices.
+    pub devices: Devices,
+}
+
+/// The virtual machine's devices.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Devices {
+    /// Its network interfaces, each connected to the network of its name.
+    pub interfaces: Option<Vec<Interface>>,
+}
+
+/// A network interface of the virtual machine.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Interface {
+    /// Its name, and its network's.
+    pub name: String,
+    /// There (`sriov: {}`) where the interface is a VF.
+    pub sriov: Option<IgnoredAny>,
+    /// The MAC address that the guest is to see.
+    pub mac_address: Option<String>,
+    /// `absent` where the interface is on its way out.
+    pub state: Option<String>,
+}
+
+/// A network that interfaces connect to.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct Network {
+    /// Its name, and its interface's.
+    pub name: String,
+    /// There where Multus attaches it.
+    pub multus: Option<MultusNetwork>,
+}
+
+/// What Multus attaches.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MultusNetwork {
+    /// `[namespace/]name` of the NAD.
+    pub network_name: String,
+}
+
+impl MultusNetwork {
+    /// The NAD's full name; a name without a namespace is in the VMI's.
+    ///
+    /// # Errors
+    /// The part that is not the DNS name it should be.
+    pub fn nad(&self, vmi_namespace: &str) -> Result<NadName, NadNameError> {
+        match self.network_name.split_once('/') {
+            Some((namespace, name)) => NadName::new(namespace, name),
+            None => NadName::new(vmi_namespace, &self.network_name),
+        }
+    }
+}
+
+impl Interface {
+    /// Whether the interface is a VF that is to stay.
+    #[must_use]
+    pub fn is_sriov(&self) -> bool {
+        self.sriov.is_some() && self.state.as_deref() != Some("absent")
+    }
+}

@@ -1,0 +1,56 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{NadName, ResourceName};
+
+/// What the webhook tells the helper about a VMI's networks: NAD and resource of each Multus network, as
+/// the JSON object `{"NETWORK": {"nad": "namespace/name", "resource": "prefix/name"}}` in the VMI's
+/// annotation [`NETWORKS_OF_VMI`](crate::annotation::NETWORKS_OF_VMI).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct VmiNetworks(pub BTreeMap<String, VmiNetwork>);
+
+/// What stands behind one network of a VMI.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VmiNetwork {
+    /// The NAD.
+    pub nad: NadName,
+    /// The resource that an attachment to it needs; `None` where it needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<ResourceName>,
+}
+
+impl VmiNetworks {
+    /// Reads the annotation.
+    ///
+    /// # Errors
+    /// What the JSON parser says.
+    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// The annotation's value.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Names and texts as keys and values have no way to fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_what_it_parses() {
+        let text = r#"{"backup":{"nad":"default/backup"},"storage":{"nad":"default/storage","resource":"intel.com/vf"}}"#;
+        assert_eq!(VmiNetworks::parse(text).unwrap().to_json(), text);
+    }
+
+    #[test]
+    fn names_are_checked() {
+        let message = VmiNetworks::parse(r#"{"a":{"nad":"../x"}}"#).unwrap_err().to_string();
+        assert!(message.contains("must start and end") || message.contains("has the character"), "{message}");
+    }
+}
