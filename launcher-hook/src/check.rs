@@ -1,0 +1,56 @@
+//! Whether a host or a container is fit for VFIO, and what to do about what is missing.
+//!
+//! [`facts`] reads, [`judge`] decides without looking anywhere, [`report`] prints.
+
+pub mod facts;
+pub mod judge;
+pub mod report;
+
+use serde::Serialize;
+
+/// How it stands with one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// As it should be.
+    Ok,
+    /// It works, or cannot be told from here, but somebody should know.
+    Warning,
+    /// Without it no virtual machine gets a VF.
+    Missing,
+}
+
+/// What was found about one thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub check: &'static str,
+    /// How it stands.
+    pub state: State,
+    /// What was seen.
+    pub found: String,
+    /// What to do about it; absent where nothing is to be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+/// All that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Where this was seen from.
+    pub place: Place,
+    /// Whether nothing is missing.
+    pub fit: bool,
+    /// In the order in which the parts build on each other.
+    pub findings: Vec<Finding>,
+}
+
+/// Where the program runs. A container shows fewer things, and can repair none of the host's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// In the host's own process namespace.
+    Host,
+    /// In another one.
+    Container,
+}

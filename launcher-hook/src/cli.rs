@@ -1,0 +1,246 @@
+//! The command line. What cannot be written down here cannot be asked for.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+use contract::kubevirt;
+
+use crate::definer::DefinitionArguments;
+use crate::logging::LogArguments;
+use crate::sources::SourceArguments;
+use crate::sysfs::Roots;
+use crate::verify::Verification;
+
+const EXAMPLES: &str = "\
+Examples:
+  Beside virt-launcher, in the container `compute`:
+    launcher-hook exec -- /usr/bin/virt-launcher-monitor ...
+  In a hook sidecar's container, which has no device nodes to look at:
+    launcher-hook serve --verify off
+  Which VFs would this machine get, and what does its domain look like?
+    launcher-hook define --vmi vmi.json --domain domain.xml --environ compute.env
+  Is this node fit for VFIO?
+    launcher-hook check
+
+Environment:
+  PCIDEVICE_*                  devices of a resource, set by the SR-IOV device plugin
+  SRIOV_NETWORK_RESOURCES      resource of each network, set by sriov-webhook
+  KUBEVIRT_RESOURCE_NAME_*     the same, set by KubeVirt up to 1.6
+  LAUNCHER_HOOK_*              options, as each option's help names them
+
+Other names:
+  Called as onDefineDomain it is `launcher-hook define`, called as qemu it is `launcher-hook libvirt-hook`:
+  a link or a copy by that name is enough.
+
+Exit status:
+  0  done; with check: fit
+  1  not done, and standard error says why; with check: something is missing
+  2  wrong arguments
+  With exec, the status is the command's own.";
+
+/// Puts the SR-IOV virtual functions of a virt-launcher pod into its libvirt domain.
+///
+/// KubeVirt calls it through a hook socket before it defines a domain. It reads which devices the pod was given,
+/// decides which of them belongs to which network of the virtual machine, and writes them into the domain as
+/// hostdevs. Where that cannot be known it refuses and says what is missing; it never guesses.
+#[derive(Debug, Parser)]
+#[command(name = "launcher-hook", version, after_long_help = EXAMPLES, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
+    pub log: LogArguments,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
+    pub roots: Roots,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Answer KubeVirt on a hook socket until told to stop
+    Serve(ServeArguments),
+    /// Start `serve` beside a command, then become the command
+    ///
+    /// The command keeps this process's id, so that signals and the exit status are its own. It starts once the
+    /// hook socket answers; the server ends when the command does.
+    Exec(ExecArguments),
+    /// Copy this program into a folder, for images without a shell
+    Install(InstallArguments),
+    /// Write the VFs of a VMI into a domain, once, and print it
+    #[command(after_long_help = "\
+Examples:
+  launcher-hook define --vmi vmi.json --domain domain.xml
+  virsh dumpxml vm | launcher-hook define --vmi vmi.json --domain - --network-info network-info.json
+  launcher-hook define --vmi vmi.json --domain domain.xml --environ /proc/PID/environ --assign multus \\
+      --networks-annotation networks.json")]
+    Define(DefineArguments),
+    /// Serve libvirt as its `qemu` hook: the domain on standard input
+    ///
+    /// On migrate and restore it prints the domain with this host's devices in place of the other's. On prepare
+    /// begin it looks whether the devices can be used, and stops the start with the reason where they cannot. On
+    /// everything else it does nothing.
+    #[command(after_long_help = "\
+Example:
+  ln -s /usr/bin/launcher-hook /etc/libvirt/hooks/qemu
+
+libvirt empties the environment of its hooks: variables that are not there are taken from process 1.")]
+    LibvirtHook(LibvirtHookArguments),
+    /// Tell whether this host or container is fit for VFIO, and what to do about it
+    #[command(after_long_help = "\
+Examples:
+  launcher-hook check
+  launcher-hook check --output json | jq '.findings[] | select(.state == \"missing\")'
+  kubectl exec POD -c compute -- /path/to/launcher-hook check")]
+    Check(CheckArguments),
+}
+
+/// Options of `serve`.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+pub struct ServeArguments {
+    /// Where to put the socket; the folder is made where it is not there. Several may be given. A sidecar's is its
+    /// own part of KubeVirt's folder
+    #[arg(long, value_name = "DIR", env = "LAUNCHER_HOOK_SOCKET_DIR", value_delimiter = ':', default_value = kubevirt::HOOK_SOCKET_DIRECTORY)]
+    pub socket_dir: Vec<PathBuf>,
+    /// What to do about a VF that is not there, not on vfio-pci, or whose device node cannot be opened
+    #[arg(long, value_enum, env = "LAUNCHER_HOOK_VERIFY", default_value_t)]
+    pub verify: Verification,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
+    pub definition: DefinitionArguments,
+    /// End when this process, the parent, does.
+    #[arg(long, value_name = "PID", hide = true)]
+    pub end_with: Option<u32>,
+}
+
+/// Options of `exec`.
+#[derive(Debug, clap::Args)]
+pub struct ExecArguments {
+    /// Where to put the socket: a folder below KubeVirt's, which looks for sockets one level down only
+    #[arg(long, value_name = "DIR", env = "LAUNCHER_HOOK_SOCKET_DIR", value_delimiter = ':', default_value = EXEC_SOCKET_DIRECTORY)]
+    pub socket_dir: Vec<PathBuf>,
+    /// What to do about a VF that is not there, not on vfio-pci, or whose device node cannot be opened
+    #[arg(long, value_enum, env = "LAUNCHER_HOOK_VERIFY", default_value_t)]
+    pub verify: Verification,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
+    pub definition: DefinitionArguments,
+    /// How long to wait until the socket answers
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub wait: u64,
+    /// The command to become, and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+const EXEC_SOCKET_DIRECTORY: &str = "/var/run/kubevirt-hooks/sriov-launcher-hook";
+
+/// Options of `install`.
+#[derive(Debug, clap::Args)]
+pub struct InstallArguments {
+    /// The folder to copy to; it is made where it is not there
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+}
+
+/// Options of `define`.
+#[derive(Debug, clap::Args)]
+pub struct DefineArguments {
+    /// The VirtualMachineInstance: a file, or the JSON itself
+    #[arg(long, value_name = "FILE|JSON")]
+    pub vmi: OsString,
+    /// The domain: a file, the XML itself, or - for standard input
+    #[arg(long, value_name = "FILE|XML|-")]
+    pub domain: OsString,
+    /// Where to write the domain; - is standard output
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    pub output: PathBuf,
+    /// What to do about a VF that is not there, not on vfio-pci, or whose device node cannot be opened
+    #[arg(long, value_enum, env = "LAUNCHER_HOOK_VERIFY", default_value_t)]
+    pub verify: Verification,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
+    pub definition: DefinitionArguments,
+}
+
+/// Options of `libvirt-hook`.
+#[derive(Debug, clap::Args)]
+pub struct LibvirtHookArguments {
+    /// Name of the domain
+    pub guest: String,
+    /// What libvirt is about to do, such as prepare, start, migrate, restore, release
+    pub operation: String,
+    /// Its part, such as begin or end
+    #[arg(default_value = "-")]
+    pub sub_operation: String,
+    /// Whatever else libvirt says; nothing so far
+    pub extra: Vec<String>,
+    /// What to do about a VF that is not there, not on vfio-pci, or whose device node cannot be opened
+    #[arg(long, value_enum, env = "LAUNCHER_HOOK_VERIFY", default_value = "fail")]
+    pub verify: Verification,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
+    pub definition: DefinitionArguments,
+}
+
+/// Options of `check`.
+#[derive(Debug, clap::Args)]
+pub struct CheckArguments {
+    /// How to print the report
+    #[arg(long, value_enum, default_value_t)]
+    pub output: CheckOutput,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
+    pub sources: SourceArguments,
+}
+
+/// How a report is printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum CheckOutput {
+    /// For people
+    #[default]
+    Table,
+    /// For programs
+    Json,
+}
+
+/// Turns a call by another name into the call of a subcommand.
+#[must_use]
+pub fn multi_call(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<_> = arguments.into_iter().collect();
+    let name = arguments.first().and_then(|program| Path::new(program).file_name());
+    let subcommand = match name.and_then(|name| name.to_str()) {
+        Some("onDefineDomain") => "define",
+        Some("qemu") => "libvirt-hook",
+        _ => return arguments,
+    };
+    arguments.insert(1, subcommand.into());
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use rstest::rstest;
+
+    #[test]
+    fn the_command_line_is_well_made() {
+        Cli::command().debug_assert();
+    }
+
+    #[rstest]
+    #[case::own_name(&["/usr/bin/launcher-hook", "check"], &["/usr/bin/launcher-hook", "check"])]
+    #[case::shim(&["/usr/bin/onDefineDomain", "--vmi", "{}", "--domain", "<d/>"], &["/usr/bin/onDefineDomain", "define", "--vmi", "{}", "--domain", "<d/>"])]
+    #[case::libvirt(&["/etc/libvirt/hooks/qemu", "vm", "prepare", "begin", "-"], &["/etc/libvirt/hooks/qemu", "libvirt-hook", "vm", "prepare", "begin", "-"])]
+    #[case::nothing(&[], &[])]
+    fn names(#[case] call: &[&str], #[case] expected: &[&str]) {
+        assert_eq!(multi_call(call.iter().map(OsString::from)), expected);
+        if !expected.is_empty() {
+            Cli::try_parse_from(expected).unwrap();
+        }
+    }
+}

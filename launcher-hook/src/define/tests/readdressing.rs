@@ -1,0 +1,65 @@
+use super::*;
+
+/// Network-info of a host on which the two networks have other devices.
+fn elsewhere() -> String {
+    NETWORK_INFO.replace("0000:65:02.1", "0000:b1:00.4").replace("0000:65:02.3", "0000:b1:00.2")
+}
+
+#[test]
+fn addresses_of_this_host_replace_the_others() {
+    let info = elsewhere();
+    let sources = Sources { network_info: Some(&info), ..Sources::default() };
+    let expected = READ_BACK
+        .replace("bus=\"0x65\" slot=\"0x02\" function=\"0x1\"", "bus=\"0xb1\" slot=\"0x00\" function=\"0x4\"")
+        .replace(
+            "bus=\"0x65\" slot=\"0x02\" function=\"0x3\"",
+            "bus=\"0xb1\" slot=\"0x00\" function=\"0x2\"",
+        );
+    for vmi in [None, Some(VMI)] {
+        let definition = readdress(vmi, READ_BACK, &sources, &Options::default()).unwrap();
+        assert_eq!(definition.xml, expected);
+        assert_eq!(devices(&definition), both("0000:b1:00.4", "0000:b1:00.2", Origin::NetworkInfo));
+    }
+}
+
+#[test]
+fn nothing_to_readdress() {
+    let definition = readdress(None, BARE, &Sources::default(), &Options::default()).unwrap();
+    assert!(matches!(definition.xml, Cow::Borrowed(same) if same == BARE));
+    assert_eq!(definition.warnings, [""; 0]);
+}
+
+#[test]
+fn without_data_the_addresses_of_another_host_are_not_trusted() {
+    let error = readdress(None, READ_BACK, &Sources::default(), &Options::default()).unwrap_err();
+    assert_eq!(
+        error,
+        DefineError::Plan(PlanError::Missing {
+            networks: vec!["sriov-net1".to_owned(), "sriov-net2".to_owned()],
+            known: Vec::new(),
+        })
+    );
+}
+
+#[test]
+fn the_variables_alone_are_ambiguous_without_the_selections() {
+    let variables = variables(NODE);
+    let mut sources = Sources { variables: &variables, ..Sources::default() };
+    for assign in [Assign::Refuse, Assign::Multus] {
+        let error = readdress(None, READ_BACK, &sources, &rule(assign)).unwrap_err();
+        assert!(matches!(error, DefineError::Plan(PlanError::Ambiguous { .. })), "{error}");
+    }
+    sources.networks_annotation = Some(NODE_ANNOTATION);
+    let definition = readdress(None, READ_BACK, &sources, &rule(Assign::Multus)).unwrap();
+    assert_eq!(devices(&definition), both("0000:01:10.0", "0000:01:10.2", Origin::Multus));
+}
+
+#[test]
+fn a_guest_address_and_a_boot_order_stay() {
+    let info = elsewhere();
+    let sources = Sources { network_info: Some(&info), ..Sources::default() };
+    let guests = |xml: &str| hostdevs(xml).unwrap().iter().map(|view| view.guest).collect::<Vec<_>>();
+    let definition = readdress(None, READ_BACK, &sources, &Options::default()).unwrap();
+    assert_eq!(guests(&definition.xml), guests(READ_BACK));
+    assert!(definition.xml.contains("<boot order=\"2\">"));
+}

@@ -1,0 +1,163 @@
+//! The way of one domain: sources read, devices decided and written (see [`define`](crate::define)),
+//! devices looked at.
+
+use contract::PciAddress;
+use thiserror::Error;
+
+use crate::define::{DefineError, Definition, Options, Sources as Texts, define, readdress};
+use crate::domain::{DomainError, hostdevs};
+use crate::plan::Assign;
+use crate::sources::{SourceArguments, SourceError, Sources};
+use crate::sysfs::Roots;
+use crate::verify::{NotUsable, Verification, verify_all};
+
+/// How a domain is to be made.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+#[command(next_help_heading = "How the domain is made")]
+pub struct DefinitionArguments {
+    /// Which VF a network gets where neither network-info nor the domain says so and the variables leave a
+    /// choice: refuse; multus, as Multus 4.3 and newer assign them; in-order, as KubeVirt 1.6 did, which can
+    /// put a machine on the wrong network
+    #[arg(long, value_name = "refuse|multus|in-order", env = "LAUNCHER_HOOK_ASSIGN", default_value_t)]
+    pub assign: Assign,
+    /// Name of the network binding plugin whose interfaces get a VF beside those with sriov: {}
+    #[arg(long, value_name = "NAME", env = "LAUNCHER_HOOK_BINDING", default_value = "sriov")]
+    pub binding: String,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
+    pub sources: SourceArguments,
+}
+
+/// Why no domain goes out.
+#[derive(Debug, Error)]
+pub enum DefinerError {
+    /// The bytes are no text.
+    #[error("{what} is not UTF-8 (byte {position}): KubeVirt and libvirt write UTF-8 only")]
+    Encoding {
+        /// The domain or the VMI.
+        what: &'static str,
+        /// Where it stops being text.
+        position: usize,
+    },
+    /// A source cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The VMI, the domain and the devices do not go together.
+    #[error(transparent)]
+    Define(#[from] DefineError),
+    /// The domain is no domain.
+    #[error(transparent)]
+    Domain(#[from] DomainError),
+    /// A VF cannot be used.
+    #[error(transparent)]
+    NotUsable(#[from] NotUsable),
+}
+
+/// Makes domains, all in the same way.
+#[derive(Debug, Clone)]
+pub struct Definer {
+    /// How.
+    pub arguments: DefinitionArguments,
+    /// What becomes of a VF that cannot be used.
+    pub verification: Verification,
+    /// Where the kernel shows itself.
+    pub roots: Roots,
+}
+
+impl Definer {
+    /// Puts the VFs of a VMI into its domain. A migration, on either side, asks for none.
+    ///
+    /// # Errors
+    /// A sentence for whoever wrote the VMI or runs the node.
+    pub fn define(&self, vmi: &[u8], domain: &[u8], migration: bool) -> Result<String, DefinerError> {
+        let vmi = text("the VMI", vmi)?;
+        let domain = text("the domain", domain)?;
+        let sources = self.arguments.sources.read()?;
+        let options = self.options(migration);
+        let definition = define(vmi, domain, &sources.texts(), &options)?;
+        if migration {
+            // The devices come after it; nobody can look at them now.
+            return Ok(announce(definition, "migration"));
+        }
+        self.verify(definition.devices.iter().map(|device| device.address))?;
+        Ok(announce(definition, "domain defined"))
+    }
+
+    /// Gives the devices of a domain from elsewhere this host's addresses.
+    ///
+    /// # Errors
+    /// As [`define`](Self::define).
+    pub fn readdress(&self, domain: &[u8]) -> Result<String, DefinerError> {
+        let domain = text("the domain", domain)?;
+        let sources = self.arguments.sources.read_stripped(&self.roots.procfs)?;
+        let definition = readdress(None, domain, &sources.texts(), &self.options(false))?;
+        self.verify(definition.devices.iter().map(|device| device.address))?;
+        Ok(announce(definition, "domain readdressed"))
+    }
+
+    /// Looks at the devices that a domain has from us, whatever the sources say.
+    ///
+    /// # Errors
+    /// A device that cannot be used, where that is an error.
+    pub fn check(&self, domain: &[u8]) -> Result<(), DefinerError> {
+        let hostdevs = hostdevs(text("the domain", domain)?)?;
+        self.verify(hostdevs.iter().filter(|hostdev| hostdev.network.is_some()).map(|hostdev| hostdev.source))
+    }
+
+    fn options(&self, migration: bool) -> Options {
+        Options { binding: self.arguments.binding.clone(), assign: self.arguments.assign, migration }
+    }
+
+    fn verify(&self, addresses: impl IntoIterator<Item = PciAddress>) -> Result<(), DefinerError> {
+        Ok(verify_all(&self.roots, self.verification, addresses)?)
+    }
+}
+
+impl Sources {
+    fn texts(&self) -> Texts<'_> {
+        Texts {
+            variables: &self.variables,
+            network_info: self.network_info.as_deref(),
+            network_status: self.network_status.as_deref(),
+            networks_annotation: self.networks_annotation.as_deref(),
+        }
+    }
+}
+
+fn text<'a>(what: &'static str, bytes: &'a [u8]) -> Result<&'a str, DefinerError> {
+    std::str::from_utf8(bytes).map_err(|error| DefinerError::Encoding { what, position: error.valid_up_to() })
+}
+
+/// Logs what was decided and why, and gives the XML.
+fn announce(definition: Definition<'_>, event: &str) -> String {
+    let Definition { xml, devices, warnings } = definition;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    for device in &devices {
+        tracing::info!(
+            network = device.network,
+            address = %device.address,
+            alias = device.alias,
+            from = %device.origin,
+            "device",
+        );
+    }
+    let changed = matches!(xml, std::borrow::Cow::Owned(_));
+    tracing::info!(devices = devices.len(), changed, "{event}");
+    xml.into_owned()
+}
+
+/// Devices that the variables name, for [`check`](mod@crate::check).
+#[must_use]
+pub fn given_devices(variables: &[(String, String)]) -> Vec<PciAddress> {
+    let mut devices: Vec<_> = variables
+        .iter()
+        .filter(|(name, _)| name.starts_with("PCIDEVICE_") && !name.ends_with("_INFO"))
+        .flat_map(|(_, value)| value.split(','))
+        .filter_map(|id| id.trim().parse().ok())
+        .collect();
+    devices.sort_unstable();
+    devices.dedup();
+    devices
+}

@@ -1,0 +1,186 @@
+//! What the pod was given: the device plugin's variables, and what was reported about the networks.
+//!
+//! Nothing here decides which device belongs to which network.
+
+use std::collections::BTreeMap;
+
+use contract::kubevirt::RESOURCE_NAME_VARIABLE_PREFIX;
+use contract::network_info::{DeviceInfo, NetworkInfo};
+use contract::network_status::{self, NetworkStatus};
+use contract::{
+    NadName, NetworkResources, NetworkResourcesError, PciAddress, ResourceName, ResourceNameError,
+};
+use thiserror::Error;
+
+/// The texts that a pod has about its devices.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sources<'a> {
+    /// Environment variables: all of them, or those whose names start with `PCIDEVICE_`,
+    /// `KUBEVIRT_RESOURCE_NAME_` and `SRIOV_NETWORK_RESOURCES`. The first of a name counts.
+    pub variables: &'a [(String, String)],
+    /// KubeVirt's network-info; empty until virt-controller has written it.
+    pub network_info: Option<&'a str>,
+    /// Multus' network-status; empty until the annotation is there.
+    pub network_status: Option<&'a str>,
+    /// The pod's network selections, for their order.
+    pub networks_annotation: Option<&'a str>,
+}
+
+/// Why a source cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum DevicesError {
+    /// KubeVirt's network-info.
+    #[error("network-info cannot be read: {problem}")]
+    NetworkInfo {
+        /// What the JSON parser says.
+        problem: String,
+    },
+    /// Multus' network-status.
+    #[error("network-status cannot be read: {problem}")]
+    NetworkStatus {
+        /// What the JSON parser says.
+        problem: String,
+    },
+    /// The webhook's variable.
+    #[error(transparent)]
+    NetworkResources(#[from] NetworkResourcesError),
+    /// KubeVirt's variable, up to 1.6.
+    #[error("variable {variable} {problem}")]
+    ResourceName {
+        /// Its name.
+        variable: String,
+        /// What is wrong with its value.
+        problem: ResourceNameError,
+    },
+}
+
+/// One device of a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Its ID as the device plugin spells it; Multus sorts these texts.
+    pub id: String,
+    /// The PCI address, where the ID is one.
+    pub address: Option<PciAddress>,
+}
+
+/// What the pod was given.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Devices {
+    pools: BTreeMap<String, Vec<Device>>,
+    nad_resources: Option<NetworkResources>,
+    network_resources: BTreeMap<String, ResourceName>,
+    network_info: BTreeMap<String, PciAddress>,
+    network_status: Vec<NetworkStatus>,
+}
+
+const DEVICES_PREFIX: &str = "PCIDEVICE_";
+
+impl Devices {
+    /// Reads all sources.
+    ///
+    /// # Errors
+    /// The first one that is there and not what it should be.
+    pub fn read(sources: &Sources<'_>) -> Result<Self, DevicesError> {
+        let mut devices = Self::default();
+        for (name, value) in sources.variables {
+            devices.read_variable(name, value)?;
+        }
+        let network_info = NetworkInfo::parse(sources.network_info.unwrap_or_default());
+        let network_info =
+            network_info.map_err(|error| DevicesError::NetworkInfo { problem: error.to_string() })?;
+        for interface in network_info.unwrap_or_default().interfaces {
+            if let Some(address) = pci_address(interface.device_info.as_ref()) {
+                devices.network_info.insert(interface.network, address);
+            }
+        }
+        devices.network_status = network_status::parse(sources.network_status.unwrap_or_default())
+            .map_err(|error| DevicesError::NetworkStatus { problem: error.to_string() })?;
+        Ok(devices)
+    }
+
+    fn read_variable(&mut self, name: &str, value: &str) -> Result<(), DevicesError> {
+        if name == NetworkResources::VARIABLE {
+            if self.nad_resources.is_none() && !value.trim().is_empty() {
+                self.nad_resources = Some(NetworkResources::parse(value)?);
+            }
+        } else if let Some(network) = name.strip_prefix(RESOURCE_NAME_VARIABLE_PREFIX) {
+            if !self.network_resources.contains_key(network) && !value.is_empty() {
+                let resource = value
+                    .parse()
+                    .map_err(|problem| DevicesError::ResourceName { variable: name.to_owned(), problem })?;
+                self.network_resources.insert(network.to_owned(), resource);
+            }
+        } else if name.starts_with(DEVICES_PREFIX) && !self.pools.contains_key(name) {
+            // A resource may be called `…_info` itself: what tells the two apart is that one is JSON.
+            if name.ends_with("_INFO") && value.trim_start().starts_with('{') {
+                return Ok(());
+            }
+            let mut pool: Vec<Device> = Vec::new();
+            for id in value.split(',').map(str::trim).filter(|id| !id.is_empty()) {
+                if !pool.iter().any(|device| device.id == id) {
+                    pool.push(Device { id: id.to_owned(), address: id.parse().ok() });
+                }
+            }
+            if !pool.is_empty() {
+                self.pools.insert(name.to_owned(), pool);
+            }
+        }
+        Ok(())
+    }
+
+    /// The devices of each variable, in the variable's order, which means nothing.
+    #[must_use]
+    pub fn pools(&self) -> &BTreeMap<String, Vec<Device>> {
+        &self.pools
+    }
+
+    /// The devices in one variable.
+    #[must_use]
+    pub fn pool(&self, variable: &str) -> &[Device] {
+        self.pools.get(variable).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The addresses of all variables, in order.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<PciAddress> {
+        let mut addresses: Vec<_> =
+            self.pools.values().flatten().filter_map(|device| device.address).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses
+    }
+
+    /// Whether anything says which resource a network has: then a network of which nothing is said has none.
+    #[must_use]
+    pub fn resources_are_known(&self) -> bool {
+        self.nad_resources.is_some() || !self.network_resources.is_empty()
+    }
+
+    /// The resource of a network, by its name in the VMI or by its NAD.
+    #[must_use]
+    pub fn resource(&self, network: Option<&str>, nad: Option<&NadName>) -> Option<&ResourceName> {
+        let by_network = network.and_then(|network| self.network_resources.get(network));
+        by_network.or_else(|| self.nad_resources.as_ref()?.0.get(nad?))
+    }
+
+    /// The address that network-info gives a network.
+    #[must_use]
+    pub fn network_info(&self, network: &str) -> Option<PciAddress> {
+        self.network_info.get(network).copied()
+    }
+
+    /// The networks that Multus attached.
+    #[must_use]
+    pub fn network_status(&self) -> &[NetworkStatus] {
+        &self.network_status
+    }
+}
+
+/// The address of a device, where it is a PCI function.
+#[must_use]
+pub fn pci_address(info: Option<&DeviceInfo>) -> Option<PciAddress> {
+    info.filter(|info| info.kind == "pci")?.pci.as_ref().map(|pci| pci.address)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,15 @@
+//! What `launcher-hook` is made of.
+
+pub mod check;
+pub mod cli;
+pub mod command;
+pub mod define;
+pub mod definer;
+pub mod devices;
+pub mod domain;
+pub mod logging;
+pub mod plan;
+pub mod sidecar;
+pub mod sources;
+pub mod sysfs;
+pub mod verify;

@@ -1,0 +1,171 @@
+//! Which VF belongs to which network of the VMI.
+//!
+//! The first that answers: network-info (or the network-status that it is made of), a hostdev that carries the
+//! network's alias already, the device plugin's variables where they leave one way only. Otherwise it is an
+//! error, unless the caller has chosen a rule ([`Assign`]). Nothing known at all is no error: a migration
+//! target has no data and needs none.
+
+mod assign;
+mod attachment;
+mod error;
+mod vmi;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use contract::PciAddress;
+
+pub use error::PlanError;
+pub(crate) use vmi::{VfInterface, Vmi, check_network_name};
+
+use crate::devices::Devices;
+use attachment::Attachments;
+
+/// What to do where the variables leave more than one way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Assign {
+    /// Refuse, and name the networks and the addresses.
+    #[default]
+    Refuse,
+    /// The assignment of Multus 4.3 and newer: the IDs of a resource sorted as texts, given to its selections in
+    /// their order.
+    Multus,
+    /// The variable's own order, as KubeVirt 1.6 took it. Wrong on real nodes.
+    InOrder,
+}
+
+/// No such rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} is no way to assign devices: write refuse, multus or in-order", contract::Quoted(.value))]
+pub struct AssignError {
+    /// The text found.
+    pub value: String,
+}
+
+impl FromStr for Assign {
+    type Err = AssignError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Refuse, Self::Multus, Self::InOrder]
+            .into_iter()
+            .find(|assign| assign.to_string() == text)
+            .ok_or_else(|| AssignError { value: text.to_owned() })
+    }
+}
+
+impl fmt::Display for Assign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refuse => "refuse",
+            Self::Multus => "multus",
+            Self::InOrder => "in-order",
+        })
+    }
+}
+
+/// How a network's device was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// KubeVirt's network-info.
+    NetworkInfo,
+    /// Multus' network-status.
+    NetworkStatus,
+    /// The hostdev that carries the network's alias.
+    Alias,
+    /// The variables, which leave one way only.
+    Variables,
+    /// The `deviceID` of the pod's selection.
+    Selection,
+    /// [`Assign::Multus`].
+    Multus,
+    /// [`Assign::InOrder`].
+    InOrder,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NetworkInfo => "network-info",
+            Self::NetworkStatus => "network-status",
+            Self::Alias => "alias in the domain",
+            Self::Variables => "device plugin variables",
+            Self::Selection => "deviceID of the selection",
+            Self::Multus => "device plugin variables, in the order of Multus",
+            Self::InOrder => "device plugin variables, in their own order",
+        })
+    }
+}
+
+/// What is to be planned.
+pub(crate) struct Request<'a> {
+    pub(crate) vmi: Option<&'a Vmi>,
+    /// The networks that are to have a VF.
+    pub(crate) wanted: &'a [&'a str],
+    pub(crate) annotation: Option<&'a str>,
+    pub(crate) devices: &'a Devices,
+    /// The addresses that the domain has under the networks' aliases, where they are this host's.
+    pub(crate) aliases: &'a BTreeMap<String, PciAddress>,
+    pub(crate) rule: Assign,
+}
+
+/// A device for each of the wanted networks, or for none where nothing is known.
+pub(crate) fn plan(
+    request: &Request<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<(String, PciAddress, Origin)>, PlanError> {
+    let Request { vmi, wanted, annotation, devices, aliases, rule } = *request;
+    let mut attachments = Attachments::new(vmi, wanted, annotation, devices)?;
+    for attachment in &mut attachments.list {
+        let alias = attachment.network.as_ref().filter(|_| attachment.wanted);
+        if let Some(address) = alias.and_then(|network| aliases.get(network))
+            && attachment.device.is_none()
+        {
+            attachment.device = Some((*address, Origin::Alias));
+        }
+    }
+    assign::assign(&mut attachments, wanted, devices, rule, warnings)?;
+
+    let mut planned: Vec<(String, PciAddress, Origin)> = Vec::new();
+    let mut missing = Vec::new();
+    for &network in wanted {
+        match attachments.of(network).and_then(|attachment| attachment.device) {
+            Some((address, origin)) => planned.push((network.to_owned(), address, origin)),
+            None => missing.push(network.to_owned()),
+        }
+    }
+    let nothing_known = planned.is_empty() && devices.pools().is_empty();
+    if !missing.is_empty() && !nothing_known {
+        return Err(PlanError::Missing {
+            networks: missing,
+            known: planned.into_iter().map(|(network, ..)| network).collect(),
+        });
+    }
+    check_shared(&planned)?;
+    let given = devices.addresses();
+    for (network, address, origin) in &planned {
+        if !given.is_empty() && !given.contains(address) {
+            warnings.push(format!(
+                "network {network} has {address} ({origin}), which is in no PCIDEVICE_ variable of this pod"
+            ));
+        }
+    }
+    Ok(planned)
+}
+
+fn check_shared(planned: &[(String, PciAddress, Origin)]) -> Result<(), PlanError> {
+    let mut users = BTreeMap::new();
+    for (network, address, _) in planned {
+        if let Some(first) = users.insert(address, network) {
+            return Err(PlanError::Shared {
+                address: *address,
+                first: first.clone(),
+                second: network.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! One thread that accepts, answers, and drains before it ends.
+
+use std::os::unix::process::parent_id;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::services::Services;
+use super::socket::Socket;
+use crate::definer::Definer;
+
+/// How long calls may go on once the end is asked for. KubeVirt waits a minute for the longest.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// How often the parent is looked at.
+const PARENT_POLL: Duration = Duration::from_secs(1);
+
+/// Between two tries to accept where the process has no file descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Answers in each of `directories` until a signal, virt-launcher's Shutdown or the end of process `parent`.
+///
+/// # Errors
+/// Where no socket can be made.
+pub fn run(definer: Definer, directories: &[PathBuf], parent: Option<u32>) -> anyhow::Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    runtime.block_on(serve(definer, directories, parent))
+}
+
+async fn serve(definer: Definer, directories: &[PathBuf], parent: Option<u32>) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (stop, mut stopped) = watch::channel(false);
+    let services = Services::new(definer, stop.clone());
+    let mut files = Vec::new();
+    let mut listeners = JoinSet::new();
+    for directory in directories {
+        let Socket { listener, file } = Socket::listen(directory)?;
+        let listener = UnixListener::from_std(listener)?;
+        listeners.spawn(accept(listener, services.clone(), stop.subscribe()));
+        files.push(file);
+        tracing::info!(directory = %directory.display(), "listening");
+    }
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM"),
+        _ = interrupt.recv() => tracing::info!("SIGINT"),
+        () = told(&mut stopped) => {}
+        () = end_of(parent) => tracing::info!("the command has ended"),
+    }
+    // First out of sight, then no new connections, then the calls that are under way.
+    drop(files);
+    stop.send_replace(true);
+    if timeout(DRAIN, async { while listeners.join_next().await.is_some() {} }).await.is_err() {
+        tracing::warn!(seconds = DRAIN.as_secs(), "calls still under way are cut off");
+    }
+    Ok(())
+}
+
+/// Accepts until told to stop, then waits for the connections that there are.
+async fn accept(listener: UnixListener, services: Services, mut stop: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = told(&mut stop) => break,
+            // Takes the ended ones away.
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(stream, services.clone(), stop.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!("cannot accept: {error}");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn connection(stream: UnixStream, services: Services, mut stop: watch::Receiver<bool>) {
+    let service = service_fn(move |request| services.clone().answer(request));
+    let connection =
+        http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = told(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!("connection: {error}");
+    }
+}
+
+/// Waits until the end is asked for; the lost sender of a server that is gone asks for it too.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Waits for the end of the parent process; for ever where there is none to wait for.
+async fn end_of(parent: Option<u32>) {
+    let Some(parent) = parent else {
+        return std::future::pending().await;
+    };
+    // A process whose parent ends gets another one at once. Looking is one system call; to be told needs a
+    // process descriptor (unsafe to wait for here) or a signal that comes when the parent's *thread* ends.
+    while parent_id() == parent {
+        sleep(PARENT_POLL).await;
+    }
+}

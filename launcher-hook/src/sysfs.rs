@@ -1,0 +1,107 @@
+//! What the kernel says about PCI functions, read from a sysfs tree.
+//!
+//! Nothing is cached and nothing is written. A file that is not there is an absent fact, not an error:
+//! kernels and containers differ in what they show.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use contract::PciAddress;
+
+/// The driver that a function must have to be given to a virtual machine.
+pub const VFIO_DRIVER: &str = "vfio-pci";
+
+/// Where the kernel shows itself. Tests give trees of their own.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+#[command(next_help_heading = "Where the kernel shows itself")]
+pub struct Roots {
+    /// The sysfs tree to read
+    #[arg(long, value_name = "DIR", default_value = "/sys", global = true)]
+    pub sysfs: PathBuf,
+    /// The procfs tree to read
+    #[arg(long, value_name = "DIR", default_value = "/proc", global = true)]
+    pub procfs: PathBuf,
+    /// The tree of device nodes to read
+    #[arg(long, value_name = "DIR", default_value = "/dev", global = true)]
+    pub dev: PathBuf,
+}
+
+/// The IOMMU group of a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Its number.
+    pub number: u32,
+    /// Made up by vfio for a function that no IOMMU guards.
+    pub no_iommu: bool,
+}
+
+impl Roots {
+    /// The folder of a function; whether it is there is another question.
+    #[must_use]
+    pub fn function(&self, address: PciAddress) -> PathBuf {
+        self.sysfs.join("bus/pci/devices").join(address.to_string())
+    }
+
+    /// All PCI functions, by address.
+    #[must_use]
+    pub fn functions(&self) -> Vec<PciAddress> {
+        let mut functions: Vec<_> =
+            entries(&self.sysfs.join("bus/pci/devices")).filter_map(|name| name.parse().ok()).collect();
+        functions.sort_unstable();
+        functions
+    }
+
+    /// The driver that a function is bound to.
+    #[must_use]
+    pub fn driver(&self, address: PciAddress) -> Option<String> {
+        link_name(&self.function(address).join("driver"))
+    }
+
+    /// The IOMMU group that a function is in.
+    #[must_use]
+    pub fn group(&self, address: PciAddress) -> Option<Group> {
+        let number = link_name(&self.function(address).join("iommu_group"))?.parse().ok()?;
+        let name = text(&self.group_folder(number).join("name"));
+        Some(Group { number, no_iommu: name.is_some_and(|name| name == "vfio-noiommu") })
+    }
+
+    /// All functions of an IOMMU group, by address.
+    #[must_use]
+    pub fn group_members(&self, number: u32) -> Vec<PciAddress> {
+        let mut members: Vec<_> = entries(&self.group_folder(number).join("devices"))
+            .filter_map(|name| name.parse().ok())
+            .collect();
+        members.sort_unstable();
+        members
+    }
+
+    /// The node through which a group is opened. In no-IOMMU mode the host calls it `noiommu-N`; the device
+    /// plugin shows it to containers as plain `N`, so that form is taken where the other is not there.
+    #[must_use]
+    pub fn group_node(&self, group: &Group) -> PathBuf {
+        let plain = self.dev.join("vfio").join(group.number.to_string());
+        let unguarded = self.dev.join("vfio").join(format!("noiommu-{}", group.number));
+        if group.no_iommu && (unguarded.exists() || !plain.exists()) { unguarded } else { plain }
+    }
+
+    fn group_folder(&self, number: u32) -> PathBuf {
+        self.sysfs.join("kernel/iommu_groups").join(number.to_string())
+    }
+}
+
+/// The names in a folder, in no order; none where it cannot be read.
+pub fn entries(folder: &Path) -> impl Iterator<Item = String> {
+    fs::read_dir(folder).into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+}
+
+/// The last part of what a symbolic link points to.
+#[must_use]
+pub fn link_name(link: &Path) -> Option<String> {
+    Some(fs::read_link(link).ok()?.file_name()?.to_str()?.to_owned())
+}
+
+/// The text of a small file, without the white space around it.
+#[must_use]
+pub fn text(file: &Path) -> Option<String> {
+    Some(fs::read_to_string(file).ok()?.trim().to_owned())
+}

@@ -1,0 +1,349 @@
+//! `check` and the look at a single VF, over machines made of files.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "functions around the tests fail as the tests do"
+)]
+
+mod harness;
+mod tree;
+
+use std::io::ErrorKind;
+
+use harness::{fixture, program, text};
+use launcher_hook::check::{Place, Report, State, facts, judge};
+use launcher_hook::verify::{NotUsable, verify};
+use rstest::rstest;
+use tree::Machine;
+
+const FIRST: &str = "0000:01:10.0";
+
+fn report(machine: &Machine, given: &[&str]) -> Report {
+    let given: Vec<_> = given.iter().map(|address| address.parse().unwrap()).collect();
+    judge::judge(&facts::look(&machine.roots(), &given))
+}
+
+/// What is not well, as `check: found`, and the remedies.
+fn complaints(report: &Report, state: State) -> Vec<(String, String)> {
+    report
+        .findings
+        .iter()
+        .filter(|finding| finding.state == state)
+        .map(|finding| {
+            (format!("{}: {}", finding.check, finding.found), finding.remedy.clone().unwrap_or_default())
+        })
+        .collect()
+}
+
+#[test]
+fn a_host_with_everything_is_fit() {
+    let report = report(&Machine::with_card(), &[]);
+    assert!(report.fit && report.place == Place::Host, "{report:?}");
+    let found: Vec<_> = report
+        .findings
+        .iter()
+        .map(|finding| {
+            assert_eq!((finding.state, &finding.remedy), (State::Ok, &None), "{finding:?}");
+            format!("{}: {}", finding.check, finding.found)
+        })
+        .collect();
+    assert_eq!(found[..2], ["iommu: on (dmar0), 2 groups", "vfio-pci: loaded"]);
+    assert_eq!(found[2], "pf: 0000:01:00.0 (enp1s0): 2 of 7 VFs created");
+    assert_eq!(found[3..5], ["vf: 0000:01:10.0: vfio-pci", "vf: 0000:01:10.2: vfio-pci"]);
+    assert_eq!(found[5..7], ["group: 14: 0000:01:10.0 alone", "group: 15: 0000:01:10.2 alone"]);
+    assert!(found[7..10].iter().all(|found| found.starts_with("node: ") && found.ends_with(": opens")));
+    assert_eq!(
+        found[10..],
+        ["interrupts: unsafe ones are refused", "memlock: unlimited (hard limit: unlimited)"]
+    );
+}
+
+/// A change to the good machine, and the one thing that is then missing with its remedy.
+#[rstest]
+#[case::iommu_not_asked_for(
+    |machine: &Machine| {
+        machine.write("proc/cmdline", "ro quiet\n");
+        machine.remove("sys/kernel");
+    },
+    "iommu: off, and intel_iommu=on is not on the kernel command line",
+    "add intel_iommu=on to the kernel command line"
+)]
+#[case::iommu_off_in_the_firmware(
+    |machine: &Machine| machine.remove("sys/kernel"),
+    "iommu: off, although intel_iommu=on is on the kernel command line",
+    "switch VT-d"
+)]
+#[case::iommu_of_another_maker(
+    |machine: &Machine| {
+        machine.write("proc/cpuinfo", "vendor_id\t: AuthenticAMD\n");
+        machine.remove("sys/kernel");
+    },
+    "iommu: off",
+    "AMD-Vi"
+)]
+#[case::module(
+    |machine: &Machine| machine.remove("sys/bus/pci/drivers/vfio-pci"),
+    "vfio-pci: not loaded",
+    "modprobe vfio-pci"
+)]
+#[case::no_card(
+    |machine: &Machine| machine.remove("sys/bus/pci/devices/0000:01:00.0/sriov_totalvfs"),
+    "pf: no network card with SR-IOV",
+    "switch SR-IOV on in the firmware"
+)]
+#[case::another_class_of_device(
+    |machine: &Machine| machine.write("sys/bus/pci/devices/0000:01:00.0/class", "0x030000\n"),
+    "pf: no network card with SR-IOV",
+    "switch SR-IOV on in the firmware"
+)]
+#[case::no_vfs(
+    |machine: &Machine| {
+        machine.write("sys/bus/pci/devices/0000:01:00.0/sriov_numvfs", "0\n");
+        machine.remove("sys/bus/pci/devices/0000:01:10.0");
+        machine.remove("sys/bus/pci/devices/0000:01:10.2");
+    },
+    "pf: 0000:01:00.0 (enp1s0): 0 of 7 VFs created",
+    "echo NUMBER > /sys/bus/pci/devices/0000:01:00.0/sriov_numvfs (at most 7)"
+)]
+#[case::group_with_a_foreign_driver(
+    |machine: &Machine| {
+        machine.physical("0000:01:00.1", 7, 2);
+        machine.member("0000:01:00.1", 14);
+    },
+    "group: 14: 0000:01:10.0 together with 0000:01:00.1 (igb)",
+    "the whole group has to be on vfio-pci"
+)]
+#[case::container_node(
+    |machine: &Machine| machine.remove("dev/vfio/vfio"),
+    "node: {root}/dev/vfio/vfio: not there",
+    "modprobe vfio"
+)]
+#[case::group_node(
+    |machine: &Machine| machine.remove("dev/vfio/15"),
+    "node: {root}/dev/vfio/15: not there",
+    "bound to vfio-pci"
+)]
+#[case::node_that_is_none(
+    |machine: &Machine| {
+        machine.remove("dev/vfio/15");
+        machine.write("dev/vfio/15/file", "");
+    },
+    "node: {root}/dev/vfio/15: is a directory",
+    "dmesg"
+)]
+#[case::interrupt_remapping(
+    |machine: &Machine| machine.write("sys/class/iommu/dmar0/intel-iommu/ecap", "f02053\n"),
+    "interrupts: dmar0 cannot remap interrupts, and vfio refuses unsafe ones",
+    "allow_unsafe_interrupts=1"
+)]
+fn what_is_missing_on_a_host(#[case] change: fn(&Machine), #[case] found: &str, #[case] remedy: &str) {
+    let machine = Machine::with_card();
+    change(&machine);
+    let report = report(&machine, &[]);
+    assert!(!report.fit);
+    let missing = complaints(&report, State::Missing);
+    let found = found.replace("{root}", machine.root().to_str().unwrap());
+    assert_eq!(missing.len(), 1, "{missing:?}");
+    assert_eq!(missing[0].0, found);
+    assert!(missing[0].1.contains(remedy), "{missing:?}");
+}
+
+#[rstest]
+#[case::vf_on_its_network_driver(
+    |machine: &Machine| machine.driver(FIRST, Some("igbvf")),
+    "vf: 0000:01:10.0: igbvf",
+    "unless it is meant for containers: echo vfio-pci > /sys/bus/pci/devices/0000:01:10.0/driver_override; echo 0000:01:10.0 > /sys/bus/pci/devices/0000:01:10.0/driver/unbind; echo 0000:01:10.0 > /sys/bus/pci/drivers_probe"
+)]
+#[case::vf_without_a_driver(
+    |machine: &Machine| machine.driver(FIRST, None),
+    "vf: 0000:01:10.0: no driver",
+    "/driver_override; echo 0000:01:10.0 > /sys/bus/pci/drivers_probe"
+)]
+#[case::second_card_without_vfs(
+    |machine: &Machine| machine.physical("0000:02:00.0", 8, 0),
+    "pf: 0000:02:00.0 (enp1s0): 0 of 8 VFs created",
+    "sriov_numvfs (at most 8)"
+)]
+#[case::no_iommu_mode(
+    |machine: &Machine| {
+        machine.write("sys/module/vfio/parameters/enable_unsafe_noiommu_mode", "Y\n");
+        machine.remove("sys/class/iommu");
+    },
+    "iommu: off; vfio runs in no-IOMMU mode, where a guest can write to all of the host's memory",
+    "for trials only"
+)]
+#[case::unsafe_interrupts(
+    |machine: &Machine| machine.write("sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts", "Y\n"),
+    "interrupts: unsafe ones are allowed: a guest with a VF can send the host any interrupt",
+    "/etc/modprobe.d"
+)]
+#[case::locked_memory(
+    |machine: &Machine| machine.memlock("8388608", "unlimited"),
+    "memlock: 8388608 bytes (hard limit: unlimited)",
+    "ulimit -l unlimited"
+)]
+fn what_is_worth_a_warning(#[case] change: fn(&Machine), #[case] found: &str, #[case] remedy: &str) {
+    let machine = Machine::with_card();
+    change(&machine);
+    let report = report(&machine, &[]);
+    assert!(report.fit, "{report:?}");
+    let warnings = complaints(&report, State::Warning);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert_eq!(warnings[0].0, found);
+    assert!(warnings[0].1.contains(remedy), "{warnings:?}");
+}
+
+#[test]
+fn vfs_of_one_group_on_vfio_pci_are_a_warning_each() {
+    let machine = Machine::with_card();
+    machine.member("0000:01:10.2", 14);
+    machine.remove("sys/kernel/iommu_groups/15");
+    let report = report(&machine, &[]);
+    assert!(report.fit);
+    let warnings = complaints(&report, State::Warning);
+    assert_eq!(warnings[0].0, "group: 14: 0000:01:10.0 together with 0000:01:10.2 (vfio-pci)");
+    assert_eq!(warnings.len(), 2);
+}
+
+#[test]
+fn no_vf_on_vfio_pci_at_all_is_missing() {
+    let machine = Machine::with_card();
+    machine.driver("0000:01:10.0", Some("igbvf"));
+    machine.driver("0000:01:10.2", Some("igbvf"));
+    let missing = complaints(&report(&machine, &[]), State::Missing);
+    assert_eq!(missing.len(), 2, "{missing:?}");
+    assert!(missing[1].1.starts_with("echo vfio-pci > /sys/bus/pci/devices/0000:01:10.2/driver_override"));
+}
+
+#[test]
+fn a_container_answers_for_what_it_was_given() {
+    let machine = Machine::with_card();
+    machine.container();
+    // Another pod's VF: on another driver, and its node is not here.
+    machine.driver("0000:01:10.2", Some("igbvf"));
+    machine.remove("dev/vfio/15");
+    let given = report(&machine, &[FIRST]);
+    assert!(given.fit && given.place == Place::Container, "{given:?}");
+    assert!(!given.findings.iter().any(|finding| finding.found.contains("0000:01:10.2")));
+
+    machine.remove("dev/vfio/14");
+    machine.memlock("65536", "65536");
+    let given = report(&machine, &[FIRST, "0000:09:00.1"]);
+    let missing = complaints(&given, State::Missing);
+    assert_eq!(missing.len(), 2, "{missing:?}");
+    assert_eq!(missing[0].0, "vf: 0000:09:00.1: given to this container, and not there");
+    assert!(missing[1].1.contains("limits of this container"), "{missing:?}");
+    let warnings = complaints(&given, State::Warning);
+    assert!(warnings[0].1.contains("virt-handler raises it"), "{warnings:?}");
+}
+
+#[test]
+fn a_container_that_was_given_nothing_needs_no_nodes() {
+    let machine = Machine::with_card();
+    machine.container();
+    machine.remove("dev/vfio");
+    assert!(report(&machine, &[]).fit);
+}
+
+#[test]
+fn nothing_at_all_is_reported_and_not_a_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = program()
+        .arg("check")
+        .args(
+            ["--sysfs", "--procfs", "--dev"]
+                .into_iter()
+                .flat_map(|option| [option.into(), folder.path().as_os_str().to_owned()]),
+        )
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).ends_with("Not fit for VFIO: 4 things are missing.\n"), "{output:?}");
+}
+
+#[test]
+fn the_table() {
+    let machine = Machine::with_card();
+    machine.driver(FIRST, Some("igbvf"));
+    machine.remove("dev/vfio/15");
+    let output = program().arg("check").args(machine.options()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let table = text(&output.stdout).replace(machine.root().to_str().unwrap(), "");
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn the_json() {
+    let machine = Machine::with_card();
+    let output = harness::succeed(program().args(["check", "--output", "json"]).args(machine.options()));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&json["fit"], &json["place"]), (&true.into(), &"host".into()));
+    assert_eq!(
+        json["findings"][0],
+        serde_json::json!({"check": "iommu", "state": "ok", "found": "on (dmar0), 2 groups"})
+    );
+}
+
+#[test]
+fn the_variables_tell_a_container_what_it_was_given() {
+    let machine = Machine::with_card();
+    machine.container();
+    let output = program()
+        .args(["check", "--environ"])
+        .arg(fixture("compute.env"))
+        .args(machine.options())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let table = text(&output.stdout);
+    for address in ["0000:65:02.1", "0000:65:02.3"] {
+        assert!(table.contains(&format!("{address}: given to this container, and not there")), "{table}");
+    }
+}
+
+fn not_usable(machine: &Machine) -> NotUsable {
+    verify(&machine.roots(), FIRST.parse().unwrap()).unwrap_err()
+}
+
+#[test]
+fn a_vf_that_can_be_used() {
+    let machine = Machine::with_card();
+    assert_eq!(verify(&machine.roots(), FIRST.parse().unwrap()), Ok(()));
+}
+
+/// The device plugin shows `noiommu-N` to containers as `N`.
+#[rstest]
+#[case::on_the_host("noiommu-14")]
+#[case::in_a_container("14")]
+fn a_vf_without_an_iommu_can_be_used(#[case] node: &str) {
+    let machine = Machine::with_card();
+    machine.write("sys/kernel/iommu_groups/14/name", "vfio-noiommu\n");
+    machine.remove("dev/vfio/14");
+    let error = not_usable(&machine);
+    assert!(matches!(&error, NotUsable::Node { node, .. } if node.ends_with("noiommu-14")), "{error}");
+    machine.write(&format!("dev/vfio/{node}"), "");
+    assert_eq!(verify(&machine.roots(), FIRST.parse().unwrap()), Ok(()));
+}
+
+#[rstest]
+#[case::missing(|machine: &Machine| machine.remove("sys/bus/pci/devices/0000:01:10.0"), "VF 0000:01:10.0 is not there (")]
+#[case::other_driver(|machine: &Machine| machine.driver(FIRST, Some("igbvf")), "VF 0000:01:10.0 is bound to igbvf, not to vfio-pci: on the node, echo vfio-pci > /sys/bus/pci/devices/0000:01:10.0/driver_override")]
+#[case::no_driver(|machine: &Machine| machine.driver(FIRST, None), "VF 0000:01:10.0 is bound to no driver, not to vfio-pci")]
+#[case::no_group(|machine: &Machine| machine.remove("sys/bus/pci/devices/0000:01:10.0/iommu_group"), "VF 0000:01:10.0 is in no IOMMU group: switch the IOMMU on")]
+#[case::no_container_node(|machine: &Machine| machine.remove("dev/vfio/vfio"), "/dev/vfio/vfio: the node is not there")]
+#[case::no_group_node(|machine: &Machine| machine.remove("dev/vfio/14"), "/dev/vfio/14: the node is not there")]
+fn a_vf_that_cannot_be_used(#[case] change: fn(&Machine), #[case] message: &str) {
+    let machine = Machine::with_card();
+    change(&machine);
+    let shown = not_usable(&machine).to_string();
+    assert!(shown.contains(message), "{shown}");
+}
+
+#[test]
+fn a_node_that_cannot_be_opened_says_what_the_kernel_says() {
+    let machine = Machine::with_card();
+    machine.remove("dev/vfio/14");
+    machine.write("dev/vfio/14/file", "");
+    let error = not_usable(&machine);
+    assert!(matches!(error, NotUsable::Node { kind: ErrorKind::IsADirectory, .. }), "{error}");
+}

@@ -1,0 +1,324 @@
+//! `define`, `onDefineDomain` and `libvirt-hook` as processes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "functions around the tests fail as the tests do"
+)]
+
+mod harness;
+mod tree;
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use harness::{BARE_DOMAIN, DOMAIN, PROGRAM, READ_BACK, VMI, fail, fixture, program, succeed, text};
+use rstest::rstest;
+use tree::Machine;
+
+fn define() -> Command {
+    let mut command = program();
+    command.args(["define", "--verify", "off", "--vmi"]).arg(fixture("vmi.json"));
+    command
+}
+
+fn with_input(command: &mut Command, input: &str) -> Output {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A hook that has nothing to do does not read.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+/// The hostdevs of a domain: alias, source, guest address, boot order. Read by another parser than ours.
+fn hostdevs(xml: &str) -> Vec<(String, String, Option<String>, Option<String>)> {
+    let document = roxmltree::Document::parse(xml).unwrap();
+    let child = |node: roxmltree::Node<'_, '_>, name: &str| {
+        node.children().find(|child| child.has_tag_name(name)).map(|child| child.id())
+    };
+    let address = |node: roxmltree::Node<'_, '_>| {
+        let digits = |name: &str| node.attribute(name).unwrap().trim_start_matches("0x").to_owned();
+        format!("{}:{}:{}.{}", digits("domain"), digits("bus"), digits("slot"), digits("function"))
+    };
+    document
+        .descendants()
+        .filter(|node| node.has_tag_name("hostdev"))
+        .map(|hostdev| {
+            let get = |name| child(hostdev, name).map(|id| document.get_node(id).unwrap());
+            let source = get("source").unwrap().first_element_child().unwrap();
+            (
+                get("alias").unwrap().attribute("name").unwrap().to_owned(),
+                address(source),
+                get("address").map(address),
+                get("boot").map(|boot| boot.attribute("order").unwrap().to_owned()),
+            )
+        })
+        .collect()
+}
+
+#[track_caller]
+fn assert_fixture_devices(xml: &str) {
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        hostdevs(xml),
+        [
+            ("ua-sriov-sriov-net1".to_owned(), "0000:65:02.1".to_owned(), None, None),
+            ("ua-sriov-sriov-net2".to_owned(), "0000:65:02.3".to_owned(), text("0000:07:00.0"), text("2")),
+        ]
+    );
+}
+
+/// The variables are in the other order on purpose.
+#[test]
+fn the_fixtures_give_each_network_its_own_vf() {
+    let output = succeed(
+        define()
+            .arg("--domain")
+            .arg(fixture("domain.no-hostdev.xml"))
+            .arg("--environ")
+            .arg(fixture("compute.env"))
+            .arg("--network-info")
+            .arg(fixture("network-info.json")),
+    );
+    assert_fixture_devices(text(&output.stdout));
+    assert!(text(&output.stderr).contains("network-info"), "{output:?}");
+}
+
+#[rstest]
+#[case::as_kubevirt_writes_it(DOMAIN)]
+#[case::as_libvirt_reads_it_back(READ_BACK)]
+fn a_domain_that_has_its_devices_comes_back_as_it_was(#[case] domain: &str) {
+    let output = succeed(
+        define()
+            .args(["--domain", domain, "--environ"])
+            .arg(fixture("compute.env"))
+            .arg("--network-info")
+            .arg(fixture("network-info.json")),
+    );
+    assert_eq!(text(&output.stdout), domain);
+}
+
+#[test]
+fn without_network_info_it_refuses_and_names_networks_and_addresses() {
+    let message = fail(
+        define()
+            .args(["--domain", BARE_DOMAIN, "--network-info", "/nonexistent", "--environ"])
+            .arg(fixture("compute.env")),
+    );
+    for part in ["sriov-net1", "sriov-net2", "0000:65:02.1", "0000:65:02.3", "--assign multus"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+}
+
+/// The real node's variables, whose own order is the wrong one, and what Multus did there.
+#[rstest]
+#[case::multus("multus", ["0000:01:10.0", "0000:01:10.2"])]
+#[case::in_order("in-order", ["0000:01:10.2", "0000:01:10.0"])]
+fn assignments_of_the_real_node(#[case] assign: &str, #[case] addresses: [&str; 2]) {
+    let output = succeed(
+        define()
+            .args([
+                "--domain",
+                BARE_DOMAIN,
+                "--network-info",
+                "/nonexistent",
+                "--assign",
+                assign,
+                "--environ",
+            ])
+            .arg(fixture("node/compute.env"))
+            .arg("--networks-annotation")
+            .arg(fixture("node/networks-annotation.json")),
+    );
+    let hostdevs = hostdevs(text(&output.stdout));
+    assert_eq!([&*hostdevs[0].1, &*hostdevs[1].1], addresses);
+    assert_eq!(hostdevs[0].0, "ua-sriov-sriov-net1");
+    // in-order is wrong here, and says that it may be.
+    assert_eq!(text(&output.stderr).contains(" WARN "), assign == "in-order", "{output:?}");
+}
+
+#[test]
+fn the_own_environment_is_the_usual_source() {
+    let output = program()
+        .args([
+            "define",
+            "--verify",
+            "off",
+            "--network-info",
+            "/nonexistent",
+            "--vmi",
+            VMI,
+            "--domain",
+            BARE_DOMAIN,
+        ])
+        .env("PCIDEVICE_INTEL_COM_SRIOV_VFIO", "0000:65:02.3,0000:65:02.1")
+        .output()
+        .unwrap();
+    assert!(text(&output.stderr).contains("0000:65:02.1, 0000:65:02.3"), "{output:?}");
+}
+
+#[test]
+fn as_kubevirts_shim_calls_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("onDefineDomain");
+    symlink(PROGRAM, &link).unwrap();
+    let output = succeed(
+        harness::program_at(&link)
+            .env("LAUNCHER_HOOK_NETWORK_INFO", fixture("network-info.json"))
+            .env("LAUNCHER_HOOK_VERIFY", "off")
+            .args(["--vmi", VMI, "--domain", BARE_DOMAIN]),
+    );
+    assert_fixture_devices(text(&output.stdout));
+}
+
+#[test]
+fn the_domain_from_standard_input_to_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("domain.xml");
+    let mut command = define();
+    command
+        .args(["--domain", "-", "--network-info"])
+        .arg(fixture("network-info.json"))
+        .arg("--output")
+        .arg(&file);
+    let output = with_input(&mut command, BARE_DOMAIN);
+    assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
+    assert_fixture_devices(&fs::read_to_string(file).unwrap());
+}
+
+#[rstest]
+#[case::no_such_domain(&["--domain", "/nonexistent.xml"], "--domain: cannot read /nonexistent.xml")]
+#[case::truncated(&["--domain", "<domain><devices>"], "domain")]
+#[case::no_such_environ(&["--domain", "<domain/>", "--environ", "/nonexistent"], "--environ: cannot read /nonexistent")]
+fn what_cannot_be_read_is_named(#[case] arguments: &[&str], #[case] message: &str) {
+    let said = fail(define().args(arguments));
+    assert!(said.contains(message), "{said}");
+}
+
+#[test]
+fn a_log_for_programs_is_json() {
+    let message = fail(define().args(["--log-format", "json", "--domain", "<domain>"]));
+    let line: serde_json::Value = serde_json::from_str(message.trim()).unwrap();
+    assert_eq!(line["level"], "ERROR");
+}
+
+#[rstest]
+#[case::off("off", true, "")]
+#[case::warn("warn", true, "WARN VF 0000:65:02.1 is not there")]
+#[case::fail("fail", false, "ERROR VF 0000:65:02.1 is not there")]
+fn verification(#[case] mode: &str, #[case] passes: bool, #[case] says: &str) {
+    let machine = Machine::with_card();
+    let output = program()
+        .args(["define", "--verify", mode, "--vmi", VMI, "--domain", BARE_DOMAIN, "--network-info"])
+        .arg(fixture("network-info.json"))
+        .args(machine.options())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.success(), passes);
+    assert_eq!(output.stdout.is_empty(), !passes);
+    assert!(text(&output.stderr).contains(says), "{output:?}");
+    if says.is_empty() {
+        assert!(!text(&output.stderr).contains("VF 0000"), "{output:?}");
+    }
+}
+
+/// libvirt's hook, by the name that libvirt gives it.
+fn libvirt(folder: &Path, machine: &Machine, arguments: &[&str], domain: &str) -> Output {
+    let link = folder.join("qemu");
+    if !link.exists() {
+        symlink(PROGRAM, &link).unwrap();
+    }
+    let mut command = harness::program_at(&link);
+    command.args(arguments).args(machine.options());
+    with_input(&mut command, domain)
+}
+
+/// A machine that has the devices of [`DOMAIN`].
+fn fixture_machine() -> Machine {
+    let machine = Machine::new();
+    machine.physical("0000:65:00.0", 8, 2);
+    for (address, group) in [("0000:65:02.1", 91), ("0000:65:02.3", 93)] {
+        machine.virtual_function(address, Some("vfio-pci"), Some(group));
+        machine.write(&format!("dev/vfio/{group}"), "");
+    }
+    machine
+}
+
+#[test]
+fn prepare_passes_where_the_devices_are_usable_and_says_why_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let machine = fixture_machine();
+    let call = ["default_vmi-sriov", "prepare", "begin", "-"];
+    let output = libvirt(folder.path(), &machine, &call, DOMAIN);
+    assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
+
+    machine.driver("0000:65:02.3", Some("iavf"));
+    let output = libvirt(folder.path(), &machine, &call, DOMAIN);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    let sentence =
+        r#"domain "default_vmi-sriov" (prepare begin): VF 0000:65:02.3 is bound to iavf, not to vfio-pci"#;
+    assert!(said.contains(sentence), "{said}");
+}
+
+#[test]
+fn devices_that_are_not_ours_are_not_ours_to_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let domain = DOMAIN.replace("ua-sriov-", "ua-gpu-");
+    let output = libvirt(folder.path(), &Machine::new(), &["vm", "prepare", "begin", "-"], &domain);
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// libvirt empties the environment: the variables are those of process 1.
+#[rstest]
+#[case::migrate("migrate")]
+#[case::restore("restore")]
+fn a_domain_from_elsewhere_gets_this_hosts_addresses(#[case] operation: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let machine = fixture_machine();
+    let info = fs::read_to_string(fixture("network-info.json")).unwrap();
+    machine.write("network-info", &info);
+    let elsewhere = READ_BACK
+        .replace(r#"bus="0x65" slot="0x02" function="0x1""#, r#"bus="0x17" slot="0x01" function="0x4""#)
+        .replace(r#"bus="0x65" slot="0x02" function="0x3""#, r#"bus="0x17" slot="0x01" function="0x5""#)
+        .replace("bus='0x65' slot='0x02' function='0x1'", "bus='0x17' slot='0x01' function='0x4'")
+        .replace("bus='0x65' slot='0x02' function='0x3'", "bus='0x17' slot='0x01' function='0x5'");
+    assert_ne!(elsewhere, READ_BACK);
+    let info = machine.path("network-info");
+    let arguments = ["vm", operation, "begin", "-", "--network-info", info.to_str().unwrap()];
+    let output = libvirt(folder.path(), &machine, &arguments, &elsewhere);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(text(&output.stdout), READ_BACK);
+}
+
+#[test]
+fn one_network_is_readdressed_by_the_variables_of_process_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let machine = fixture_machine();
+    machine.write("proc/1/environ", "HOME=/\0PCIDEVICE_INTEL_COM_SRIOV_VFIO=0000:65:02.3\0");
+    let domain = r#"<domain><name>vm</name><devices><hostdev mode="subsystem" type="pci" managed="no"><source><address domain="0x0000" bus="0x17" slot="0x01" function="0x4"/></source><alias name="ua-sriov-net"/></hostdev></devices></domain>"#;
+    let arguments = ["vm", "restore", "begin", "-", "--network-info", "/nonexistent"];
+    let output = libvirt(folder.path(), &machine, &arguments, domain);
+    assert!(output.status.success(), "{output:?}");
+    let expected = domain
+        .replace(r#"bus="0x17" slot="0x01" function="0x4""#, r#"bus="0x65" slot="0x02" function="0x3""#);
+    assert_eq!(text(&output.stdout), expected);
+}
+
+#[rstest]
+#[case::start(&["vm", "start", "begin", "-"])]
+#[case::started(&["vm", "started", "begin", "-"])]
+#[case::stopped(&["vm", "stopped", "end", "-"])]
+#[case::release(&["vm", "release", "end", "-"])]
+#[case::prepare_end(&["vm", "prepare", "end", "-"])]
+#[case::reconnect(&["vm", "reconnect", "begin", "-"])]
+#[case::attach(&["vm", "attach", "begin", "-"])]
+#[case::of_tomorrow(&["vm", "dance", "begin", "-", "more", "words"])]
+fn other_operations_pass_in_silence(#[case] arguments: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    // Neither devices nor XML: nothing may be looked at.
+    let output = libvirt(folder.path(), &Machine::new(), arguments, "no XML");
+    assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
+}
