@@ -1,0 +1,28 @@
+//! What to answer to a review: a pure function of its body, the networks and the options.
+//!
+//! ```text
+//! body ──read──► Request ──decide──► Decision ──answer──► body
+//! ```
+
+mod answer;
+mod decide;
+mod denial;
+mod launcher_hook;
+mod options;
+mod patch;
+mod pod;
+mod quantity;
+mod review;
+mod vmi;
+
+pub use answer::{answer, answer_unreadable, answer_vmi};
+pub use decide::{Attachment, Decision, Need, Outcome, decide};
+pub use denial::{Denial, Reason};
+pub use launcher_hook::{LauncherHook, Mode};
+pub use options::{Options, Scope, Unresolved};
+pub use pod::{Container, Pod};
+pub use review::{Kind, Request, Subject, Unreadable, read, read_vmi};
+pub use vmi::{VmiDecision, decide_vmi};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,348 @@
+//! The decision about one pod.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use contract::{
+    NadName, NetworkSelection, Quoted, ResourceName, annotation, kubevirt, parse_default_network,
+    parse_networks,
+};
+use json_patch::PatchOperation;
+
+use super::pod::{Container, Entries, Pod, Quantity};
+use super::{Denial, Options, Reason, Request, Scope, Unresolved, launcher_hook, patch, quantity};
+use crate::network::{Network, Networks, NodeLabel};
+
+/// What is to be answered about a pod, and all that led to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// The answer.
+    pub outcome: Outcome,
+    /// Each network that the pod selects, the default network first and then in the annotation's order.
+    pub attachments: Vec<Attachment>,
+    /// Each resource that the networks need, in the order of their names.
+    pub needs: Vec<Need>,
+    /// What the pod's author should know although the pod passes.
+    pub warnings: Vec<String>,
+}
+
+/// The answer to a review.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Not ours to judge: no virt-launcher pod, or not the creation of one.
+    OutOfScope,
+    /// The pod passes as it is.
+    Unchanged,
+    /// The pod passes with these changes.
+    Patched(Vec<PatchOperation>),
+    /// The pod does not pass.
+    Denied(Denial),
+}
+
+/// One network that the pod selects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// The annotation it stands in.
+    pub annotation: &'static str,
+    /// Its place in there, the first being 1.
+    pub element: usize,
+    /// The NAD.
+    pub nad: NadName,
+    /// What the NAD says; `None` where it is not known.
+    pub network: Option<Arc<Network>>,
+}
+
+/// One resource that the networks need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// The resource.
+    pub resource: ResourceName,
+    /// How many of it the networks need.
+    pub needed: u64,
+    /// How many the pod's containers ask for already.
+    pub present: u64,
+    /// How many the target container is given on top.
+    pub added: u64,
+    /// How many the target container has in the end.
+    pub total: u64,
+}
+
+impl Decision {
+    fn new(outcome: Outcome) -> Self {
+        Self { outcome, attachments: Vec::new(), needs: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// The NADs that nobody has heard of: worth looking up, and deciding again.
+    pub fn unknown(&self) -> impl Iterator<Item = &NadName> {
+        self.attachments.iter().filter(|attachment| attachment.network.is_none()).map(|known| &known.nad)
+    }
+}
+
+impl Outcome {
+    /// The name in metrics and logs.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::OutOfScope => "out_of_scope",
+            Self::Unchanged => "unchanged",
+            Self::Patched(_) => "patched",
+            Self::Denied(_) => "denied",
+        }
+    }
+}
+
+/// Decides about the pod in `request`.
+pub fn decide(request: &Request<'_>, networks: &impl Networks, options: &Options) -> Decision {
+    let Some(pod) = &request.object else {
+        return Decision::new(Outcome::OutOfScope);
+    };
+    if options.scope == Scope::VirtLauncher && !pod.is_virt_launcher() {
+        return Decision::new(Outcome::OutOfScope);
+    }
+    let namespace = request.namespace();
+    let attachments = match attachments(pod, namespace, networks, options) {
+        Ok(attachments) => attachments,
+        Err(denial) => return Decision::new(Outcome::Denied(denial)),
+    };
+    let mut decision = Decision { attachments, ..Decision::new(Outcome::Unchanged) };
+    if let Err(denial) = fill(&mut decision, pod, namespace, options) {
+        decision.outcome = Outcome::Denied(denial);
+    }
+    decision
+}
+
+/// Fills in needs, warnings and patch, once the attachments stand.
+fn fill(decision: &mut Decision, pod: &Pod<'_>, namespace: &str, options: &Options) -> Result<(), Denial> {
+    let isolated = options.namespace_isolation.then_some(options.global_namespaces.as_slice());
+    if let Some(global) = isolated {
+        check_isolation(&decision.attachments, namespace, global)?;
+    }
+    let unresolved: Vec<Denial> = decision.attachments.iter().filter_map(Attachment::problem).collect();
+    match options.on_unresolved {
+        Unresolved::Warn => decision.warnings = unresolved.into_iter().map(|denial| denial.message).collect(),
+        Unresolved::Deny => join(unresolved)?,
+    }
+
+    let valid = || {
+        decision.attachments.iter().filter_map(|attachment| match attachment.network.as_deref() {
+            Some(Network::Valid(requirements)) => Some((attachment, requirements)),
+            _ => None,
+        })
+    };
+    let mut needed: BTreeMap<&ResourceName, u64> = BTreeMap::new();
+    let mut labels: Vec<(&Attachment, &NodeLabel)> = Vec::new();
+    for (attachment, requirements) in valid() {
+        for resource in &requirements.resources {
+            *needed.entry(resource).or_default() += 1;
+        }
+        labels.extend(requirements.node_label.as_ref().map(|label| (attachment, label)));
+    }
+    let labels = missing_labels(pod, &labels)?;
+    if needed.is_empty() && labels.is_empty() {
+        return Ok(());
+    }
+
+    let mut operations = Vec::new();
+    if !needed.is_empty() {
+        let (index, target) = target(pod, options.scope)?;
+        let needs = needed
+            .into_iter()
+            .map(|(resource, needed)| need(pod, target, resource, needed))
+            .collect::<Result<Vec<_>, _>>()?;
+        operations = patch::resources(index, target, &needs);
+        if pod.is_virt_launcher() {
+            operations.extend(launcher_hook::operations(
+                pod,
+                index,
+                target,
+                &decision.attachments,
+                &options.launcher_hook,
+            )?);
+        }
+        decision.needs = needs;
+    }
+    operations.extend(patch::node_selector(pod, &labels));
+    if !operations.is_empty() {
+        decision.outcome = Outcome::Patched(operations);
+    }
+    Ok(())
+}
+
+fn attachments(
+    pod: &Pod<'_>,
+    namespace: &str,
+    networks: &impl Networks,
+    options: &Options,
+) -> Result<Vec<Attachment>, Denial> {
+    let invalid = |annotation: &str, problem: &dyn std::fmt::Display| Denial {
+        reason: Reason::AnnotationInvalid,
+        message: format!("annotation {annotation}: {problem}"),
+    };
+    let default = match pod.default_network() {
+        Some(text) => Some(
+            parse_default_network(text, &options.multus_namespace)
+                .map_err(|problem| invalid(annotation::DEFAULT_NETWORK, &problem))?,
+        ),
+        None => None,
+    };
+    let selections = match pod.networks() {
+        Some(text) => {
+            parse_networks(text, namespace).map_err(|problem| invalid(annotation::NETWORKS, &problem))?
+        }
+        None => Vec::new(),
+    };
+    let attachment = |annotation, index: usize, selection: NetworkSelection| Attachment {
+        annotation,
+        element: index + 1,
+        network: networks.get(&selection.nad),
+        nad: selection.nad,
+    };
+    let default = default.into_iter().map(|selection| attachment(annotation::DEFAULT_NETWORK, 0, selection));
+    let others = selections.into_iter().enumerate();
+    Ok(default
+        .chain(others.map(|(index, selection)| attachment(annotation::NETWORKS, index, selection)))
+        .collect())
+}
+
+impl Attachment {
+    /// Why the NAD says nothing usable, if so.
+    fn problem(&self) -> Option<Denial> {
+        let Self { annotation, element, nad, network } = self;
+        let (reason, message) = match network.as_deref() {
+            Some(Network::Valid(_)) => return None,
+            Some(Network::Invalid(error)) => (
+                Reason::NetworkInvalid,
+                format!(
+                    "annotation {annotation}: element {element}: NetworkAttachmentDefinition {nad}: {error}"
+                ),
+            ),
+            None => (
+                Reason::NetworkUnknown,
+                format!(
+                    "annotation {annotation}: element {element}: NetworkAttachmentDefinition {nad} does not exist: \
+                     create it, or correct the name"
+                ),
+            ),
+        };
+        Some(Denial { reason, message })
+    }
+}
+
+/// One refusal out of several, with the first one's reason and all their messages.
+fn join(denials: Vec<Denial>) -> Result<(), Denial> {
+    let Some(reason) = denials.first().map(|denial| denial.reason) else {
+        return Ok(());
+    };
+    let messages: Vec<String> = denials.into_iter().map(|denial| denial.message).collect();
+    Err(Denial { reason, message: messages.join("; ") })
+}
+
+/// The default network is exempt, as it is for Multus: only administrators can make use of it.
+fn check_isolation(attachments: &[Attachment], namespace: &str, global: &[String]) -> Result<(), Denial> {
+    let isolated = |attachment: &&Attachment| {
+        let other = attachment.nad.namespace();
+        attachment.annotation == annotation::NETWORKS
+            && other != namespace
+            && !global.iter().any(|name| name == other)
+    };
+    join(
+        attachments
+            .iter()
+            .filter(isolated)
+            .map(|Attachment { annotation, element, nad, .. }| Denial {
+                reason: Reason::NamespaceIsolated,
+                message: format!(
+                    "annotation {annotation}: element {element}: a pod in namespace {namespace} may not use \
+                     NetworkAttachmentDefinition {nad}: use one of its own namespace or of {}",
+                    global.join(", ")
+                ),
+            })
+            .collect(),
+    )
+}
+
+/// The container that gets the resources: `compute`, or the first where every pod is looked at.
+fn target<'p>(pod: &'p Pod<'p>, scope: Scope) -> Result<(usize, &'p Container<'p>), Denial> {
+    let mut containers = pod.containers().iter().enumerate();
+    let first = containers.clone().next();
+    let compute = containers.find(|(_, container)| container.name() == kubevirt::COMPUTE_CONTAINER);
+    let fallback = if scope == Scope::AllPods { first } else { None };
+    compute.or(fallback).ok_or_else(|| Denial {
+        reason: Reason::NoContainer,
+        message: match first {
+            None => "the pod has no containers, and its networks need a resource on one: add a container"
+                .to_owned(),
+            Some(_) => {
+                "the virt-launcher pod has no container named compute to put its networks' resources on: \
+                        leave the label kubevirt.io=virt-launcher to KubeVirt's own pods"
+                    .to_owned()
+            }
+        },
+    })
+}
+
+fn need(pod: &Pod<'_>, target: &Container<'_>, resource: &ResourceName, needed: u64) -> Result<Need, Denial> {
+    let mut present = 0u64;
+    for container in pod.lasting_containers() {
+        present = present.saturating_add(held(container, resource)?);
+    }
+    let added = needed.saturating_sub(present);
+    let total = held(target, resource)?.saturating_add(added);
+    Ok(Need { resource: resource.clone(), needed, present, added, total })
+}
+
+/// How many of `resource` a container asks for. Requests and limits of an extended resource are equal, or
+/// one of them is absent and the API server fills it in.
+fn held(container: &Container<'_>, resource: &ResourceName) -> Result<u64, Denial> {
+    let Some(resources) = &container.resources else {
+        return Ok(0);
+    };
+    let read = |field: &str, quantities: Option<&Entries<'_, Quantity<'_>>>| {
+        let Some(Quantity(text)) = quantities.and_then(|entries| entries.get(resource.as_str())) else {
+            return Ok(0);
+        };
+        quantity::whole(text).ok_or_else(|| Denial {
+            reason: Reason::QuantityInvalid,
+            message: format!(
+                "container {}: resources.{field}: {resource}: {} is no whole number of devices: write one, or \
+                 remove it and the webhook fills it in",
+                Quoted(container.name()),
+                Quoted(text)
+            ),
+        })
+    };
+    let requests = read("requests", resources.requests.as_ref())?;
+    let limits = read("limits", resources.limits.as_ref())?;
+    Ok(requests.max(limits))
+}
+
+/// The labels that the pod's node selector lacks.
+fn missing_labels<'n>(
+    pod: &Pod<'_>,
+    wanted: &[(&Attachment, &'n NodeLabel)],
+) -> Result<BTreeMap<&'n str, &'n str>, Denial> {
+    let mut missing: BTreeMap<&str, (&str, &NadName)> = BTreeMap::new();
+    for (Attachment { nad, .. }, label) in wanted {
+        let conflict = |with: String, value: &str| Denial {
+            reason: Reason::NodeSelectorConflict,
+            message: format!(
+                "NetworkAttachmentDefinition {nad} wants nodes with {label}, but {with} wants {}={}: no node has \
+                 both; remove one of them",
+                label.key,
+                Quoted(value)
+            ),
+        };
+        let own = pod.spec.node_selector.as_ref().and_then(|entries| entries.get(&label.key));
+        if let Some(own) = own {
+            let own = own.as_deref().unwrap_or_default();
+            if own != label.value {
+                return Err(conflict("the pod's own nodeSelector".to_owned(), own));
+            }
+        } else if let Some((value, other)) = missing.insert(&label.key, (&label.value, nad))
+            && value != label.value
+        {
+            return Err(conflict(format!("NetworkAttachmentDefinition {other}"), value));
+        }
+    }
+    Ok(missing.into_iter().map(|(key, (value, _))| (key, value)).collect())
+}

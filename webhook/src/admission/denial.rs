@@ -1,0 +1,77 @@
+//! Refusals: why, for people and for machines.
+
+/// A refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// For metrics, logs and the HTTP code.
+    pub reason: Reason,
+    /// For the person who made the pod: the thing, the value, the remedy.
+    pub message: String,
+}
+
+/// Why a pod was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// A network annotation that Multus could not read either.
+    AnnotationInvalid,
+    /// A NAD that does not exist.
+    NetworkUnknown,
+    /// A NAD whose own annotations are wrong.
+    NetworkInvalid,
+    /// A NAD that this pod may not use.
+    NamespaceIsolated,
+    /// No container to put the resource on.
+    NoContainer,
+    /// A quantity in the pod that is no whole number.
+    QuantityInvalid,
+    /// Two node labels that no node can have at once.
+    NodeSelectorConflict,
+    /// A pod that launcher-hook cannot be put into, although it should be.
+    LauncherHook,
+    /// A pod or VMI that cannot be read.
+    ObjectUnreadable,
+    /// A review of something else.
+    WrongKind,
+    /// A review in another version than v1.
+    ReviewVersion,
+    /// A fault of the webhook's own.
+    Internal,
+}
+
+impl Reason {
+    /// The name in metrics and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AnnotationInvalid => "annotation_invalid",
+            Self::NetworkUnknown => "network_unknown",
+            Self::NetworkInvalid => "network_invalid",
+            Self::NamespaceIsolated => "namespace_isolated",
+            Self::NoContainer => "no_container",
+            Self::QuantityInvalid => "quantity_invalid",
+            Self::NodeSelectorConflict => "node_selector_conflict",
+            Self::LauncherHook => "launcher_hook",
+            Self::ObjectUnreadable => "object_unreadable",
+            Self::WrongKind => "wrong_kind",
+            Self::ReviewVersion => "review_version",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// HTTP code and Kubernetes' word for it, as they stand in the answer's status.
+    #[must_use]
+    pub fn status(self) -> (u16, &'static str) {
+        match self {
+            Self::AnnotationInvalid
+            | Self::NetworkUnknown
+            | Self::NetworkInvalid
+            | Self::NoContainer
+            | Self::QuantityInvalid
+            | Self::NodeSelectorConflict
+            | Self::LauncherHook => (422, "Invalid"),
+            Self::NamespaceIsolated => (403, "Forbidden"),
+            Self::ObjectUnreadable | Self::WrongKind | Self::ReviewVersion => (400, "BadRequest"),
+            Self::Internal => (500, "InternalError"),
+        }
+    }
+}

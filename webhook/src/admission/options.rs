@@ -1,0 +1,60 @@
+//! What an administrator can set about decisions.
+
+use contract::annotation;
+
+use super::LauncherHook;
+
+/// Settings of [`decide`](fn@super::decide) and of how NADs are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Which pods are looked at.
+    pub scope: Scope,
+    /// Annotation keys of a NAD that name a resource.
+    pub resource_annotations: Vec<String>,
+    /// Whether a pod may name NADs of its own namespace and of `global_namespaces` only, as Multus does
+    /// with its own `namespaceIsolation`.
+    pub namespace_isolation: bool,
+    /// Namespaces whose NADs every pod may name.
+    pub global_namespaces: Vec<String>,
+    /// Where a default network without a namespace is looked for: the namespace Multus is configured with.
+    pub multus_namespace: String,
+    /// What to do about a NAD that is unknown or invalid.
+    pub on_unresolved: Unresolved,
+    /// Whether and how `launcher-hook` is put into pods.
+    pub launcher_hook: LauncherHook,
+}
+
+/// Which pods are looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Pods with KubeVirt's virt-launcher label.
+    #[default]
+    VirtLauncher,
+    /// Every pod.
+    AllPods,
+}
+
+/// What to do about a NAD that is unknown or invalid.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unresolved {
+    /// Refuse the pod.
+    #[default]
+    Deny,
+    /// Let it pass without that NAD's resource, with a warning.
+    Warn,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            scope: Scope::default(),
+            resource_annotations: vec![annotation::RESOURCE_NAME.to_owned()],
+            namespace_isolation: false,
+            // Multus counts this namespace as global where it is not told otherwise.
+            global_namespaces: vec!["default".to_owned()],
+            multus_namespace: "kube-system".to_owned(),
+            on_unresolved: Unresolved::default(),
+            launcher_hook: LauncherHook::default(),
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! From a request's body to what is to be decided.
+
+use std::borrow::Cow;
+
+use contract::vmi::Vmi;
+use contract::{Quoted, Text};
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::{Denial, Pod, Reason};
+
+/// The request of an AdmissionReview that can be decided.
+#[derive(Debug, Deserialize)]
+#[serde(bound(deserialize = "O: Deserialize<'de>"), rename_all = "camelCase")]
+pub struct Request<'a, O = Pod<'a>> {
+    /// Identifies the review; its answer carries it too.
+    #[serde(borrow, default)]
+    pub uid: Cow<'a, str>,
+    #[serde(borrow)]
+    kind: Option<Kind<'a>>,
+    #[serde(borrow)]
+    sub_resource: Option<Text<'a>>,
+    /// Name of the object; absent where the API server is to make one up.
+    #[serde(borrow)]
+    pub name: Option<Text<'a>>,
+    /// Namespace of the object.
+    #[serde(borrow)]
+    pub namespace: Option<Text<'a>>,
+    /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
+    #[serde(borrow)]
+    pub operation: Option<Text<'a>>,
+    /// What is to be created; `None` where the request is about something else (another operation, a
+    /// subresource), and there is nothing to decide.
+    pub object: Option<O>,
+}
+
+/// API group, version and kind of an object.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Kind<'a> {
+    #[serde(borrow)]
+    group: Cow<'a, str>,
+    #[serde(borrow)]
+    version: Cow<'a, str>,
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+}
+
+/// A body that nothing can be decided about.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Unreadable {
+    /// No AdmissionReview with a uid: HTTP 400.
+    #[error("{0}")]
+    NoReview(String),
+    /// An AdmissionReview, and so an answer of its own.
+    #[error("{}", .denial.message)]
+    Answerable {
+        /// The uid to answer to.
+        uid: String,
+        /// The answer.
+        denial: Denial,
+    },
+}
+
+/// A whole review. `O` is what the object is read as, or nothing where only the rest counts.
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "O: Deserialize<'de>"), rename_all = "camelCase")]
+struct Envelope<'a, O> {
+    #[serde(borrow, default)]
+    api_version: Cow<'a, str>,
+    #[serde(borrow, default)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    request: Option<Request<'a, O>>,
+}
+
+/// What a review can be about.
+pub trait Subject {
+    /// Its name in messages.
+    const NOUN: &'static str;
+    /// API group, version and kind.
+    const KIND: Kind<'static>;
+
+    /// Its name, and what the API server will make one from.
+    fn own_names(&self) -> [Option<&str>; 2];
+    /// The namespace that it names itself.
+    fn own_namespace(&self) -> Option<&str>;
+}
+
+impl Subject for Pod<'_> {
+    const NOUN: &'static str = "pod";
+    const KIND: Kind<'static> = Kind::new("", "v1", "Pod");
+
+    fn own_names(&self) -> [Option<&str>; 2] {
+        [self.metadata.name.as_deref(), self.metadata.generate_name.as_deref()]
+    }
+
+    fn own_namespace(&self) -> Option<&str> {
+        self.metadata.namespace.as_deref()
+    }
+}
+
+impl Subject for Vmi {
+    const NOUN: &'static str = "VMI";
+    const KIND: Kind<'static> = Kind::new("kubevirt.io", "v1", "VirtualMachineInstance");
+
+    fn own_names(&self) -> [Option<&str>; 2] {
+        [self.metadata.name.as_deref(), self.metadata.generate_name.as_deref()]
+    }
+
+    fn own_namespace(&self) -> Option<&str> {
+        self.metadata.namespace.as_deref()
+    }
+}
+
+/// Reads the body of a request about a pod.
+///
+/// # Errors
+/// Where it is no review, or a review that nothing can be decided about. Nothing unreadable passes.
+pub fn read(body: &[u8]) -> Result<Request<'_>, Unreadable> {
+    read_as(body)
+}
+
+/// Reads the body of a request about a VMI.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_vmi(body: &[u8]) -> Result<Request<'_, Vmi>, Unreadable> {
+    read_as(body)
+}
+
+fn read_as<'a, O: Subject + Deserialize<'a>>(body: &'a [u8]) -> Result<Request<'a, O>, Unreadable> {
+    // One pass where all is well. Where the object cannot be read, a second one finds whom to answer.
+    match serde_json::from_slice::<Envelope<'_, O>>(body) {
+        Ok(envelope) => envelope.into_request().and_then(Request::check),
+        Err(error) => Err(unreadable(body, O::NOUN, &error)),
+    }
+}
+
+fn unreadable(body: &[u8], noun: &str, error: &serde_json::Error) -> Unreadable {
+    match serde_json::from_slice::<Envelope<'_, serde::de::IgnoredAny>>(body) {
+        Err(error) => Unreadable::NoReview(format!(
+            "the body is no AdmissionReview: {error}; this address takes what kube-apiserver posts to a webhook"
+        )),
+        Ok(envelope) => match envelope.into_request() {
+            Err(unreadable) => unreadable,
+            Ok(request) => request.refuse(
+                Reason::ObjectUnreadable,
+                format!("the {noun} in the review cannot be read: {error}; correct the field at that place"),
+            ),
+        },
+    }
+}
+
+impl<'a, O> Envelope<'a, O> {
+    /// Checks what every review must have.
+    fn into_request(self) -> Result<Request<'a, O>, Unreadable> {
+        let version = self.api_version.strip_prefix("admission.k8s.io/");
+        if self.kind != "AdmissionReview" || version.is_none() {
+            return Err(Unreadable::NoReview(format!(
+                "the body is {} {}, not admission.k8s.io/v1 AdmissionReview",
+                Quoted(&self.api_version),
+                Quoted(&self.kind)
+            )));
+        }
+        let request = self.request.ok_or_else(|| {
+            Unreadable::NoReview(
+                "the AdmissionReview has no request: kube-apiserver always sends one".to_owned(),
+            )
+        })?;
+        if request.uid.is_empty() {
+            return Err(Unreadable::NoReview(
+                "the AdmissionReview has no request.uid: there is nothing to answer to".to_owned(),
+            ));
+        }
+        if version != Some("v1") {
+            let message = format!(
+                "the review's version {} is not spoken here: set admissionReviewVersions to [\"v1\"] in the \
+                 webhook's configuration",
+                Quoted(&self.api_version)
+            );
+            return Err(request.refuse(Reason::ReviewVersion, message));
+        }
+        Ok(request)
+    }
+}
+
+impl<O> Request<'_, O> {
+    fn refuse(&self, reason: Reason, message: String) -> Unreadable {
+        Unreadable::Answerable { uid: self.uid.to_string(), denial: Denial { reason, message } }
+    }
+}
+
+impl<O: Subject> Request<'_, O> {
+    /// Keeps the object only where there is something to decide.
+    fn check(self) -> Result<Self, Unreadable> {
+        let subresource = self.sub_resource.as_deref().is_some_and(|name| !name.is_empty());
+        if self.operation.as_deref() != Some("CREATE") || subresource {
+            return Ok(Self { object: None, ..self });
+        }
+        if self.kind.as_ref() != Some(&O::KIND) {
+            let found = self.kind.as_ref().map_or_else(|| "nothing known".to_owned(), Kind::to_string);
+            let message = format!(
+                "the review is about {found}, not about a {}: correct `rules` in the webhook's configuration",
+                O::NOUN
+            );
+            return Err(self.refuse(Reason::WrongKind, message));
+        }
+        if self.object.is_none() {
+            let message =
+                format!("the review of a {}'s creation has no object: request.object is empty", O::NOUN);
+            return Err(self.refuse(Reason::ObjectUnreadable, message));
+        }
+        Ok(self)
+    }
+
+    /// The object's name as far as it is known: the request's, its own, or what it will be made from.
+    #[must_use]
+    pub fn subject_name(&self) -> &str {
+        let own = self.object.as_ref().map(O::own_names).into_iter().flatten();
+        let mut names = std::iter::once(self.name.as_deref()).chain(own).flatten();
+        names.find(|name| !name.is_empty()).unwrap_or_default()
+    }
+
+    /// The namespace that counts: the request's, the object's own, or `default`.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        [self.namespace.as_deref(), self.object.as_ref().and_then(O::own_namespace)]
+            .into_iter()
+            .flatten()
+            .find(|text| !text.is_empty())
+            .unwrap_or("default")
+    }
+}
+
+impl Kind<'static> {
+    const fn new(group: &'static str, version: &'static str, kind: &'static str) -> Self {
+        Self { group: Cow::Borrowed(group), version: Cow::Borrowed(version), kind: Cow::Borrowed(kind) }
+    }
+}
+
+impl std::fmt::Display for Kind<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let separator = if self.group.is_empty() { "" } else { "/" };
+        let name = format!("{}{separator}{} {}", self.group, self.version, self.kind);
+        write!(f, "{}", Quoted(&name))
+    }
+}

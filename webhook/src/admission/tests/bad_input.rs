@@ -1,0 +1,144 @@
+use super::*;
+use rstest::rstest;
+
+/// The status of the refusal that `pod` gets.
+fn refusal(pod: &Value) -> (Value, String) {
+    let response = respond(review(pod).to_string().as_bytes(), &Options::default()).unwrap();
+    assert_eq!((&response["uid"], &response["allowed"]), (&json!("3f0c7d2e"), &json!(false)), "{response}");
+    assert_eq!(response["status"]["status"], "Failure");
+    (response["status"]["code"].clone(), response["status"]["message"].as_str().unwrap().to_owned())
+}
+
+#[rstest]
+#[case::parent(
+    "../secrets",
+    r#"annotation k8s.v1.cni.cncf.io/networks: element 1: namespace ".." has the character '.'"#
+)]
+#[case::json_parent(
+    r#"[{"name":"../../pods"}]"#,
+    r#"element 1: NAD name "../../pods" has the character '/'"#
+)]
+#[case::empty_name("vf,,vf", r#"element 2: "" names no NetworkAttachmentDefinition"#)]
+#[case::null_element(r#"[{"name":"vf"},null]"#, r#"element 2: "null" is no network selection"#)]
+#[case::broken_json(r#"[{"name":"vf""#, "annotation k8s.v1.cni.cncf.io/networks: is not a JSON list")]
+#[case::unknown("vf,missing", "element 2: NetworkAttachmentDefinition ns/missing does not exist: create it")]
+#[case::two_unknown("missing,gone", "ns/missing does not exist: create it, or correct the name; annotation")]
+#[case::invalid_nad("broken", r#"NetworkAttachmentDefinition ns/broken: its annotation k8s.v1.cni.cncf.io/resourceName: "../secrets" is no resource name"#)]
+fn annotations(#[case] annotation: &str, #[case] part: &str) {
+    let (code, message) = refusal(&pod(annotation));
+    assert_eq!(code, 422);
+    assert!(message.contains(part), "{message}");
+}
+
+#[test]
+fn a_long_name_does_not_make_a_long_message() {
+    let (_, message) = refusal(&pod(&"a".repeat(1 << 20)));
+    assert!(message.contains("is 1048576 characters long, at most 63 are allowed"), "{message}");
+    assert!(message.len() < 400, "{message}");
+}
+
+#[rstest]
+#[case::none(json!([]), "the pod has no containers")]
+#[case::absent(json!(null), "the pod has no containers")]
+#[case::no_compute(json!([{"name": "web"}]), "has no container named compute")]
+fn pods_without_a_target(#[case] containers: Value, #[case] part: &str) {
+    let mut pod = pod("vf");
+    pod["spec"]["containers"] = containers;
+    let (code, message) = refusal(&pod);
+    assert_eq!(code, 422);
+    assert!(message.contains(part), "{message}");
+}
+
+#[rstest]
+#[case::half("500m")]
+#[case::negative("-1")]
+#[case::words("two")]
+fn quantities(#[case] quantity: &str) {
+    let mut pod = pod("vf");
+    pod["spec"]["containers"][0]["resources"] = json!({"limits": {"intel.com/sriov_vfio": quantity}});
+    let (code, message) = refusal(&pod);
+    assert_eq!(code, 422);
+    let expected = format!(
+        "container \"compute\": resources.limits: intel.com/sriov_vfio: \"{quantity}\" is no whole number of \
+         devices: write one, or remove it and the webhook fills it in"
+    );
+    assert_eq!(message, expected);
+}
+
+#[rstest]
+#[case::containers_no_list("/spec/containers", json!("compute"), "invalid type: string")]
+#[case::null_container("/spec/containers/0", json!(null), "invalid type: null")]
+#[case::annotations_no_map("/metadata/annotations", json!([1]), "invalid type: sequence")]
+#[case::annotation_no_text("/metadata/annotations/k8s.v1.cni.cncf.io~1networks", json!(7), "invalid type: integer")]
+#[case::no_object("", json!("pod"), "invalid type: string")]
+#[case::quantity_no_quantity("/spec/containers/0/resources", json!({"limits": {"cpu": []}}), "expected a quantity")]
+fn pods_that_cannot_be_read_do_not_pass(#[case] pointer: &str, #[case] value: Value, #[case] part: &str) {
+    let mut pod = pod("vf");
+    *pod.pointer_mut(pointer).unwrap() = value;
+    let (code, message) = refusal(&pod);
+    assert_eq!(code, 400);
+    assert!(
+        message.starts_with("the pod in the review cannot be read: ") && message.contains(part),
+        "{message}"
+    );
+}
+
+#[rstest]
+#[case::null_object("/request/object", json!(null), 400, "has no object: request.object is empty")]
+#[case::other_kind("/request/kind", json!({"group": "apps", "version": "v1", "kind": "Deployment"}), 400, r#"the review is about "apps/v1 Deployment", not about a pod"#)]
+#[case::no_kind("/request/kind", json!(null), 400, "the review is about nothing known, not about a pod")]
+#[case::v1beta1("/apiVersion", json!("admission.k8s.io/v1beta1"), 400, r#"version "admission.k8s.io/v1beta1" is not spoken here: set admissionReviewVersions to ["v1"]"#)]
+fn reviews_that_are_answered(
+    #[case] pointer: &str,
+    #[case] value: Value,
+    #[case] code: u16,
+    #[case] part: &str,
+) {
+    let mut review = review(&pod("vf"));
+    *review.pointer_mut(pointer).unwrap() = value;
+    let response = respond(review.to_string().as_bytes(), &Options::default()).unwrap();
+    assert_eq!((&response["uid"], &response["allowed"]), (&json!("3f0c7d2e"), &json!(false)));
+    assert_eq!(response["status"]["code"], code);
+    let message = response["status"]["message"].as_str().unwrap();
+    assert!(message.contains(part), "{message}");
+}
+
+#[rstest]
+#[case::empty("", "the body is no AdmissionReview: EOF")]
+#[case::not_json("pods", "the body is no AdmissionReview: expected value")]
+#[case::truncated(
+    r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","#,
+    "EOF"
+)]
+#[case::list("[]", "the body is no AdmissionReview: ")]
+#[case::null("null", "the body is no AdmissionReview: ")]
+#[case::a_pod(
+    r#"{"apiVersion":"v1","kind":"Pod"}"#,
+    r#"the body is "v1" "Pod", not admission.k8s.io/v1 AdmissionReview"#
+)]
+#[case::other_group(
+    r#"{"apiVersion":"v1","kind":"AdmissionReview"}"#,
+    "not admission.k8s.io/v1 AdmissionReview"
+)]
+#[case::no_request(
+    r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}"#,
+    "the AdmissionReview has no request"
+)]
+#[case::null_request(
+    r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":null}"#,
+    "the AdmissionReview has no request"
+)]
+#[case::no_uid(
+    r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{}}"#,
+    "the AdmissionReview has no request.uid"
+)]
+#[case::deep(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)), "the body is no AdmissionReview: ")]
+fn bodies_that_are_no_review(#[case] body: &str, #[case] part: &str) {
+    let message = respond(body.as_bytes(), &Options::default()).unwrap_err();
+    assert!(message.contains(part), "{message}");
+}
+
+#[test]
+fn bytes_that_are_no_utf_8_are_refused() {
+    assert!(respond(b"{\"apiVersion\":\"\xff\"}", &Options::default()).is_err());
+}

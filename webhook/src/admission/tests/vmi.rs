@@ -1,0 +1,115 @@
+//! What the author of a VMI hears.
+
+use super::*;
+use rstest::rstest;
+
+/// A VMI in `ns` with `sriov` interfaces to these networks: name, NAD, MAC address.
+fn vmi(networks: &[(&str, &str, Option<&str>)]) -> Value {
+    let interface =
+        |(name, _, mac): &(&str, &str, Option<&str>)| json!({"name": name, "sriov": {}, "macAddress": mac});
+    let network =
+        |(name, nad, _): &(&str, &str, Option<&str>)| json!({"name": name, "multus": {"networkName": nad}});
+    json!({
+        "metadata": {"name": "vm"},
+        "spec": {
+            "domain": {"devices": {"interfaces": networks.iter().map(interface).collect::<Vec<_>>()}},
+            "networks": networks.iter().map(network).collect::<Vec<_>>()
+        }
+    })
+}
+
+fn decide_value(vmi: &Value, options: &Options) -> VmiDecision {
+    decide_vmi(&serde_json::from_value(vmi.clone()).unwrap(), "ns", &networks(), options)
+}
+
+#[test]
+fn the_annotation_says_what_stands_behind_each_network_and_is_written_once() {
+    let vmi = vmi(&[("a", "vf", None), ("b", "net-admin/sriov-net-b", None), ("c", "bridge", None)]);
+    let decision = decide_value(&vmi, &Options::default());
+    let mut after = vmi.clone();
+    json_patch::patch(&mut after, &decision.operations).unwrap();
+    assert_eq!(
+        after["metadata"]["annotations"]["kubevirt-sriov.io/networks"],
+        r#"{"a":{"nad":"ns/vf","resource":"intel.com/sriov_vfio"},"b":{"nad":"net-admin/sriov-net-b","resource":"intel.com/sriov_vfio"},"c":{"nad":"ns/bridge"}}"#
+    );
+    assert_eq!(decide_value(&after, &Options::default()).operations, []);
+}
+
+#[rstest]
+#[case::beside_others(json!({"other": "1"}))]
+#[case::stale(json!({"kubevirt-sriov.io/networks": "{}"}))]
+fn other_annotations_stay(#[case] annotations: Value) {
+    let mut vmi = vmi(&[("a", "vf", None)]);
+    vmi["metadata"]["annotations"] = annotations.clone();
+    let decision = decide_value(&vmi, &Options::default());
+    json_patch::patch(&mut vmi, &decision.operations).unwrap();
+    assert_eq!(vmi["metadata"]["annotations"]["other"], annotations["other"]);
+    assert!(vmi["metadata"]["annotations"]["kubevirt-sriov.io/networks"].as_str().unwrap().contains("ns/vf"));
+}
+
+#[rstest]
+#[case::all_well(vmi(&[("a", "vf", None), ("b", "cx6", None)]), &[])]
+#[case::interchangeable_but_with_mac(vmi(&[("a", "vf", Some("02:00:00:00:00:01")), ("b", "vf", None)]), &[])]
+#[case::unknown(vmi(&[("a", "missing", None)]), &[r#"spec.networks "a": NetworkAttachmentDefinition ns/missing does not exist: create it, or correct the name"#])]
+#[case::no_name(vmi(&[("a", "../x", None)]), &[r#"spec.networks "a": multus.networkName: namespace "..""#])]
+#[case::invalid(vmi(&[("a", "broken", None)]), &[r#"spec.networks "a": NetworkAttachmentDefinition ns/broken: its annotation"#])]
+#[case::no_resource(vmi(&[("a", "bridge", None)]), &[r#"spec.networks "a": its interface is sriov, but NetworkAttachmentDefinition ns/bridge names no resource in k8s.v1.cni.cncf.io/resourceName"#])]
+#[case::alike(vmi(&[("a", "vf", None), ("b", "vf", None)]), &["interfaces a, b are VFs of NetworkAttachmentDefinition ns/vf with no macAddress of their own"])]
+#[case::no_network(
+    json!({"spec": {"domain": {"devices": {"interfaces": [{"name": "a", "sriov": {}}]}}}}),
+    &[r#"interface "a" is sriov, but network "a" is not in spec.networks"#]
+)]
+#[case::pod_network(
+    json!({"spec": {"domain": {"devices": {"interfaces": [{"name": "a", "sriov": {}}]}}, "networks": [{"name": "a", "pod": {}}]}}),
+    &[r#"interface "a" is sriov, but network "a" is not a Multus network"#]
+)]
+#[case::no_sriov(
+    json!({"spec": {"domain": {"devices": {"interfaces": [{"name": "a", "bridge": {}}]}}, "networks": [{"name": "a", "multus": {"networkName": "bridge"}}]}}),
+    &[]
+)]
+#[case::absent(
+    json!({"spec": {"domain": {"devices": {"interfaces": [{"name": "a", "sriov": {}, "state": "absent"}]}}}}),
+    &[]
+)]
+fn warnings(#[case] vmi: Value, #[case] starts: &[&str]) {
+    let warnings = decide_value(&vmi, &Options::default()).warnings;
+    assert_eq!(warnings.len(), starts.len(), "{warnings:?}");
+    for (warning, start) in warnings.iter().zip(starts) {
+        assert!(warning.starts_with(start), "{warning}");
+    }
+}
+
+#[test]
+fn isolation_is_told_beforehand() {
+    let options = Options { namespace_isolation: true, ..Options::default() };
+    let warnings = decide_value(&vmi(&[("a", "net-admin/sriov-net-b", None)]), &options).warnings;
+    assert!(
+        warnings[0].contains("may not use NetworkAttachmentDefinition net-admin/sriov-net-b"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn a_review_of_a_vmi_is_answered_with_patch_and_warnings() {
+    let mut review = review(&vmi(&[("a", "vf", None), ("b", "missing", None)]));
+    review["request"]["kind"] =
+        json!({"group": "kubevirt.io", "version": "v1", "kind": "VirtualMachineInstance"});
+    let body = review.to_string();
+    let request = read_vmi(body.as_bytes()).unwrap();
+    assert_eq!((request.namespace(), request.subject_name()), ("ns", "vm"));
+    let decision = decide_vmi(request.object.as_ref().unwrap(), "ns", &networks(), &Options::default());
+    let response: Value = serde_json::from_slice(&answer_vmi(&request.uid, &decision)).unwrap();
+    let response = &response["response"];
+    assert_eq!((&response["allowed"], &response["patchType"]), (&json!(true), &json!("JSONPatch")));
+    assert_eq!(response["warnings"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_pod_is_no_vmi() {
+    let Err(Unreadable::Answerable { denial, .. }) = read_vmi(review(&pod("vf")).to_string().as_bytes())
+    else {
+        panic!("read as a VMI")
+    };
+    assert_eq!(denial.reason, Reason::WrongKind);
+    assert!(denial.message.contains(r#""v1 Pod", not about a VMI"#), "{}", denial.message);
+}

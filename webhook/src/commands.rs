@@ -1,0 +1,40 @@
+//! The command line: one module for each command.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod admission_options;
+mod certs;
+mod cluster_options;
+mod launcher_hook_options;
+mod managed_options;
+mod review;
+mod serve;
+
+pub use admission_options::AdmissionOptions;
+
+/// Gives the pods of KubeVirt's virtual machines the SR-IOV resources that their networks need.
+#[derive(Debug, Parser)]
+#[command(name = "sriov-webhook", version, about, max_term_width = 110)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(Box<serve::Arguments>),
+    Review(review::Arguments),
+    Certs(certs::Arguments),
+}
+
+/// Runs what the command line asks for.
+#[must_use]
+pub fn run() -> ExitCode {
+    match CommandLine::parse().command {
+        Command::Serve(arguments) => serve::run(*arguments),
+        Command::Review(arguments) => review::run(&arguments),
+        Command::Certs(arguments) => certs::run(&arguments),
+    }
+}

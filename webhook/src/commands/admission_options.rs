@@ -1,0 +1,86 @@
+//! The flags that decide about pods, the same for every command that does.
+
+use clap::{Args, ValueEnum};
+use contract::annotation;
+
+use super::launcher_hook_options::LauncherHookOptions;
+use crate::admission::{Options, Scope, Unresolved};
+
+/// How pods are judged.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Decisions")]
+pub struct AdmissionOptions {
+    /// Which pods are looked at
+    #[arg(long, value_enum, default_value_t = ScopeFlag::VirtLauncher)]
+    scope: ScopeFlag,
+
+    /// Annotation of a NetworkAttachmentDefinition that names its resource; may be given several times,
+    /// and each one that a NAD has counts
+    #[arg(long, value_name = "KEY", default_value = annotation::RESOURCE_NAME)]
+    resource_annotation: Vec<String>,
+
+    /// Let pods use NetworkAttachmentDefinitions of their own namespace and of the global ones only, as
+    /// Multus does with its namespaceIsolation
+    #[arg(long)]
+    namespace_isolation: bool,
+
+    /// Namespace whose NetworkAttachmentDefinitions every pod may use; may be given several times
+    #[arg(long, value_name = "NAMESPACE", default_value = "default")]
+    global_namespace: Vec<String>,
+
+    /// Namespace that Multus is configured with: where a default network without a namespace is looked for
+    #[arg(long, value_name = "NAMESPACE", default_value = "kube-system")]
+    multus_namespace: String,
+
+    /// What to do with a pod that names a NetworkAttachmentDefinition which is unknown or wrong
+    #[arg(long, value_enum, default_value_t = UnresolvedFlag::Deny)]
+    on_unresolved: UnresolvedFlag,
+
+    #[command(flatten)]
+    launcher_hook: LauncherHookOptions,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ScopeFlag {
+    /// KubeVirt's pods, by their label kubevirt.io=virt-launcher
+    VirtLauncher,
+    /// Every pod; one without a container named compute gets its resources on the first
+    AllPods,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum UnresolvedFlag {
+    /// Refuse the pod
+    Deny,
+    /// Let it pass without that network's resource, with a warning
+    Warn,
+}
+
+impl From<AdmissionOptions> for Options {
+    fn from(flags: AdmissionOptions) -> Self {
+        let AdmissionOptions {
+            scope,
+            resource_annotation,
+            namespace_isolation,
+            global_namespace,
+            multus_namespace,
+            on_unresolved,
+            launcher_hook,
+        } = flags;
+        Self {
+            scope: match scope {
+                ScopeFlag::VirtLauncher => Scope::VirtLauncher,
+                ScopeFlag::AllPods => Scope::AllPods,
+            },
+            resource_annotations: resource_annotation,
+            namespace_isolation,
+            global_namespaces: global_namespace,
+            multus_namespace,
+            on_unresolved: match on_unresolved {
+                UnresolvedFlag::Deny => Unresolved::Deny,
+                UnresolvedFlag::Warn => Unresolved::Warn,
+            },
+            launcher_hook: launcher_hook.into(),
+        }
+    }
+}

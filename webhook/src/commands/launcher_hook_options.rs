@@ -1,0 +1,77 @@
+//! The flags that put `launcher-hook` into pods.
+
+use clap::{Args, ValueEnum};
+
+use crate::admission::{LauncherHook, Mode};
+
+/// How the helper gets into pods.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "launcher-hook")]
+pub struct LauncherHookOptions {
+    /// Put launcher-hook into virt-launcher pods; a VMI's annotation kubevirt-sriov.io/launcher-hook
+    /// (off, sidecar, compute) wins over this
+    #[arg(long, value_enum, default_value_t = ModeFlag::Off)]
+    launcher_hook: ModeFlag,
+
+    /// Image with /launcher-hook in it; without one, VMIs that ask for the helper are refused
+    #[arg(long, value_name = "IMAGE")]
+    #[arg(required_if_eq_any([("launcher_hook", "sidecar"), ("launcher_hook", "compute")]))]
+    launcher_hook_image: Option<String>,
+
+    /// When the kubelet pulls that image
+    #[arg(long, value_name = "POLICY", default_value = "IfNotPresent", value_parser = ["Always", "IfNotPresent", "Never"])]
+    launcher_hook_image_pull_policy: String,
+
+    /// CPU request of the containers that are added
+    #[arg(long, value_name = "QUANTITY", default_value = "5m")]
+    launcher_hook_cpu_request: String,
+
+    /// CPU limit of the containers that are added
+    #[arg(long, value_name = "QUANTITY", default_value = "100m")]
+    launcher_hook_cpu_limit: String,
+
+    /// Memory request and limit of the containers that are added
+    #[arg(long, value_name = "QUANTITY", default_value = "16Mi")]
+    launcher_hook_memory: String,
+
+    /// Argument for launcher-hook itself, such as --assign=multus; may be given several times
+    #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true)]
+    launcher_hook_argument: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ModeFlag {
+    /// Nowhere
+    Off,
+    /// In a container of its own; knows VFs from KubeVirt's network-info only
+    Sidecar,
+    /// In compute, in front of its command; knows the device plugin's variables too
+    Compute,
+}
+
+impl From<LauncherHookOptions> for LauncherHook {
+    fn from(flags: LauncherHookOptions) -> Self {
+        let LauncherHookOptions {
+            launcher_hook,
+            launcher_hook_image,
+            launcher_hook_image_pull_policy,
+            launcher_hook_cpu_request,
+            launcher_hook_cpu_limit,
+            launcher_hook_memory,
+            launcher_hook_argument,
+        } = flags;
+        Self {
+            mode: match launcher_hook {
+                ModeFlag::Off => Mode::Off,
+                ModeFlag::Sidecar => Mode::Sidecar,
+                ModeFlag::Compute => Mode::Compute,
+            },
+            image: launcher_hook_image,
+            image_pull_policy: launcher_hook_image_pull_policy,
+            cpu_request: launcher_hook_cpu_request,
+            cpu_limit: launcher_hook_cpu_limit,
+            memory: launcher_hook_memory,
+            arguments: launcher_hook_argument,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The flags of managed certificates, the same for the replicas that keep them and for people.
+
+use std::time::Duration;
+
+use certs::ca_bundle::Ours;
+use certs::rotation::Settings;
+use certs::store::KubernetesCluster;
+use clap::Args;
+use kube::Client;
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// A CA and a serving certificate that the replicas make and renew by themselves, in a Secret.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Managed certificates (without --tls-dir and --self-signed, in a cluster)")]
+pub(super) struct ManagedOptions {
+    /// Secret that they are kept in; made where it is not there
+    #[arg(long, value_name = "[NAMESPACE/]NAME", default_value = "sriov-webhook-tls")]
+    tls_secret: String,
+
+    /// Service that leads here; the certificate is for its names
+    #[arg(long, value_name = "[NAMESPACE/]NAME", default_value = "sriov-webhook")]
+    service: String,
+
+    /// MutatingWebhookConfiguration whose entries get the CA bundle: those that lead to the service, or by
+    /// URL to a --tls-name
+    #[arg(long, value_name = "NAME", default_value = "sriov-webhook")]
+    webhook_configuration: String,
+
+    /// One more DNS name or IP address for the certificate; may be given several times
+    #[arg(long, value_name = "NAME")]
+    tls_name: Vec<String>,
+
+    /// How long a serving certificate is valid
+    #[arg(long, value_name = "TIME", default_value = "90d", value_parser = lifetime)]
+    tls_lifetime: Duration,
+
+    /// How long a CA is valid
+    #[arg(long, value_name = "TIME", default_value = "10y", value_parser = lifetime)]
+    ca_lifetime: Duration,
+
+    /// Share of its lifetime after which a certificate or a CA is renewed
+    #[arg(long, value_name = "SHARE", default_value = "0.667")]
+    renew_at: f64,
+
+    /// How long a new CA stands in the bundle before it signs
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = lifetime)]
+    ca_settle: Duration,
+}
+
+impl ManagedOptions {
+    /// How certificates are made and renewed.
+    pub(super) fn settings(&self, client: &Client) -> Settings {
+        let (namespace, service) = split(&self.service, client);
+        let mut names = Settings::service_names(&service, &namespace);
+        names.extend(self.tls_name.iter().cloned());
+        Settings {
+            authority_lifetime: self.ca_lifetime,
+            serving_lifetime: self.tls_lifetime,
+            renew_at: self.renew_at,
+            settle: self.ca_settle,
+            ..Settings::new(names)
+        }
+    }
+
+    /// Where they are kept.
+    pub(super) fn cluster(&self, client: Client) -> KubernetesCluster {
+        let (namespace, secret) = split(&self.tls_secret, &client);
+        let ours = Ours { service: Some(split(&self.service, &client)), names: self.tls_name.clone() };
+        KubernetesCluster::new(client, namespace, secret, Some(self.webhook_configuration.clone()), ours)
+    }
+}
+
+/// `[NAMESPACE/]NAME`; the namespace is the pod's or the kubeconfig's where none is given.
+fn split(name: &str, client: &Client) -> (String, String) {
+    match name.split_once('/') {
+        Some((namespace, name)) => (namespace.to_owned(), name.to_owned()),
+        None => (client.default_namespace().to_owned(), name.to_owned()),
+    }
+}
+
+/// Reads `30s`, `5m`, `12h`, `90d`, `10y`; a year has 365 days.
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let wrong = || "write a number and s, m, h, d or y, such as 90d or 10y".to_owned();
+    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => DAY,
+        "y" => 365 * DAY,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("30s", Some(30))]
+    #[case("5m", Some(300))]
+    #[case("12h", Some(43_200))]
+    #[case("90d", Some(7_776_000))]
+    #[case("10y", Some(315_360_000))]
+    #[case("90", None)]
+    #[case("d", None)]
+    #[case("1.5d", None)]
+    #[case("-1d", None)]
+    #[case("99999999999999999999y", None)]
+    #[case("9999999999999999y", None)]
+    fn lifetimes(#[case] text: &str, #[case] seconds: Option<u64>) {
+        assert_eq!(lifetime(text).ok(), seconds.map(Duration::from_secs));
+    }
+}

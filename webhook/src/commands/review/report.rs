@@ -1,0 +1,95 @@
+//! The same for programs.
+
+use contract::{NadName, ResourceName};
+use json_patch::PatchOperation;
+use serde::Serialize;
+
+use crate::admission::{Decision, Denial, Outcome};
+use crate::network::Network;
+
+/// What becomes of one pod.
+#[derive(Serialize)]
+pub(super) struct Report<'a> {
+    pod: &'a str,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    denial: Option<DenialReport<'a>>,
+    attachments: Vec<AttachmentReport<'a>>,
+    needs: Vec<NeedReport<'a>>,
+    warnings: &'a [String],
+    patch: &'a [PatchOperation],
+}
+
+#[derive(Serialize)]
+struct DenialReport<'a> {
+    reason: &'static str,
+    message: &'a str,
+}
+
+#[derive(Serialize)]
+struct AttachmentReport<'a> {
+    annotation: &'static str,
+    element: usize,
+    nad: &'a NadName,
+    /// Absent where the NAD does not exist or is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resources: Option<&'a [ResourceName]>,
+}
+
+#[derive(Serialize)]
+struct NeedReport<'a> {
+    resource: &'a ResourceName,
+    needed: u64,
+    present: u64,
+    added: u64,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(pod: &'a str, decision: &'a Result<Decision, Denial>) -> Self {
+        let denial = |denial: &'a Denial| {
+            Some(DenialReport { reason: denial.reason.as_str(), message: &denial.message })
+        };
+        let nothing = Self {
+            pod,
+            outcome: "denied",
+            denial: None,
+            attachments: Vec::new(),
+            needs: Vec::new(),
+            warnings: &[],
+            patch: &[],
+        };
+        let decision = match decision {
+            Ok(decision) => decision,
+            Err(refusal) => return Self { denial: denial(refusal), ..nothing },
+        };
+        let (denial, patch) = match &decision.outcome {
+            Outcome::Denied(refusal) => (denial(refusal), [].as_slice()),
+            Outcome::Patched(operations) => (None, operations.as_slice()),
+            Outcome::OutOfScope | Outcome::Unchanged => (None, [].as_slice()),
+        };
+        let attachments = decision.attachments.iter().map(|attachment| AttachmentReport {
+            annotation: attachment.annotation,
+            element: attachment.element,
+            nad: &attachment.nad,
+            resources: match attachment.network.as_deref() {
+                Some(Network::Valid(requirements)) => Some(requirements.resources.as_slice()),
+                _ => None,
+            },
+        });
+        let needs = decision.needs.iter().map(|need| NeedReport {
+            resource: &need.resource,
+            needed: need.needed,
+            present: need.present,
+            added: need.added,
+        });
+        Self {
+            outcome: decision.outcome.as_str(),
+            denial,
+            attachments: attachments.collect(),
+            needs: needs.collect(),
+            warnings: &decision.warnings,
+            patch,
+            ..nothing
+        }
+    }
+}

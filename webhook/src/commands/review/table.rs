@@ -1,0 +1,66 @@
+//! The table for people.
+
+use contract::annotation;
+
+use crate::admission::{Attachment, Decision, Denial, Outcome};
+use crate::network::Network;
+
+/// What becomes of one pod: its networks, what they need, and why it would be refused.
+pub(super) fn table(pod_name: &str, decision: &Result<Decision, Denial>) -> String {
+    let (verdict, denial) = match decision {
+        Err(denial) => ("refused", Some(denial)),
+        Ok(decision) => match &decision.outcome {
+            Outcome::OutOfScope => {
+                ("passes; not the creation of a virt-launcher pod, so not looked at", None)
+            }
+            Outcome::Unchanged => ("passes as it is", None),
+            Outcome::Patched(_) => ("passes with changes", None),
+            Outcome::Denied(denial) => ("refused", Some(denial)),
+        },
+    };
+    let mut lines = vec![format!("{pod_name}: {verdict}")];
+    if let Ok(decision) = decision {
+        let selections = decision.attachments.iter().map(selection);
+        lines.extend(columns(&["SELECTION", "NAD", "RESOURCE"], selections.collect()));
+        let needs = decision.needs.iter().map(|need| {
+            let count = |number: u64| number.to_string();
+            vec![need.resource.to_string(), count(need.needed), count(need.present), count(need.added)]
+        });
+        lines.extend(columns(&["RESOURCE", "NEEDED", "THERE", "ADDED"], needs.collect()));
+        lines.extend(decision.warnings.iter().map(|warning| format!("  warning: {warning}")));
+    }
+    lines.extend(denial.map(|denial| format!("  {}", denial.message)));
+    lines.join("\n") + "\n"
+}
+
+fn selection(attachment: &Attachment) -> Vec<String> {
+    let list = match attachment.annotation {
+        annotation::DEFAULT_NETWORK => "default-network",
+        _ => "networks",
+    };
+    let resource = match attachment.network.as_deref() {
+        None => "(no such NAD)".to_owned(),
+        Some(Network::Invalid(_)) => "(wrong, see below)".to_owned(),
+        Some(Network::Valid(requirements)) if requirements.resources.is_empty() => "-".to_owned(),
+        Some(Network::Valid(requirements)) => {
+            requirements.resources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        }
+    };
+    vec![format!("{list}[{}]", attachment.element), attachment.nad.to_string(), resource]
+}
+
+/// Rows under their heads, each column as wide as its widest cell; nothing where there are no rows.
+fn columns(heads: &[&str], mut rows: Vec<Vec<String>>) -> Vec<String> {
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    rows.insert(0, heads.iter().map(ToString::to_string).collect());
+    let width =
+        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("  {cell:width$}"));
+        cells.collect::<String>().trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}

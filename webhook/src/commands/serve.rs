@@ -1,0 +1,9 @@
+//! `sriov-webhook serve`: the webhook itself.
+
+mod arguments;
+mod certificate;
+mod hint;
+mod run;
+
+pub(super) use arguments::Arguments;
+pub(super) use run::run;

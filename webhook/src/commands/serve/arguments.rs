@@ -1,0 +1,213 @@
+//! The flags of `serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use tracing_subscriber::filter::Targets;
+
+use crate::commands::AdmissionOptions;
+use crate::commands::cluster_options::ClusterOptions;
+use crate::commands::managed_options::ManagedOptions;
+use crate::logging::LogFormat;
+
+/// Answer the API server's reviews over HTTPS
+///
+/// POST /mutate takes AdmissionReviews of pods; a second, plain listener has /livez, /readyz and /metrics.
+/// Networks come from files with --networks, otherwise from the cluster that the program runs in or that
+/// --kubeconfig names.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  # Without a cluster: networks from files, a certificate made on the spot; prints a curl line to try it
+  sriov-webhook serve --networks examples/nads.yaml
+
+  # In a cluster: networks from the API server, a certificate that the replicas make and renew
+  sriov-webhook serve --tls-secret kubevirt-sriov/sriov-webhook-tls
+
+  # In a cluster, with a certificate from a mounted Secret
+  sriov-webhook serve --tls-dir /etc/tls
+
+  # Beside a cluster
+  sriov-webhook serve --kubeconfig ~/.kube/config --self-signed --listen 127.0.0.1:8443
+
+Environment: KUBECONFIG does as --kubeconfig does, TOKIO_WORKER_THREADS sets the number of threads that
+answer. On SIGTERM or SIGINT /readyz turns false at once, reviews are answered for --drain-delay, then the
+listener closes and what is under way may end within --grace; a second signal ends it at once.
+
+Exit status: 0 when told to stop, 1 when it could not start or go on, 2 when the flags are wrong.")]
+pub(in crate::commands) struct Arguments {
+    /// Address for reviews, over HTTPS; port 0 takes a free one, and the log says which
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8443")]
+    pub(super) listen: SocketAddr,
+
+    /// Address for /livez, /readyz and /metrics, over HTTP
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    pub(super) admin_listen: SocketAddr,
+
+    #[command(flatten)]
+    pub(super) networks: NetworksArguments,
+
+    #[command(flatten)]
+    pub(super) certificate: CertificateArguments,
+
+    #[command(flatten)]
+    pub(super) cluster: ClusterOptions,
+
+    #[command(flatten)]
+    pub(super) admission: AdmissionOptions,
+
+    #[command(flatten)]
+    pub(super) limits: LimitsArguments,
+
+    #[command(flatten)]
+    pub(super) logging: LoggingArguments,
+}
+
+/// Where networks come from.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Networks")]
+pub(super) struct NetworksArguments {
+    /// Read NetworkAttachmentDefinitions from a file or a directory (YAML or JSON) instead of a cluster;
+    /// read again when they change
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(super) networks: Option<PathBuf>,
+
+    /// How often the files are looked at
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
+    pub(super) networks_interval: Duration,
+}
+
+/// Where the serving certificate comes from.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Certificate")]
+pub(super) struct CertificateArguments {
+    /// Serve tls.crt and tls.key of this directory; read again when they change
+    #[arg(long, value_name = "DIR", conflicts_with = "self_signed")]
+    pub(super) tls_dir: Option<PathBuf>,
+
+    /// How often --tls-dir is looked at
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub(super) tls_interval: Duration,
+
+    /// Serve a certificate made at the start and kept in memory (what happens anyway without --tls-dir and
+    /// without a cluster)
+    #[arg(long)]
+    pub(super) self_signed: bool,
+
+    /// Take connections only from clients whose certificate one of these CAs signed (a PEM file)
+    #[arg(long, value_name = "FILE")]
+    pub(super) client_ca: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) managed: ManagedOptions,
+}
+
+/// What clients may take, and how it ends.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub(super) struct LimitsArguments {
+    /// Largest body, in bytes, or with Ki or Mi
+    #[arg(long, value_name = "SIZE", default_value = "8Mi", value_parser = size)]
+    pub(super) max_body: usize,
+
+    /// Requests that are answered at once; one more gets 429
+    #[arg(long, value_name = "NUMBER", default_value_t = 512)]
+    pub(super) max_in_flight: usize,
+
+    /// Connections that are open at once; one more is closed at once
+    #[arg(long, value_name = "NUMBER", default_value_t = 2048)]
+    pub(super) max_connections: usize,
+
+    /// Time for a TLS handshake
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub(super) handshake_timeout: Duration,
+
+    /// Time for a request's head, and as much again for its body
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub(super) read_timeout: Duration,
+
+    /// Time for which to go on as ever after the signal to stop, until nobody sends new requests here
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub(super) drain_delay: Duration,
+
+    /// Time for requests that are under way after that
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub(super) grace: Duration,
+}
+
+/// What is said, and how.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Log (on standard error)")]
+pub(super) struct LoggingArguments {
+    /// How log lines look
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) log_format: LogFormat,
+
+    /// Least level to log: error, warn, info, debug or trace; single parts differently with
+    /// info,PART=LEVEL, such as info,webhook::review=off
+    #[arg(long, value_name = "LEVEL", default_value = "info", env = "LOG_LEVEL")]
+    pub(super) log_level: Targets,
+}
+
+/// Reads `250ms`, `5s`, `2m`, `1h`; 0 needs no unit.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "write a number and ms, s, m or h, such as 500ms or 10s".to_owned();
+    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let milliseconds = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "" if number == 0 => 1,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(milliseconds).map(Duration::from_millis).ok_or_else(wrong)
+}
+
+/// Reads `100`, `64Ki`, `8Mi`.
+fn size(text: &str) -> Result<usize, String> {
+    let wrong = || "write a number of bytes, with Ki or Mi after it if you like, such as 8Mi".to_owned();
+    let (number, unit) = match text.strip_suffix("Mi") {
+        Some(number) => (number, 1024 * 1024),
+        None => text.strip_suffix("Ki").map_or((text, 1), |number| (number, 1024)),
+    };
+    let number: usize = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(unit).filter(|&size| size > 0).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::zero("0", Some(0))]
+    #[case::milliseconds("250ms", Some(250))]
+    #[case::seconds("5s", Some(5_000))]
+    #[case::minutes("2m", Some(120_000))]
+    #[case::hours("1h", Some(3_600_000))]
+    #[case::no_unit("5", None)]
+    #[case::no_number("s", None)]
+    #[case::other_unit("5d", None)]
+    #[case::negative("-1s", None)]
+    #[case::too_much("99999999999999999999h", None)]
+    #[case::empty("", None)]
+    fn durations(#[case] text: &str, #[case] milliseconds: Option<u64>) {
+        assert_eq!(duration(text).ok(), milliseconds.map(Duration::from_millis));
+    }
+
+    #[rstest]
+    #[case::bytes("100", Some(100))]
+    #[case::kibi("64Ki", Some(65_536))]
+    #[case::mebi("8Mi", Some(8 * 1024 * 1024))]
+    #[case::zero("0", None)]
+    #[case::other_unit("8MB", None)]
+    #[case::too_much("99999999999999999999Mi", None)]
+    fn sizes(#[case] text: &str, #[case] bytes: Option<usize>) {
+        assert_eq!(size(text).ok(), bytes);
+    }
+}

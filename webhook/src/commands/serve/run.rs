@@ -1,0 +1,185 @@
+//! From the flags to a running server, and to its end.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use certs::ServingCertificate;
+use certs::tls::{self, ClientCa};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::arguments::{Arguments, LimitsArguments, LoggingArguments, NetworksArguments};
+use super::certificate;
+use super::hint::hint;
+use crate::admission::Options;
+use crate::logging::{self, ReviewLog};
+use crate::metrics::{self, CertificateMetrics, LogMetrics};
+use crate::networks::{FileSource, LiveLookup, NetworkStore};
+use crate::server::admin::{self, Readiness};
+use crate::server::reviews::{self, RequestLimits, ReviewMetrics, Reviews};
+use crate::server::{BodyLimits, ConnectionLimits, ConnectionMetrics, Listener, Phase, Shutdown};
+
+/// Runs `serve` until it is told to stop.
+pub(in crate::commands) fn run(arguments: Arguments) -> ExitCode {
+    let LoggingArguments { log_format, log_level } = arguments.logging.clone();
+    let result = logging::start(log_format, log_level).and_then(|(log, flush)| {
+        let result = Runtime::new().context("cannot start threads").and_then(|runtime| {
+            let result = runtime.block_on(serve(arguments, log));
+            // What is still running has had its time.
+            runtime.shutdown_background();
+            result
+        });
+        drop(flush);
+        result
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sriov-webhook serve: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(arguments: Arguments, log: ReviewLog) -> anyhow::Result<()> {
+    let Arguments {
+        listen,
+        admin_listen,
+        networks,
+        certificate: from,
+        cluster,
+        admission,
+        limits,
+        logging: _,
+    } = arguments;
+    let options = Options::from(admission);
+    let mut signals = Signals::new()?;
+    let mut registry = metrics::registry();
+    let shutdown = Shutdown::default();
+
+    let store = Arc::new(NetworkStore::default());
+    registry.register_collector(Box::new(Arc::clone(&store)));
+    let from_files = networks.networks.is_some();
+    let live = start_networks(networks, &options, &store)?;
+
+    let serving = Arc::new(ServingCertificate::new());
+    registry.register_collector(Box::new(CertificateMetrics(Arc::clone(&serving))));
+    let client_ca = from.client_ca.as_deref().map(ClientCa::from_file).transpose()?;
+    let is_self_signed = certificate::start(from, &cluster, from_files, listen, &serving).await?;
+    let tls = tls::server_config(Arc::clone(&serving), client_ca.as_ref())?;
+
+    let LimitsArguments {
+        max_body,
+        max_in_flight,
+        max_connections,
+        handshake_timeout,
+        read_timeout,
+        drain_delay,
+        grace,
+    } = limits;
+    registry.register_collector(Box::new(LogMetrics(log.clone())));
+    let reviews = Reviews {
+        networks: Arc::clone(&store),
+        live,
+        options,
+        metrics: ReviewMetrics::register(&mut registry),
+        log,
+    };
+    let body = BodyLimits { bytes: max_body, time: read_timeout, ..BodyLimits::default() };
+    let router = reviews::router(reviews, RequestLimits { in_flight: max_in_flight, body });
+    let connection_limits = ConnectionLimits {
+        connections: max_connections,
+        handshake: handshake_timeout,
+        head: read_timeout,
+        ..ConnectionLimits::default()
+    };
+    let listener = Listener::bind(
+        listen,
+        Some(Arc::new(tls)),
+        router,
+        connection_limits,
+        ConnectionMetrics::register(&mut registry),
+        shutdown.clone(),
+    )
+    .await
+    .with_context(|| format!("cannot listen on {listen} (--listen)"))?;
+
+    let readiness = Readiness {
+        networks: Arc::clone(&store),
+        certificate: Arc::clone(&serving),
+        shutdown: shutdown.clone(),
+    };
+    let admin = Listener::bind(
+        admin_listen,
+        None,
+        admin::router(readiness, registry),
+        // Probes must get through when reviews fill every other place.
+        ConnectionLimits { connections: 64, ..ConnectionLimits::default() },
+        ConnectionMetrics::default(),
+        // It goes on until the very end: a probe that fails while we drain would have us killed.
+        Shutdown::default(),
+    )
+    .await
+    .with_context(|| format!("cannot listen on {admin_listen} (--admin-listen)"))?;
+
+    let (https, http) = (listener.address()?, admin.address()?);
+    tracing::info!(https = %https, admin = %http, version = env!("CARGO_PKG_VERSION"), "listening");
+    if is_self_signed && let Some(details) = serving.status().serving {
+        println!("{}", hint(https, &details.fingerprint, store.example().as_ref()));
+    }
+    tokio::spawn(admin.run(Duration::ZERO));
+    let listening = tokio::spawn(listener.run(grace));
+
+    signals.next().await;
+    tracing::info!(drain_delay_ms = drain_delay.as_millis(), "told to stop: draining");
+    shutdown.advance(Phase::Draining);
+    tokio::select! {
+        () = tokio::time::sleep(drain_delay) => {}
+        () = signals.next() => {}
+    }
+    shutdown.advance(Phase::Stopping);
+    tokio::select! {
+        cut = listening => match cut? {
+            0 => tracing::info!("stopped"),
+            cut => tracing::warn!(connections = cut, "stopped with connections still open after --grace"),
+        },
+        () = signals.next() => tracing::warn!("told to stop twice: stopped at once"),
+    }
+    Ok(())
+}
+
+/// Fills the store and keeps it filled. Gives the way to look up what it does not know.
+fn start_networks(
+    arguments: NetworksArguments,
+    options: &Options,
+    store: &Arc<NetworkStore>,
+) -> anyhow::Result<Option<LiveLookup>> {
+    let NetworksArguments { networks, networks_interval } = arguments;
+    let path = networks.context("name a file of NetworkAttachmentDefinitions with --networks")?;
+    let source = FileSource::open(path, options.resource_annotations.clone(), Arc::clone(store))
+        .context("cannot start without networks")?;
+    tokio::spawn(source.run(networks_interval));
+    Ok(None)
+}
+
+/// What tells the process to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

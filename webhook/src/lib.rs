@@ -1,0 +1,13 @@
+//! `sriov-webhook`: gives KubeVirt's pods the SR-IOV resources that their networks need.
+//!
+//! The pure middle is [`admission`] (what to answer) and [`network`] (what a NAD says); everything else
+//! reads the world, calls the middle and writes the world.
+
+pub mod admission;
+pub mod commands;
+pub mod documents;
+pub mod logging;
+pub mod metrics;
+pub mod network;
+pub mod networks;
+pub mod server;

@@ -1,0 +1,165 @@
+//! One line for each review, made by hand: it is the one line whose cost counts.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::time::Duration;
+
+use serde::Serialize;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
+
+use super::{Lines, LogFormat};
+
+/// What is logged of a review.
+#[derive(Debug, Clone, Serialize)]
+pub struct ReviewLine<'a> {
+    /// Identifies the review in the API server's audit log too.
+    pub uid: &'a str,
+    /// What it is about: `pod` or `vmi`.
+    pub kind: &'static str,
+    /// Of the object.
+    pub namespace: &'a str,
+    /// Of the object; its `generateName` where the API server makes up the name later.
+    pub name: &'a str,
+    /// What the answer was.
+    pub outcome: &'static str,
+    /// Why, where it was a refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// The sentence of a refusal.
+    #[serde(rename = "detail", skip_serializing_if = "Option::is_none")]
+    pub message: Option<&'a str>,
+    /// From the last byte of the body to the answer.
+    #[serde(rename = "duration_us", serialize_with = "microseconds")]
+    pub duration: Duration,
+}
+
+/// Writes the lines about reviews.
+#[derive(Debug, Clone)]
+pub struct ReviewLog {
+    lines: Lines,
+    format: LogFormat,
+    enabled: bool,
+}
+
+#[derive(Serialize)]
+struct JsonLine<'a> {
+    timestamp: &'a str,
+    level: &'static str,
+    message: &'static str,
+    #[serde(flatten)]
+    review: &'a ReviewLine<'a>,
+}
+
+/// The longest text of somebody else's that a line holds: the longest name Kubernetes has.
+const LONGEST: usize = 253;
+
+impl ReviewLog {
+    pub(super) fn new(lines: Lines, format: LogFormat, enabled: bool) -> Self {
+        Self { lines, format, enabled }
+    }
+
+    /// A log that goes to `lines`, whatever the level.
+    #[must_use]
+    pub fn to(lines: Lines, format: LogFormat) -> Self {
+        Self::new(lines, format, true)
+    }
+
+    /// How many log lines were dropped because nobody read them.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.lines.dropped()
+    }
+
+    /// Logs a review.
+    pub fn write(&self, review: ReviewLine<'_>) {
+        if !self.enabled {
+            return;
+        }
+        let mut timestamp = String::with_capacity(32);
+        // Writing a time into a string cannot fail; a line without one would still be a line.
+        let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
+        let review = ReviewLine {
+            uid: cut(review.uid),
+            namespace: cut(review.namespace),
+            name: cut(review.name),
+            ..review
+        };
+        self.lines.add(|line| {
+            match self.format {
+                LogFormat::Json => json(line, &timestamp, &review),
+                LogFormat::Text => text(line, &timestamp, &review),
+            }
+            line.push(b'\n');
+        });
+    }
+}
+
+fn json(line: &mut Vec<u8>, timestamp: &str, review: &ReviewLine<'_>) {
+    // Neither the texts nor the vector can make this fail.
+    let _ = serde_json::to_writer(line, &JsonLine { timestamp, level: "INFO", message: "review", review });
+}
+
+fn text(line: &mut Vec<u8>, timestamp: &str, review: &ReviewLine<'_>) {
+    let ReviewLine { uid, kind, namespace, name, outcome, reason, message, duration } = review;
+    let mut shown = format!("{timestamp}  INFO review {kind} {outcome} {namespace:?}/{name:?} uid={uid:?}");
+    if let Some(reason) = reason {
+        let _ = write!(shown, " reason={reason}");
+    }
+    if let Some(message) = message {
+        let _ = write!(shown, " detail={message:?}");
+    }
+    let _ = write!(line, "{shown} duration={duration:?}");
+}
+
+fn microseconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+}
+
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(LONGEST)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line() -> ReviewLine<'static> {
+        ReviewLine {
+            uid: "u-1\n{\"forged\":true}",
+            kind: "pod",
+            namespace: "default",
+            name: "virt-launcher-vm-",
+            outcome: "denied",
+            reason: Some("network_unknown"),
+            message: Some("no \"net\""),
+            duration: Duration::from_nanos(41_900),
+        }
+    }
+
+    #[test]
+    fn json_lines_hold_hostile_text_in_one_object() {
+        let mut bytes = Vec::new();
+        json(&mut bytes, "now", &line());
+        assert_eq!(
+            String::from_utf8(bytes).unwrap(),
+            r#"{"timestamp":"now","level":"INFO","message":"review","uid":"u-1\n{\"forged\":true}","kind":"pod","namespace":"default","name":"virt-launcher-vm-","outcome":"denied","reason":"network_unknown","detail":"no \"net\"","duration_us":41}"#
+        );
+    }
+
+    #[test]
+    fn text_lines_stay_one_line() {
+        let mut bytes = Vec::new();
+        text(&mut bytes, "now", &line());
+        assert_eq!(
+            String::from_utf8(bytes).unwrap(),
+            r#"now  INFO review pod denied "default"/"virt-launcher-vm-" uid="u-1\n{\"forged\":true}" reason=network_unknown detail="no \"net\"" duration=41.9µs"#
+        );
+    }
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        assert_eq!(cut(&"ü".repeat(200)).len(), 252);
+        assert_eq!(cut("short"), "short");
+    }
+}

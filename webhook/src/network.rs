@@ -1,0 +1,191 @@
+//! What a NetworkAttachmentDefinition (NAD) asks of the pods that attach to it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use contract::{
+    NadName, Quoted, ResourceName, ResourceNameError, annotation, check_subdomain, is_qualified_part,
+};
+use thiserror::Error;
+
+/// What a NAD's annotations say.
+///
+/// NADs in their thousands say one of a few things, so stores share equal ones behind an [`Arc`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Network {
+    /// The annotations are in order.
+    Valid(Requirements),
+    /// They are not, and a pod that names the NAD cannot be judged.
+    Invalid(NetworkError),
+}
+
+/// What a pod needs for one attachment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Requirements {
+    /// One of each of these; none for a network without a device plugin.
+    pub resources: Vec<ResourceName>,
+    /// A label that the pod's node must have.
+    pub node_label: Option<NodeLabel>,
+}
+
+/// A label in a pod's node selector.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NodeLabel {
+    /// The label's key.
+    pub key: String,
+    /// Its value; empty where the NAD names only a key.
+    pub value: String,
+}
+
+/// What is wrong with a NAD's annotations. The sentence has no subject: the caller names the NAD.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Error)]
+pub enum NetworkError {
+    /// The resource annotation.
+    #[error("its annotation {key}: {} {problem}", Quoted(.value))]
+    Resource {
+        /// The annotation's key.
+        key: String,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The node selector annotation.
+    #[error("its annotation {}: {} is no label: write key=value or key", annotation::NODE_SELECTOR, Quoted(.value))]
+    NodeSelector {
+        /// Its value.
+        value: String,
+    },
+}
+
+/// Where NADs are looked up. Looking up is no I/O: what is not in memory is not known.
+pub trait Networks {
+    /// What the NAD says, or `None` where it is not known.
+    fn get(&self, nad: &NadName) -> Option<Arc<Network>>;
+}
+
+impl Network {
+    /// Reads a NAD's annotations. Each of `resource_keys` that is there and not empty is one resource.
+    pub fn from_annotations<'a>(
+        resource_keys: &[String],
+        annotations: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
+        let mut requirements = Requirements::default();
+        for (key, value) in annotations {
+            let read = if resource_keys.iter().any(|resource_key| resource_key == key) {
+                requirements.add_resource(key, value)
+            } else if key == annotation::NODE_SELECTOR {
+                NodeLabel::parse(value).map(|label| requirements.node_label = label)
+            } else {
+                Ok(())
+            };
+            if let Err(error) = read {
+                return Self::Invalid(error);
+            }
+        }
+        // Annotations come in no order; equal networks are to be equal.
+        requirements.resources.sort_unstable();
+        Self::Valid(requirements)
+    }
+}
+
+impl Requirements {
+    fn add_resource(&mut self, key: &str, value: &str) -> Result<(), NetworkError> {
+        if !value.is_empty() {
+            self.resources.push(value.parse().map_err(|problem: ResourceNameError| {
+                NetworkError::Resource {
+                    key: key.to_owned(),
+                    value: value.to_owned(),
+                    problem: problem.to_string(),
+                }
+            })?);
+        }
+        Ok(())
+    }
+}
+
+impl NodeLabel {
+    /// Reads `key=value` or `key`; `None` where the text is empty.
+    fn parse(text: &str) -> Result<Option<Self>, NetworkError> {
+        if text.trim().is_empty() {
+            return Ok(None);
+        }
+        let (key, value) = text.split_once('=').unwrap_or((text, ""));
+        let (key, value) = (key.trim(), value.trim());
+        let valid_key = match key.split_once('/') {
+            Some((prefix, name)) => check_subdomain(prefix).is_ok() && is_qualified_part(name),
+            None => is_qualified_part(key),
+        };
+        if valid_key && (value.is_empty() || is_qualified_part(value)) {
+            Ok(Some(Self { key: key.to_owned(), value: value.to_owned() }))
+        } else {
+            Err(NetworkError::NodeSelector { value: text.to_owned() })
+        }
+    }
+}
+
+impl fmt::Display for NodeLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.key, self.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn read(annotations: &[(&str, &str)]) -> Network {
+        let keys = [annotation::RESOURCE_NAME.to_owned(), "example.com/resource".to_owned()];
+        Network::from_annotations(&keys, annotations.iter().copied())
+    }
+
+    fn requirements(resources: &[&str], node_label: Option<(&str, &str)>) -> Network {
+        Network::Valid(Requirements {
+            resources: resources.iter().map(|name| name.parse().unwrap()).collect(),
+            node_label: node_label.map(|(key, value)| NodeLabel { key: key.into(), value: value.into() }),
+        })
+    }
+
+    #[rstest]
+    #[case::none(&[], requirements(&[], None))]
+    #[case::other_keys(&[("a", "b")], requirements(&[], None))]
+    #[case::resource(&[(annotation::RESOURCE_NAME, "intel.com/vf")], requirements(&["intel.com/vf"], None))]
+    #[case::empty_resource(&[(annotation::RESOURCE_NAME, "")], requirements(&[], None))]
+    #[case::two_keys(
+        &[(annotation::RESOURCE_NAME, "intel.com/vf"), ("example.com/resource", "a.b/c")],
+        requirements(&["a.b/c", "intel.com/vf"], None)
+    )]
+    #[case::node_label(
+        &[(annotation::NODE_SELECTOR, " example.com/rack = r1 ")],
+        requirements(&[], Some(("example.com/rack", "r1")))
+    )]
+    #[case::node_key(&[(annotation::NODE_SELECTOR, "sriov")], requirements(&[], Some(("sriov", ""))))]
+    fn valid(#[case] annotations: &[(&str, &str)], #[case] expected: Network) {
+        assert_eq!(read(annotations), expected);
+    }
+
+    #[rstest]
+    #[case::native_resource(annotation::RESOURCE_NAME, "cpu", r#"its annotation k8s.v1.cni.cncf.io/resourceName: "cpu" is no resource name of the form prefix/name, such as intel.com/sriov_vfio"#)]
+    #[case::path(annotation::RESOURCE_NAME, "../x", r#"its annotation k8s.v1.cni.cncf.io/resourceName: "../x" is no resource name: its prefix must start and end with a lower-case letter or digit"#)]
+    #[case::two_labels(
+        annotation::NODE_SELECTOR,
+        "a=b=c",
+        r#"its annotation k8s.v1.cni.cncf.io/nodeSelector: "a=b=c" is no label: write key=value or key"#
+    )]
+    #[case::label_list(
+        annotation::NODE_SELECTOR,
+        "a=b,c=d",
+        r#"its annotation k8s.v1.cni.cncf.io/nodeSelector: "a=b,c=d" is no label: write key=value or key"#
+    )]
+    #[case::no_key(
+        annotation::NODE_SELECTOR,
+        "=b",
+        r#"its annotation k8s.v1.cni.cncf.io/nodeSelector: "=b" is no label: write key=value or key"#
+    )]
+    fn invalid(#[case] key: &str, #[case] value: &str, #[case] message: &str) {
+        let Network::Invalid(error) = read(&[(key, value)]) else { panic!("valid") };
+        let error = error.to_string();
+        assert!(error.starts_with(message) || error == message, "{error}");
+    }
+}

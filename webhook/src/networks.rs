@@ -1,0 +1,10 @@
+//! The NADs that are known, and where they come from: the cluster or files.
+
+pub mod file;
+mod file_source;
+mod live;
+mod store;
+
+pub use file_source::FileSource;
+pub use live::{Found, LiveLookup, LiveMetrics, LookUp};
+pub use store::{Count, NetworkStore};

@@ -1,0 +1,235 @@
+//! NADs from files: the source that needs no cluster.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use contract::{NadName, NadNameError, Quoted};
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::documents::{self, DocumentError};
+use crate::network::Network;
+
+/// What a file or a directory holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// Each NAD and what it says.
+    pub networks: BTreeMap<NadName, Network>,
+    /// How many objects of other kinds were passed over.
+    pub others: usize,
+}
+
+/// Files that hold no set of NADs.
+#[derive(Debug, Error)]
+pub enum FileError {
+    /// The system did not let us read.
+    #[error("{}: {problem}", path.display())]
+    Read {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system says.
+        problem: io::Error,
+    },
+    /// Neither YAML nor JSON, or no objects.
+    #[error("{}: {problem}", path.display())]
+    Document {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: DocumentError,
+    },
+    /// A NAD whose metadata is wrong.
+    #[error("{}: NetworkAttachmentDefinition {}: {problem}", path.display(), Quoted(name))]
+    Metadata {
+        /// The file.
+        path: PathBuf,
+        /// The name as it stands there.
+        name: String,
+        /// What is wrong with it.
+        problem: MetadataError,
+    },
+    /// Two NADs of one name: which one holds is not for us to guess.
+    #[error("NetworkAttachmentDefinition {name} stands in {} and again in {}: remove one", first.display(), second.display())]
+    Twice {
+        /// The NAD.
+        name: NadName,
+        /// Where it was found first.
+        first: PathBuf,
+        /// Where it was found again.
+        second: PathBuf,
+    },
+}
+
+/// What is wrong with a NAD's metadata.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum MetadataError {
+    /// Namespace or name.
+    #[error(transparent)]
+    Name(#[from] NadNameError),
+    /// An annotation's value has to be a string.
+    #[error("annotation {} is no string: put it in quotes", Quoted(key))]
+    Annotation {
+        /// The annotation's key.
+        key: String,
+    },
+}
+
+/// Reads all NADs in a file, or in the `.yaml`, `.yml` and `.json` files of a directory.
+///
+/// # Errors
+/// What cannot be read, is not well-formed, or stands there twice. A NAD whose annotations are wrong is no
+/// error here: it is loaded as [`Network::Invalid`], and refuses the pods that name it.
+pub fn load(path: &Path, resource_keys: &[String]) -> Result<Loaded, FileError> {
+    let mut loaded = Loaded::default();
+    let mut places: BTreeMap<NadName, PathBuf> = BTreeMap::new();
+    for file in files(path)? {
+        let text =
+            fs::read_to_string(&file).map_err(|problem| FileError::Read { path: file.clone(), problem })?;
+        let objects =
+            documents::parse(&text).map_err(|problem| FileError::Document { path: file.clone(), problem })?;
+        for object in objects {
+            if !is_nad(&object) {
+                loaded.others += 1;
+                continue;
+            }
+            let (name, network) = read(&object, resource_keys).map_err(|problem| FileError::Metadata {
+                path: file.clone(),
+                name: metadata(&object, "name").to_owned(),
+                problem,
+            })?;
+            if let Some(first) = places.insert(name.clone(), file.clone()) {
+                return Err(FileError::Twice { name, first, second: file });
+            }
+            loaded.networks.insert(name, network);
+        }
+    }
+    Ok(loaded)
+}
+
+/// The file itself, or those of a directory in the order of their names. Hidden ones are left out: a
+/// ConfigMap's mount keeps its old and new content in them.
+pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, FileError> {
+    let failed = |problem| FileError::Read { path: path.to_owned(), problem };
+    if !fs::metadata(path).map_err(failed)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).map_err(failed)? {
+        let file = entry.map_err(failed)?.path();
+        let hidden = file.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+        let manifest = file
+            .extension()
+            .is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known));
+        if manifest && !hidden && file.is_file() {
+            files.push(file);
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+fn is_nad(object: &Value) -> bool {
+    let group =
+        object.get("apiVersion").and_then(Value::as_str).and_then(|version| version.split('/').next());
+    documents::kind(object) == "NetworkAttachmentDefinition" && group == Some("k8s.cni.cncf.io")
+}
+
+fn metadata<'o>(object: &'o Value, key: &str) -> &'o str {
+    object.get("metadata").and_then(|metadata| metadata.get(key)).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn read(object: &Value, resource_keys: &[String]) -> Result<(NadName, Network), MetadataError> {
+    let namespace = metadata(object, "namespace");
+    let name =
+        NadName::new(if namespace.is_empty() { "default" } else { namespace }, metadata(object, "name"))?;
+    let annotations = object
+        .get("metadata")
+        .and_then(|metadata| metadata.get("annotations"))
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| match value {
+            Value::String(text) => Ok((key.as_str(), text.as_str())),
+            Value::Null => Ok((key.as_str(), "")),
+            _ => Err(MetadataError::Annotation { key: key.clone() }),
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok((name, Network::from_annotations(resource_keys, annotations)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const NAD: &str =
+        "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\nmetadata:\n  name: ";
+
+    fn keys() -> Vec<String> {
+        vec!["k8s.v1.cni.cncf.io/resourceName".to_owned()]
+    }
+
+    fn load_files(files: &[(&str, &str)]) -> Result<Vec<String>, String> {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(directory.path().join(name), text).unwrap();
+        }
+        let show = |(name, network): (&NadName, &Network)| match network {
+            Network::Valid(requirements) => format!("{name} {:?}", requirements.resources),
+            Network::Invalid(error) => format!("{name}: {error}"),
+        };
+        let loaded = load(directory.path(), &keys());
+        let root = directory.path().display().to_string();
+        loaded
+            .map(|loaded| loaded.networks.iter().map(show).collect())
+            .map_err(|error| error.to_string().replace(&root, "DIR"))
+    }
+
+    #[test]
+    fn a_directory_is_read_whole_and_other_kinds_are_passed_over() {
+        let files = [
+            ("a.yaml", format!("{NAD}a\n---\nkind: Pod\n")),
+            ("b.json", r#"{"kind":"NetworkAttachmentDefinitionList","items":[{"apiVersion":"k8s.cni.cncf.io/v1","kind":"NetworkAttachmentDefinition","metadata":{"name":"b","namespace":"ns"}}]}"#.to_owned()),
+            (".hidden.yaml", "broken: [".to_owned()),
+            ("notes.txt", "broken: [".to_owned()),
+        ];
+        let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        assert_eq!(load_files(&files).unwrap(), ["default/a []", "ns/b []"]);
+    }
+
+    #[test]
+    fn a_wrong_resource_is_kept_with_its_reason() {
+        let text = format!("{NAD}a\n  annotations:\n    k8s.v1.cni.cncf.io/resourceName: cpu\n");
+        let found = load_files(&[("a.yaml", &text)]).unwrap();
+        assert!(
+            found[0].starts_with("default/a: its annotation k8s.v1.cni.cncf.io/resourceName: \"cpu\""),
+            "{found:?}"
+        );
+    }
+
+    #[rstest]
+    #[case::twice(
+        "a\n---\napiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\nmetadata:\n  name: a",
+        "NetworkAttachmentDefinition default/a stands in DIR/a.yaml and again in DIR/a.yaml: remove one"
+    )]
+    #[case::path(
+        "../x",
+        r#"DIR/a.yaml: NetworkAttachmentDefinition "../x": NAD name "../x" has the character '/'"#
+    )]
+    #[case::number(
+        "a\n  annotations: {x: 7}",
+        r#"DIR/a.yaml: NetworkAttachmentDefinition "a": annotation "x" is no string"#
+    )]
+    #[case::syntax("a: b: c", "DIR/a.yaml: is no YAML: ")]
+    fn refusals(#[case] rest: &str, #[case] start: &str) {
+        let message = load_files(&[("a.yaml", &format!("{NAD}{rest}\n"))]).unwrap_err();
+        assert!(message.starts_with(start), "{message}");
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let message = load(Path::new("/nowhere/nads.yaml"), &keys()).unwrap_err().to_string();
+        assert!(message.starts_with("/nowhere/nads.yaml: "), "{message}");
+    }
+}

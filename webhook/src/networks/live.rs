@@ -1,0 +1,242 @@
+//! NADs that are not known are looked up where they live before anybody is refused because of them: a pod
+//! often comes right behind its NAD, ahead of the watch.
+//!
+//! Each NAD is asked for once, however many wait for the answer; the answer is remembered for a moment and
+//! never enters the store, which belongs to the watch.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use contract::NadName;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+use tokio::sync::OnceCell;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+
+use crate::network::Network;
+
+/// How long a look-up may take. The API server itself waits 5 seconds for us.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long an answer counts.
+const MEMORY: Duration = Duration::from_secs(1);
+
+/// NADs that are being asked for or remembered at once; beyond, nobody is asked.
+const CAPACITY: usize = 256;
+
+/// What came of a look-up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// It is there.
+    Network(Arc<Network>),
+    /// It is not.
+    Missing,
+    /// Nobody could say; why.
+    Failed(Arc<str>),
+}
+
+/// One look-up under way.
+pub type LookUp = Pin<Box<dyn Future<Output = Found> + Send>>;
+
+/// Looks NADs up.
+#[derive(Clone)]
+pub struct LiveLookup(Arc<Shared>);
+
+struct Shared {
+    look_up: Box<dyn Fn(NadName) -> LookUp + Send + Sync>,
+    answers: Mutex<HashMap<NadName, Answer>>,
+    metrics: LiveMetrics,
+}
+
+#[derive(Clone)]
+struct Answer {
+    cell: Arc<OnceCell<Found>>,
+    asked: Instant,
+}
+
+/// Counts look-ups by what came of them.
+#[derive(Debug, Clone, Default)]
+pub struct LiveMetrics {
+    look_ups: Family<ResultLabels, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabels {
+    result: &'static str,
+}
+
+impl LiveMetrics {
+    /// Metrics that `registry` shows.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        registry.register(
+            "live_look_ups",
+            "NADs asked for because the watch had not told of them, by result",
+            metrics.look_ups.clone(),
+        );
+        metrics
+    }
+
+    fn count(&self, result: &'static str) {
+        self.look_ups.get_or_create(&ResultLabels { result }).inc();
+    }
+}
+
+impl LiveLookup {
+    /// Asks with `look_up`, which need not watch the time.
+    pub fn new(look_up: impl Fn(NadName) -> LookUp + Send + Sync + 'static, metrics: LiveMetrics) -> Self {
+        Self(Arc::new(Shared { look_up: Box::new(look_up), answers: Mutex::default(), metrics }))
+    }
+
+    /// Looks all of `nads` up, side by side.
+    pub async fn look_up(&self, nads: BTreeSet<NadName>) -> BTreeMap<NadName, Found> {
+        let mut asked = JoinSet::new();
+        for nad in nads {
+            let shared = Arc::clone(&self.0);
+            asked.spawn(async move {
+                let found = shared.find(&nad).await;
+                (nad, found)
+            });
+        }
+        // Where a look-up panicked its NAD stays unknown.
+        let mut found = BTreeMap::new();
+        while let Some(joined) = asked.join_next().await {
+            found.extend(joined.ok());
+        }
+        found
+    }
+}
+
+impl Shared {
+    async fn find(&self, nad: &NadName) -> Found {
+        let Some(answer) = self.answer_to(nad) else {
+            self.metrics.count("over_capacity");
+            return Found::Failed(
+                "too many unknown NetworkAttachmentDefinitions are asked for at once".into(),
+            );
+        };
+        answer.get_or_init(|| self.ask(nad)).await.clone()
+    }
+
+    async fn ask(&self, nad: &NadName) -> Found {
+        let found = timeout(DEADLINE, (self.look_up)(nad.clone())).await.unwrap_or_else(|_| {
+            Found::Failed(format!("the API server did not answer within {} s", DEADLINE.as_secs()).into())
+        });
+        self.metrics.count(match &found {
+            Found::Network(_) => "found",
+            Found::Missing => "missing",
+            Found::Failed(_) => "failed",
+        });
+        found
+    }
+
+    /// The answer that others wait for or have got already, or a new one.
+    fn answer_to(&self, nad: &NadName) -> Option<Arc<OnceCell<Found>>> {
+        let now = Instant::now();
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = answers.get(nad)
+            && answer.counts_at(now)
+        {
+            return Some(Arc::clone(&answer.cell));
+        }
+        if answers.len() >= CAPACITY {
+            answers.retain(|_, answer| answer.counts_at(now));
+        }
+        if answers.len() >= CAPACITY {
+            return None;
+        }
+        let answer = Answer { cell: Arc::default(), asked: now };
+        answers.insert(nad.clone(), answer.clone());
+        Some(answer.cell)
+    }
+}
+
+impl Answer {
+    /// One that is still awaited counts, too: nobody asks a second time meanwhile.
+    fn counts_at(&self, now: Instant) -> bool {
+        let limit = if self.cell.initialized() { MEMORY } else { DEADLINE + MEMORY };
+        now.duration_since(self.asked) < limit
+    }
+}
+
+impl fmt::Debug for LiveLookup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveLookup").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::Requirements;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn nad(name: &str) -> NadName {
+        NadName::new("default", name).unwrap()
+    }
+
+    fn slow(time: Duration, found: Found) -> (LiveLookup, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        let look_up = move |_| -> LookUp {
+            counter.fetch_add(1, Ordering::Relaxed);
+            let found = found.clone();
+            Box::pin(async move {
+                tokio::time::sleep(time).await;
+                found
+            })
+        };
+        (LiveLookup::new(look_up, LiveMetrics::default()), asked)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_nad_is_asked_for_once_and_its_answer_is_forgotten_after_a_second() {
+        let network = Found::Network(Arc::new(Network::Valid(Requirements::default())));
+        let (live, asked) = slow(Duration::from_millis(100), network.clone());
+        let mut waiting = JoinSet::new();
+        for _ in 0..50 {
+            let live = live.clone();
+            waiting.spawn(async move { live.look_up([nad("net")].into()).await });
+        }
+        for found in waiting.join_all().await {
+            assert_eq!(found, [(nad("net"), network.clone())].into());
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        tokio::time::sleep(MEMORY).await;
+        live.look_up([nad("net")].into()).await;
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_hangs_is_given_up_for_all_at_once() {
+        let (live, asked) = slow(Duration::from_secs(60), Found::Missing);
+        let start = Instant::now();
+        let nads: BTreeSet<NadName> = (0..40).map(|number| nad(&format!("net-{number}"))).collect();
+        let found = live.look_up(nads).await;
+        assert_eq!(start.elapsed(), DEADLINE);
+        assert_eq!((found.len(), asked.load(Ordering::Relaxed)), (40, 40));
+        let failed = Found::Failed("the API server did not answer within 2 s".into());
+        assert!(found.values().all(|found| *found == failed));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_unknown_names_is_bounded() {
+        let (live, asked) = slow(Duration::ZERO, Found::Missing);
+        let nads: BTreeSet<NadName> =
+            (0..CAPACITY + 10).map(|number| nad(&format!("net-{number}"))).collect();
+        let found = live.look_up(nads.clone()).await;
+        let failed = found.values().filter(|found| matches!(found, Found::Failed(_))).count();
+        assert_eq!((failed, asked.load(Ordering::Relaxed)), (10, CAPACITY));
+        tokio::time::sleep(MEMORY).await;
+        let found = live.look_up([nad("net-0")].into()).await;
+        assert_eq!(found, [(nad("net-0"), Found::Missing)].into());
+    }
+}

@@ -1,0 +1,316 @@
+//! All networks that are known, in little memory, read without waiting for whoever writes.
+
+use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher as _;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use contract::NadName;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Unit;
+
+use crate::network::{Network, Networks};
+
+/// Each part is locked on its own and for one entry only: a reader meets a writer seldom and shortly.
+const SHARDS: usize = 64;
+
+/// The networks that are known.
+///
+/// A source writes it in two ways: changes one by one ([`NetworkStore::set`], [`NetworkStore::remove`]), and
+/// a whole list between [`NetworkStore::begin_list`] and [`NetworkStore::end_list`]. What is known goes on
+/// being known while a list comes in, and only at its end is forgotten what was not in it.
+#[derive(Debug)]
+pub struct NetworkStore {
+    shards: Vec<RwLock<HashMap<NadName, Entry>>>,
+    hasher: RandomState,
+    /// Thousands of NADs say one of a few things: equal ones are one.
+    distinct: Mutex<HashSet<Arc<Network>>>,
+    list: AtomicU32,
+    listed: AtomicBool,
+    /// Milliseconds from `start` to when the source last spoke.
+    heard: AtomicU64,
+    start: Instant,
+    failures: AtomicU64,
+    problem: Mutex<Option<String>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    network: Arc<Network>,
+    /// The list in which it was last seen.
+    list: u32,
+}
+
+/// How many are known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Whose annotations are in order.
+    pub valid: usize,
+    /// Whose annotations are not.
+    pub invalid: usize,
+}
+
+impl Default for NetworkStore {
+    fn default() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            hasher: RandomState::new(),
+            distinct: Mutex::default(),
+            list: AtomicU32::new(0),
+            listed: AtomicBool::new(false),
+            heard: AtomicU64::new(0),
+            start: Instant::now(),
+            failures: AtomicU64::new(0),
+            problem: Mutex::default(),
+        }
+    }
+}
+
+impl NetworkStore {
+    /// Takes in what a NAD says.
+    pub fn set(&self, nad: NadName, network: Network) {
+        let entry = Entry { network: self.share(network), list: self.list.load(Ordering::Relaxed) };
+        if let Some(shard) = self.shard(&nad) {
+            shard.write().unwrap_or_else(PoisonError::into_inner).insert(nad, entry);
+        }
+    }
+
+    /// Forgets a NAD.
+    pub fn remove(&self, nad: &NadName) {
+        if let Some(shard) = self.shard(nad) {
+            shard.write().unwrap_or_else(PoisonError::into_inner).remove(nad);
+        }
+    }
+
+    /// A whole list begins; its NADs follow with [`NetworkStore::set`].
+    pub fn begin_list(&self) {
+        self.list.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The list is complete: what was not in it is gone.
+    pub fn end_list(&self) {
+        let list = self.list.load(Ordering::Relaxed);
+        for shard in &self.shards {
+            shard.write().unwrap_or_else(PoisonError::into_inner).retain(|_, entry| entry.list == list);
+        }
+        self.distinct().retain(|network| Arc::strong_count(network) > 1);
+        self.listed.store(true, Ordering::Release);
+        *self.problem_slot() = None;
+    }
+
+    /// Was a list ever complete?
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        self.listed.load(Ordering::Acquire)
+    }
+
+    /// The source gave a sign of life.
+    pub fn heard(&self) {
+        let milliseconds = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.heard.fetch_max(milliseconds, Ordering::Relaxed);
+    }
+
+    /// For how long the source has not given one.
+    #[must_use]
+    pub fn silence(&self) -> Duration {
+        let heard = Duration::from_millis(self.heard.load(Ordering::Relaxed));
+        self.start.elapsed().saturating_sub(heard)
+    }
+
+    /// The source has a problem. Gives whether that is news.
+    pub fn failed(&self, problem: &str) -> bool {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        let mut slot = self.problem_slot();
+        let news = slot.as_deref() != Some(problem);
+        if news {
+            *slot = Some(problem.to_owned());
+        }
+        news
+    }
+
+    /// The source is well again.
+    pub fn recovered(&self) {
+        *self.problem_slot() = None;
+    }
+
+    /// The source's problem, if it has one.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        self.problem_slot().clone()
+    }
+
+    /// How many are known.
+    #[must_use]
+    pub fn count(&self) -> Count {
+        let mut count = Count::default();
+        for shard in &self.shards {
+            for entry in shard.read().unwrap_or_else(PoisonError::into_inner).values() {
+                match *entry.network {
+                    Network::Valid(_) => count.valid += 1,
+                    Network::Invalid(_) => count.invalid += 1,
+                }
+            }
+        }
+        count
+    }
+
+    /// Any NAD that needs a resource, for an example.
+    #[must_use]
+    pub fn example(&self) -> Option<NadName> {
+        let needs = |network: &Network| matches!(network, Network::Valid(requirements) if !requirements.resources.is_empty());
+        self.shards.iter().find_map(|shard| {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            shard.iter().find(|(_, entry)| needs(&entry.network)).map(|(nad, _)| nad.clone())
+        })
+    }
+
+    fn share(&self, network: Network) -> Arc<Network> {
+        let mut distinct = self.distinct();
+        if let Some(known) = distinct.get(&network) {
+            return Arc::clone(known);
+        }
+        let network = Arc::new(network);
+        distinct.insert(Arc::clone(&network));
+        network
+    }
+
+    fn shard(&self, nad: &NadName) -> Option<&RwLock<HashMap<NadName, Entry>>> {
+        let place = usize::try_from(self.hasher.hash_one(nad.as_str()) % SHARDS as u64).ok()?;
+        self.shards.get(place)
+    }
+
+    fn distinct(&self) -> MutexGuard<'_, HashSet<Arc<Network>>> {
+        self.distinct.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn problem_slot(&self) -> MutexGuard<'_, Option<String>> {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Networks for NetworkStore {
+    fn get(&self, nad: &NadName) -> Option<Arc<Network>> {
+        let shard = self.shard(nad)?.read().unwrap_or_else(PoisonError::into_inner);
+        shard.get(nad).map(|entry| Arc::clone(&entry.network))
+    }
+}
+
+impl Collector for NetworkStore {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let Count { valid, invalid } = self.count();
+        let mut gauge = |name, help, value: usize| {
+            let value = i64::try_from(value).unwrap_or(i64::MAX);
+            ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+        };
+        gauge("networks_known", "NADs whose annotations are in order", valid)?;
+        gauge(
+            "networks_invalid",
+            "NADs whose annotations are not; pods that name them are refused",
+            invalid,
+        )?;
+        gauge("networks_listed", "1 once all NADs were listed", usize::from(self.is_listed()))?;
+        let help = "Time since the source of NADs last spoke: a watch's event or bookmark, files read";
+        ConstGauge::new(self.silence().as_secs_f64()).encode(encoder.encode_descriptor(
+            "networks_silence",
+            help,
+            Some(&Unit::Seconds),
+            MetricType::Gauge,
+        )?)?;
+        ConstCounter::new(self.failures.load(Ordering::Relaxed)).encode(encoder.encode_descriptor(
+            "networks_source_failures",
+            "Failures to list, watch or read NADs",
+            None,
+            MetricType::Counter,
+        )?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::Requirements;
+    use contract::annotation;
+
+    fn nad(number: usize) -> NadName {
+        NadName::new("default", &format!("net-{number}")).unwrap()
+    }
+
+    fn network(resource: &str) -> Network {
+        let keys = [annotation::RESOURCE_NAME.to_owned()];
+        Network::from_annotations(&keys, [(annotation::RESOURCE_NAME, resource)])
+    }
+
+    #[test]
+    fn a_list_replaces_what_it_does_not_name_but_only_at_its_end() {
+        let store = NetworkStore::default();
+        store.begin_list();
+        store.set(nad(1), network("a.b/c"));
+        store.set(nad(2), network("a.b/c"));
+        assert!(!store.is_listed());
+        store.end_list();
+        assert!(store.is_listed());
+
+        store.begin_list();
+        store.set(nad(2), network("a.b/d"));
+        assert!(store.get(&nad(1)).is_some(), "known until the list ends");
+        store.end_list();
+        assert_eq!(store.get(&nad(1)), None);
+        assert_eq!(store.get(&nad(2)).as_deref(), Some(&network("a.b/d")));
+    }
+
+    #[test]
+    fn a_change_between_two_lists_stays() {
+        let store = NetworkStore::default();
+        store.begin_list();
+        store.end_list();
+        store.set(nad(1), network("a.b/c"));
+        store.begin_list();
+        store.set(nad(1), network("a.b/c"));
+        store.end_list();
+        assert!(store.get(&nad(1)).is_some());
+        store.remove(&nad(1));
+        assert_eq!(store.get(&nad(1)), None);
+    }
+
+    #[test]
+    fn a_network_that_turns_invalid_does_not_linger_in_its_old_form() {
+        let store = NetworkStore::default();
+        store.set(nad(1), network("a.b/c"));
+        store.set(nad(1), network("not a resource"));
+        assert!(matches!(store.get(&nad(1)).as_deref(), Some(Network::Invalid(_))));
+        assert_eq!(store.count(), Count { valid: 0, invalid: 1 });
+    }
+
+    #[test]
+    fn equal_networks_are_one_and_go_with_the_last_nad() {
+        let store = NetworkStore::default();
+        store.begin_list();
+        for number in 0..1000 {
+            store.set(nad(number), network("a.b/c"));
+        }
+        store.end_list();
+        assert_eq!(store.count(), Count { valid: 1000, invalid: 0 });
+        assert_eq!(store.distinct().len(), 1);
+        store.begin_list();
+        store.set(nad(1), Network::Valid(Requirements::default()));
+        store.end_list();
+        assert_eq!(store.distinct().len(), 1);
+        assert_eq!(store.example(), None);
+    }
+
+    #[test]
+    fn a_problem_is_news_once() {
+        let store = NetworkStore::default();
+        assert!(store.failed("away"));
+        assert!(!store.failed("away"));
+        store.recovered();
+        assert_eq!(store.problem(), None);
+        assert!(store.failed("away"));
+    }
+}

@@ -1,0 +1,136 @@
+//! One connection from its first byte to its last.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderValue, Request, Response, Version, header};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt as _;
+
+use super::listener::ConnectionLimits;
+use super::metrics::{ConnectionMetrics, HandshakeFailure};
+use super::shutdown::{Phase, Shutdown};
+use super::timed::{Activity, Patience, Timed};
+
+/// How often an HTTP/2 client is asked whether it is still there, and how long it may take to say so.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// More requests side by side than the API server has ever open; each is small.
+const STREAMS: u32 = 256;
+
+/// What every connection of a listener is served with.
+#[derive(Debug, Clone)]
+pub(super) struct Server {
+    pub(super) router: Router,
+    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) limits: ConnectionLimits,
+    pub(super) metrics: ConnectionMetrics,
+    pub(super) shutdown: Shutdown,
+}
+
+impl Server {
+    pub(super) async fn serve(&self, stream: TcpStream) {
+        // An answer is one write; waiting for more to send would only delay it.
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = &self.tls else {
+            return self.http1(stream).await;
+        };
+        let handshake =
+            tokio::time::timeout(self.limits.handshake, TlsAcceptor::from(Arc::clone(tls)).accept(stream));
+        match handshake.await {
+            Ok(Ok(stream)) => match stream.get_ref().1.alpn_protocol() {
+                Some(b"h2") => self.http2(stream).await,
+                _ => self.http1(stream).await,
+            },
+            Ok(Err(error)) => {
+                self.metrics.handshake_failed(HandshakeFailure::Error);
+                tracing::debug!(%error, "TLS handshake failed");
+            }
+            Err(_) => self.metrics.handshake_failed(HandshakeFailure::Timeout),
+        }
+    }
+
+    async fn http1(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let activity = Arc::new(Activity::default());
+        let stream = Timed::new(TokioIo::new(stream), self.patience(), Arc::clone(&activity), false);
+        let service = service_fn(|request| self.answer(&activity, request));
+        let connection = hyper::server::conn::http1::Builder::new()
+            .header_read_timeout(None)
+            .max_buf_size(self.limits.head_bytes)
+            .serve_connection(stream, service);
+        let mut connection = pin!(connection);
+        let result = tokio::select! {
+            result = connection.as_mut() => result,
+            () = self.shutdown.reached(Phase::Stopping) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        ended(result);
+    }
+
+    async fn http2(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let activity = Arc::new(Activity::default());
+        let stream = Timed::new(TokioIo::new(stream), self.patience(), Arc::clone(&activity), true);
+        // Its streams are tasks of their own, so they own what they need.
+        let server = self.clone();
+        let service = service_fn(move |request| {
+            let (server, activity) = (server.clone(), Arc::clone(&activity));
+            async move { server.answer(&activity, request).await }
+        });
+        let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .max_concurrent_streams(STREAMS)
+            .max_header_list_size(u32::try_from(self.limits.head_bytes).unwrap_or(u32::MAX))
+            .serve_connection(stream, service);
+        let mut connection = pin!(connection);
+        let result = tokio::select! {
+            result = connection.as_mut() => result,
+            () = self.shutdown.reached(Phase::Stopping) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        ended(result);
+    }
+
+    async fn answer(
+        &self,
+        activity: &Arc<Activity>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Infallible> {
+        let _answering = activity.start();
+        let version = request.version();
+        let mut response = self.router.clone().oneshot(request.map(Body::new)).await?;
+        // While draining, clients are to come back on a connection to another replica. HTTP/2 has GOAWAY.
+        if version == Version::HTTP_11 && self.shutdown.phase() != Phase::Serving {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response)
+    }
+
+    fn patience(&self) -> Patience {
+        let ConnectionLimits { head, idle, write, .. } = self.limits;
+        Patience { head, idle, write }
+    }
+}
+
+fn ended(result: hyper::Result<()>) {
+    if let Err(error) = result {
+        let reason = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::debug!(%error, reason, "connection ended");
+    }
+}

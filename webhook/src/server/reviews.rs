@@ -1,0 +1,310 @@
+//! `POST /mutate` for pods and `POST /mutate-vmi` for VMIs: from an HTTP request to its answer.
+//!
+//! Every well-formed review is answered with an AdmissionReview, also when something in here breaks; what is
+//! none gets an HTTP error and a sentence.
+
+mod metrics;
+mod reviewed;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::IntoResponse as _;
+use axum::routing::post;
+use contract::{NadName, Quoted};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use tokio::sync::Semaphore;
+
+use super::body::{BodyError, BodyLimits, BodyReader};
+use crate::admission::{self, Denial, Options, Request as Review, Unreadable};
+use crate::logging::{ReviewLine, ReviewLog};
+use crate::network::{Network, Networks};
+use crate::networks::{Found, LiveLookup};
+pub use metrics::ReviewMetrics;
+use reviewed::{Pods, Reviewed, Vmis};
+
+/// Where reviews of pods are posted to.
+pub const PATH: &str = "/mutate";
+
+/// Where reviews of VMIs are posted to.
+pub const VMI_PATH: &str = "/mutate-vmi";
+
+/// Answers reviews.
+#[derive(Debug)]
+pub struct Reviews<N> {
+    /// The NADs that are known.
+    pub networks: Arc<N>,
+    /// Where those that are not are looked up.
+    pub live: Option<LiveLookup>,
+    /// How it is decided.
+    pub options: Options,
+    /// What is counted.
+    pub metrics: ReviewMetrics,
+    /// What is said.
+    pub log: ReviewLog,
+}
+
+/// How many requests at once, and how large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// Requests that are read and answered at once; one more is told to come again.
+    pub in_flight: usize,
+    /// For their bodies.
+    pub body: BodyLimits,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self { in_flight: 512, body: BodyLimits::default() }
+    }
+}
+
+#[derive(Debug)]
+struct Endpoint<N> {
+    reviews: Reviews<N>,
+    bodies: BodyReader,
+    free: Semaphore,
+    in_flight: usize,
+}
+
+/// A request that is no review.
+struct Refusal {
+    status: StatusCode,
+    /// For metrics and logs.
+    reason: &'static str,
+    sentence: String,
+}
+
+/// The routes of the review listener.
+pub fn router<N: Networks + Send + Sync + 'static>(reviews: Reviews<N>, limits: RequestLimits) -> Router {
+    let endpoint = Endpoint {
+        reviews,
+        bodies: BodyReader::new(limits.body),
+        free: Semaphore::new(limits.in_flight.min(Semaphore::MAX_PERMITS)),
+        in_flight: limits.in_flight,
+    };
+    Router::new()
+        .route(PATH, post(respond::<N, Pods>))
+        .route(VMI_PATH, post(respond::<N, Vmis>))
+        .method_not_allowed_fallback(|request: Request<Body>| async move {
+            Refusal::method(&request).into_response()
+        })
+        .fallback(|request: Request<Body>| async move { Refusal::path(&request).into_response() })
+        .with_state(Arc::new(endpoint))
+}
+
+async fn respond<N: Networks + Send + Sync + 'static, R: Reviewed<Decision: Send> + 'static>(
+    State(endpoint): State<Arc<Endpoint<N>>>,
+    request: Request<Body>,
+) -> Response<Body> {
+    let metrics = &endpoint.reviews.metrics;
+    match endpoint.answer::<R>(request).await {
+        Ok(body) => {
+            let json = HeaderValue::from_static("application/json");
+            ([(header::CONTENT_TYPE, json)], body).into_response()
+        }
+        Err(refusal) => {
+            metrics.refused(refusal.reason);
+            // Not louder: whoever can reach the port could fill the log.
+            tracing::debug!(reason = refusal.reason, "{}", refusal.sentence);
+            refusal.into_response()
+        }
+    }
+}
+
+impl<N: Networks> Endpoint<N> {
+    async fn answer<R: Reviewed>(&self, request: Request<Body>) -> Result<Vec<u8>, Refusal> {
+        let Ok(_place) = self.free.try_acquire() else {
+            return Err(Refusal::busy(self.in_flight));
+        };
+        let _in_flight = self.reviews.metrics.in_flight();
+        let (head, body) = request.into_parts();
+        check_content_type(&head.headers)?;
+        let whole = self.bodies.read(&head.headers, body).await?;
+        self.reviews.answer::<R>(&whole.bytes).await
+    }
+}
+
+impl<N: Networks> Reviews<N> {
+    /// The answer to a request's body.
+    async fn answer<R: Reviewed>(&self, body: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let start = Instant::now();
+        let read = unwinding(|| R::read(body)).map_err(|Panicked| Refusal::internal())?;
+        match read {
+            Ok(review) => {
+                let decision = self.decide::<R>(&review).await;
+                let (outcome, denial) = R::outcome(&decision);
+                let answer = R::answer(&review.uid, &decision);
+                let subject = Line {
+                    uid: &review.uid,
+                    namespace: review.namespace(),
+                    name: review.subject_name(),
+                    kind: R::KIND,
+                    outcome,
+                    denial,
+                };
+                self.done(start, subject);
+                Ok(answer)
+            }
+            Err(Unreadable::NoReview(sentence)) => Err(Refusal::no_review(sentence)),
+            Err(Unreadable::Answerable { uid, denial }) => {
+                let answer = admission::answer_unreadable(&uid, &denial);
+                let denial = Some(&denial);
+                let outcome = "invalid";
+                self.done(start, Line { uid: &uid, namespace: "", name: "", kind: R::KIND, outcome, denial });
+                Ok(answer)
+            }
+        }
+    }
+
+    async fn decide<R: Reviewed>(&self, review: &Review<'_, R::Object<'_>>) -> R::Decision {
+        let networks = &*self.networks;
+        let decision = self.decide_from::<R>(review, networks);
+        let unknown = R::unknown(&decision);
+        let Some(live) = self.live.as_ref().filter(|_| !unknown.is_empty()) else {
+            return decision;
+        };
+        let found = live.look_up(unknown).await;
+        let mut decision = self.decide_from::<R>(review, &WithFound { networks, found: &found });
+        // A refusal because of a NAD that nobody could look up must not claim that it does not exist.
+        for (nad, found) in &found {
+            if let Found::Failed(reason) = found {
+                let sentence =
+                    format!("{nad} is not known here and could not be looked up: {reason}: try again");
+                R::say(&mut decision, sentence);
+            }
+        }
+        decision
+    }
+
+    fn decide_from<R: Reviewed>(
+        &self,
+        review: &Review<'_, R::Object<'_>>,
+        networks: &impl Networks,
+    ) -> R::Decision {
+        unwinding(|| R::decide(review, networks, &self.options)).unwrap_or_else(|Panicked| R::broken())
+    }
+
+    fn done(&self, start: Instant, line: Line<'_>) {
+        let duration = start.elapsed();
+        let Line { uid, namespace, name, kind, outcome, denial } = line;
+        let reason = denial.map(|denial| denial.reason.as_str());
+        self.metrics.answered(kind, outcome, reason.unwrap_or_default(), duration);
+        let message = denial.map(|denial| denial.message.as_str());
+        self.log.write(ReviewLine { uid, kind, namespace, name, outcome, reason, message, duration });
+    }
+}
+
+/// What is counted and logged of a review.
+struct Line<'a> {
+    uid: &'a str,
+    namespace: &'a str,
+    name: &'a str,
+    kind: &'static str,
+    outcome: &'static str,
+    denial: Option<&'a Denial>,
+}
+
+/// Something in the pure middle panicked; the hook in [`logging`](crate::logging) has said where.
+struct Panicked;
+
+fn unwinding<T>(call: impl FnOnce() -> T) -> Result<T, Panicked> {
+    // What the closures touch is only read, so nothing can be left half-changed.
+    catch_unwind(AssertUnwindSafe(call)).map_err(|_| Panicked)
+}
+
+/// The networks that are known, and those just looked up.
+struct WithFound<'a, N> {
+    networks: &'a N,
+    found: &'a BTreeMap<NadName, Found>,
+}
+
+impl<N: Networks> Networks for WithFound<'_, N> {
+    fn get(&self, nad: &NadName) -> Option<Arc<Network>> {
+        self.networks.get(nad).or_else(|| match self.found.get(nad) {
+            Some(Found::Network(network)) => Some(Arc::clone(network)),
+            _ => None,
+        })
+    }
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
+    let value = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let essence = value.split(|&byte| byte == b';').next().unwrap_or_default();
+    if essence.trim_ascii().eq_ignore_ascii_case(b"application/json") {
+        return Ok(());
+    }
+    let sentence = if value.is_empty() {
+        "the request has no content type: send application/json".to_owned()
+    } else {
+        let value = String::from_utf8_lossy(value);
+        format!("the content type {} is not spoken here: send application/json", Quoted(&value))
+    };
+    Err(Refusal { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, reason: "content_type", sentence })
+}
+
+impl Refusal {
+    fn no_review(sentence: String) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, reason: "no_review", sentence }
+    }
+
+    fn busy(in_flight: usize) -> Self {
+        Self {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            reason: "overload",
+            sentence: format!(
+                "{in_flight} requests are being answered, the limit set with --max-in-flight: try again"
+            ),
+        }
+    }
+
+    fn internal() -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            reason: "internal",
+            sentence: "the webhook failed while it read the review: its log says where".to_owned(),
+        }
+    }
+
+    fn method(request: &Request<Body>) -> Self {
+        Self {
+            status: StatusCode::METHOD_NOT_ALLOWED,
+            reason: "method",
+            sentence: format!(
+                "{} takes POST, not {}",
+                request.uri().path(),
+                Quoted(request.method().as_str())
+            ),
+        }
+    }
+
+    fn path(request: &Request<Body>) -> Self {
+        Self {
+            status: StatusCode::NOT_FOUND,
+            reason: "path",
+            sentence: format!(
+                "there is nothing at {}: reviews of pods go to {PATH}, of VMIs to {VMI_PATH}",
+                Quoted(request.uri().path())
+            ),
+        }
+    }
+
+    fn into_response(self) -> Response<Body> {
+        let mut response = (self.status, self.sentence + "\n").into_response();
+        if self.status == StatusCode::TOO_MANY_REQUESTS {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+impl From<BodyError> for Refusal {
+    fn from(error: BodyError) -> Self {
+        Self { status: error.status(), reason: error.as_str(), sentence: error.to_string() }
+    }
+}

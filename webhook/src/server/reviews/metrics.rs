@@ -1,0 +1,95 @@
+//! What is counted of reviews.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// From the tens of microseconds of a usual review to the seconds of a slow look-up.
+const BUCKETS: [f64; 12] = [25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 5e-3, 25e-3, 0.1, 0.5, 1.0, 2.5];
+
+/// Counts of reviews and of requests that are none.
+#[derive(Debug, Clone)]
+pub struct ReviewMetrics {
+    reviews: Family<ReviewLabels, Counter>,
+    duration: Histogram,
+    in_flight: Gauge,
+    refused: Family<RefusalLabels, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReviewLabels {
+    kind: &'static str,
+    outcome: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabels {
+    reason: &'static str,
+}
+
+/// Counts a request as in flight until it is dropped.
+#[derive(Debug)]
+pub(super) struct InFlight<'a>(&'a Gauge);
+
+impl ReviewMetrics {
+    /// Metrics that `registry` shows.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            reviews: Family::default(),
+            duration: Histogram::new(BUCKETS),
+            in_flight: Gauge::default(),
+            refused: Family::default(),
+        };
+        registry.register(
+            "reviews",
+            "Reviews answered, by what they were about and by outcome, and for refusals by reason",
+            metrics.reviews.clone(),
+        );
+        registry.register_with_unit(
+            "review_duration",
+            "Time from a review's last byte to its answer",
+            Unit::Seconds,
+            metrics.duration.clone(),
+        );
+        registry.register("reviews_in_flight", "Reviews being read or answered", metrics.in_flight.clone());
+        registry.register(
+            "requests_refused",
+            "Requests that were no review or came at a bad time, by reason",
+            metrics.refused.clone(),
+        );
+        metrics
+    }
+
+    pub(super) fn in_flight(&self) -> InFlight<'_> {
+        self.in_flight.inc();
+        InFlight(&self.in_flight)
+    }
+
+    pub(super) fn answered(
+        &self,
+        kind: &'static str,
+        outcome: &'static str,
+        reason: &'static str,
+        duration: Duration,
+    ) {
+        self.reviews.get_or_create(&ReviewLabels { kind, outcome, reason }).inc();
+        self.duration.observe(duration.as_secs_f64());
+    }
+
+    pub(super) fn refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&RefusalLabels { reason }).inc();
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,150 @@
+//! What reviews are about: each kind with its way from body to answer.
+
+use std::collections::BTreeSet;
+
+use contract::NadName;
+use contract::vmi::Vmi;
+
+use crate::admission::{
+    self, Decision, Denial, Options, Outcome, Pod, Reason, Request, Subject, Unreadable, VmiDecision,
+};
+use crate::network::Networks;
+
+/// NADs that are looked up live for one review at most. KubeVirt's virtual machines have a few networks.
+const LOOKED_UP: usize = 64;
+
+/// A kind of object that is reviewed.
+pub(super) trait Reviewed {
+    /// Its name in metrics and logs.
+    const KIND: &'static str;
+    type Object<'a>: Subject;
+    type Decision;
+
+    fn read(body: &[u8]) -> Result<Request<'_, Self::Object<'_>>, Unreadable>;
+
+    fn decide(
+        request: &Request<'_, Self::Object<'_>>,
+        networks: &impl Networks,
+        options: &Options,
+    ) -> Self::Decision;
+
+    /// The decision where deciding failed.
+    fn broken() -> Self::Decision;
+
+    /// The NADs that would change the decision if they were known after all.
+    fn unknown(decision: &Self::Decision) -> BTreeSet<NadName>;
+
+    /// Adds a sentence that whoever made the object should read.
+    fn say(decision: &mut Self::Decision, sentence: String);
+
+    /// The outcome's name in metrics and logs, and the refusal if it is one.
+    fn outcome(decision: &Self::Decision) -> (&'static str, Option<&Denial>);
+
+    fn answer(uid: &str, decision: &Self::Decision) -> Vec<u8>;
+}
+
+const FAILED: &str =
+    "the webhook failed while it looked at this: its log says where; please report that with the object";
+
+/// Pods, which may be refused.
+pub(super) enum Pods {}
+
+impl Reviewed for Pods {
+    const KIND: &'static str = "pod";
+    type Object<'a> = Pod<'a>;
+    type Decision = Decision;
+
+    fn read(body: &[u8]) -> Result<Request<'_, Pod<'_>>, Unreadable> {
+        admission::read(body)
+    }
+
+    fn decide(request: &Request<'_>, networks: &impl Networks, options: &Options) -> Decision {
+        admission::decide(request, networks, options)
+    }
+
+    fn broken() -> Decision {
+        Decision {
+            outcome: Outcome::Denied(Denial { reason: Reason::Internal, message: FAILED.to_owned() }),
+            attachments: Vec::new(),
+            needs: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn unknown(decision: &Decision) -> BTreeSet<NadName> {
+        match &decision.outcome {
+            Outcome::Denied(Denial { reason, .. })
+                if !matches!(reason, Reason::NetworkUnknown | Reason::NetworkInvalid) =>
+            {
+                BTreeSet::new()
+            }
+            _ => decision.unknown().take(LOOKED_UP).cloned().collect(),
+        }
+    }
+
+    fn say(decision: &mut Decision, sentence: String) {
+        match &mut decision.outcome {
+            Outcome::Denied(denial) => {
+                denial.message.push_str("; ");
+                denial.message.push_str(&sentence);
+            }
+            _ => decision.warnings.push(sentence),
+        }
+    }
+
+    fn outcome(decision: &Decision) -> (&'static str, Option<&Denial>) {
+        match &decision.outcome {
+            Outcome::Denied(denial) => ("denied", Some(denial)),
+            outcome => (outcome.as_str(), None),
+        }
+    }
+
+    fn answer(uid: &str, decision: &Decision) -> Vec<u8> {
+        admission::answer(uid, decision)
+    }
+}
+
+/// VMIs, which always pass.
+pub(super) enum Vmis {}
+
+impl Reviewed for Vmis {
+    const KIND: &'static str = "vmi";
+    type Object<'a> = Vmi;
+    type Decision = VmiDecision;
+
+    fn read(body: &[u8]) -> Result<Request<'_, Vmi>, Unreadable> {
+        admission::read_vmi(body)
+    }
+
+    fn decide(request: &Request<'_, Vmi>, networks: &impl Networks, options: &Options) -> VmiDecision {
+        match &request.object {
+            Some(vmi) => admission::decide_vmi(vmi, request.namespace(), networks, options),
+            None => VmiDecision::default(),
+        }
+    }
+
+    fn broken() -> VmiDecision {
+        VmiDecision { warnings: vec![FAILED.to_owned()], ..VmiDecision::default() }
+    }
+
+    fn unknown(decision: &VmiDecision) -> BTreeSet<NadName> {
+        decision.unknown.iter().take(LOOKED_UP).cloned().collect()
+    }
+
+    fn say(decision: &mut VmiDecision, sentence: String) {
+        decision.warnings.push(sentence);
+    }
+
+    fn outcome(decision: &VmiDecision) -> (&'static str, Option<&Denial>) {
+        let outcome = match (decision.warnings.is_empty(), decision.operations.is_empty()) {
+            (false, _) => "warned",
+            (true, false) => "patched",
+            (true, true) => "unchanged",
+        };
+        (outcome, None)
+    }
+
+    fn answer(uid: &str, decision: &VmiDecision) -> Vec<u8> {
+        admission::answer_vmi(uid, decision)
+    }
+}
