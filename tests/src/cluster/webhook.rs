@@ -1,0 +1,116 @@
+//! sriov-webhook as a process.
+
+use super::http::{self, Answer};
+use super::{Pod, Process, Reviewer, Sandbox, ServingCertificate, free_address, manifest};
+use std::env;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long the webhook may take to be ready with an ordinary number of networks.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// A running `sriov-webhook serve`; it is killed when this is dropped.
+#[derive(Debug)]
+pub struct Webhook {
+    process: Process,
+    address: SocketAddr,
+    admin_address: SocketAddr,
+}
+
+impl Webhook {
+    /// Starts a webhook that reads its networks from the sandbox's API server with the permissions
+    /// of its ServiceAccount and a certificate from files, waits until it is ready and registers it.
+    pub async fn start(sandbox: &Sandbox) -> Self {
+        let kubeconfig = sandbox.webhook_kubeconfig().await;
+        Self::start_with(sandbox, &kubeconfig, &ServingCertificate::issue())
+    }
+
+    /// The same, with a kubeconfig and a certificate of the test's.
+    pub fn start_with(sandbox: &Sandbox, kubeconfig: &Path, tls: &ServingCertificate) -> Self {
+        let folder = tls.write(&sandbox.folder().join("tls"));
+        let webhook = Self::spawn(
+            sandbox,
+            "webhook",
+            &["--kubeconfig", &path(kubeconfig), "--tls-dir", &path(&folder)],
+        );
+        webhook.wait_until_ready(READY_WITHIN);
+        webhook.register(sandbox, &tls.ca);
+        webhook
+    }
+
+    /// Starts `sriov-webhook serve` on loopback with further arguments and does not wait for it;
+    /// `log` names its log.
+    pub fn spawn(sandbox: &Sandbox, log: &str, arguments: &[&str]) -> Self {
+        let (address, admin_address) = (free_address(), free_address());
+        let (listen, admin_listen) = (address.to_string(), admin_address.to_string());
+        let common = ["serve", "--listen", &listen, "--admin-listen", &admin_listen];
+        let log = sandbox.folder().join(format!("{log}.log"));
+        let arguments = common.iter().chain(arguments);
+        Self { process: Process::start(&log, &sriov_webhook(), arguments), address, admin_address }
+    }
+
+    /// Registers it in the API server for the pods of this sandbox. An empty `ca` leaves the
+    /// bundle to the webhook.
+    pub fn register(&self, sandbox: &Sandbox, ca: &str) {
+        let url = self.url();
+        let bundle = serde_json::json!(k8s_openapi::ByteString(ca.as_bytes().to_vec()));
+        let values =
+            [("SANDBOX", sandbox.namespace()), ("URL", &url), ("CA_BUNDLE", bundle.as_str().unwrap())];
+        let registration = manifest("webhook-configuration.yaml", &values);
+        // No network can be called that: the webhook refuses it, whatever networks it knows.
+        let probe = Pod::virt_launcher("probe").networks("-");
+        let sign = format!("admission webhook \"{}\" denied", sandbox.webhook_entry());
+        sandbox.register(&registration, &probe, &sign);
+    }
+
+    /// Where the API server finds it.
+    pub fn url(&self) -> String {
+        format!("https://{}/mutate", self.address)
+    }
+
+    /// Asks the webhook as the API server would, but without one; `ca` signed its certificate.
+    pub fn reviewer(&self, ca: &str) -> Reviewer {
+        Reviewer::new(&self.url(), ca)
+    }
+
+    /// The process, to be looked at and killed.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Asks the plain listener; nothing while it does not listen.
+    pub fn admin(&self, path: &str) -> Option<Answer> {
+        http::get(self.admin_address, path)
+    }
+
+    /// Waits until the webhook says that it is ready.
+    pub fn wait_until_ready(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        loop {
+            let answer = self.admin("/readyz");
+            if answer.as_ref().is_some_and(|answer| answer.code == 200) {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "the webhook is not ready after {limit:?}: /readyz gives {answer:?}\n{}",
+                self.process.last_lines(30)
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn path(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// The program beside the test program; `tests/cluster/run` has built it.
+fn sriov_webhook() -> PathBuf {
+    let program = env::current_exe().unwrap().with_file_name("");
+    let program = program.parent().unwrap().join("sriov-webhook");
+    assert!(program.exists(), "{} is missing: these tests are run by tests/cluster/run", program.display());
+    program
+}

@@ -1,0 +1,114 @@
+//! The arrows of the design, checked over what cargo says.
+//!
+//! `launcher-hook` sits in every virtual machine's pod and is counted against its memory, so what it links
+//! is a promise; and `ring` would be a second crypto provider.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test says what went wrong by stopping there"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use rstest::rstest;
+use serde_json::Value;
+
+fn cargo(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO"))
+        .args(arguments)
+        .args(["--locked", "--offline"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "cargo {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn metadata() -> Value {
+    serde_json::from_str(&cargo(&["metadata", "--format-version", "1", "--no-deps"])).unwrap()
+}
+
+/// Each member of the workspace and the members that it depends on, for whatever purpose.
+fn arrows() -> BTreeMap<String, BTreeSet<String>> {
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().unwrap();
+    let name = |package: &Value| package["name"].as_str().unwrap().to_owned();
+    let members: BTreeSet<String> = packages.iter().map(name).collect();
+    packages
+        .iter()
+        .map(|package| {
+            let dependencies = package["dependencies"].as_array().unwrap().iter().map(name);
+            (name(package), dependencies.filter(|dependency| members.contains(dependency)).collect())
+        })
+        .collect()
+}
+
+#[rstest]
+#[case("contract", &[])]
+#[case("certs", &[])]
+#[case("webhook", &["certs", "contract"])]
+#[case("launcher-hook", &["contract"])]
+fn arrows_between_members(#[case] member: &str, #[case] expected: &[&str]) {
+    let found = arrows().remove(member).unwrap();
+    assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn the_tests_drive_the_programs_as_processes() {
+    let found = arrows().remove("tests").unwrap();
+    assert!(!found.contains("webhook") && !found.contains("launcher-hook"), "{found:?}");
+}
+
+#[test]
+fn every_member_is_in_a_test_above() {
+    let members: Vec<String> = arrows().into_keys().collect();
+    assert_eq!(members, ["certs", "contract", "launcher-hook", "tests", "webhook"]);
+}
+
+#[rstest]
+#[case("kube")]
+#[case("k8s-openapi")]
+#[case("rustls")]
+#[case("axum")]
+#[case("aws-lc-rs")]
+#[case("regex")]
+fn launcher_hook_does_not_link(#[case] unwanted: &str) {
+    let tree = cargo(&["tree", "-p", "launcher-hook", "-e", "normal", "--prefix", "none", "-f", "{p}"]);
+    let found: Vec<&str> =
+        tree.lines().filter(|line| line.split(' ').next().is_some_and(|name| name == unwanted)).collect();
+    assert!(found.is_empty(), "{found:?}");
+    assert!(tree.contains("quick-xml "), "this is not launcher-hook's tree: {tree}");
+}
+
+#[test]
+fn the_tree_has_one_crypto_provider() {
+    // For this platform: cargo has the packages of no other at hand.
+    let tree = cargo(&["tree", "--workspace", "--prefix", "none", "-f", "{p}"]);
+    let names: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(names.contains("aws-lc-rs"));
+    for other in ["ring", "openssl", "native-tls", "rustls-openssl", "boring"] {
+        assert!(!names.contains(other), "{other}");
+    }
+}
+
+#[test]
+fn versions_stand_in_the_workspace_manifest_only() {
+    let metadata = metadata();
+    let manifests =
+        metadata["packages"].as_array().unwrap().iter().map(|p| p["manifest_path"].as_str().unwrap());
+    for manifest in manifests {
+        let text = std::fs::read_to_string(manifest).unwrap();
+        let mut in_dependencies = false;
+        let own: Vec<&str> = text
+            .lines()
+            .filter(|line| {
+                if line.starts_with('[') {
+                    in_dependencies = line.ends_with("dependencies]");
+                }
+                in_dependencies && (line.contains("version =") || line.contains("= \""))
+            })
+            .collect();
+        assert!(own.is_empty(), "{manifest}: {own:?}");
+    }
+}
