@@ -17,6 +17,7 @@ virsh detach-device-alias six ua-sriov-net-a --live >/dev/null || fail "libvirt 
 guest_says six "gone "
 aliases() { virsh dumpxml six | grep -o "ua-sriov-[a-z-]*" | sort | tr '\n' ' '; }
 wait_for 30 "libvirt to forget the device" eval '[ "$(aliases)" = "ua-sriov-net-b " ]'
+guest_says six "slot of .* is free"
 
 # And after it: what is missing comes back under its alias, on another VF.
 ip link set "$(pf_interface)" vf "$(vf_number $VF_A)" mac 02:00:00:00:00:01
