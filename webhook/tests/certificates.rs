@@ -7,16 +7,18 @@
     reason = "a test says what went wrong by stopping there"
 )]
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+mod harness;
+
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use certs::Pair;
 use certs::issue::{Authority, SelfSigned, pair_pem};
+use harness::{Server, Stream, program, repository};
 use rstest::rstest;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -27,62 +29,11 @@ const SWAPS: usize = 50;
 
 type Bundle = Arc<Vec<CertificateDer<'static>>>;
 
-fn program() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_sriov-webhook"))
+fn serve(tls_dir: &Path) -> Server {
+    let networks = repository("examples/nads.yaml");
+    let arguments = ["--networks".as_ref(), networks.as_os_str(), "--tls-interval".as_ref(), "10ms".as_ref()];
+    Server::start(arguments.into_iter().chain(["--tls-dir".as_ref(), tls_dir.as_os_str()]))
 }
-
-/// `serve` on free ports, stopped at the end whatever happens.
-struct Server {
-    process: Child,
-    https: SocketAddr,
-    admin: SocketAddr,
-}
-
-impl Server {
-    fn start(tls_dir: &Path) -> Self {
-        let networks = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/nads.yaml");
-        let mut process = program()
-            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
-            .args(["--networks", networks, "--tls-interval", "10ms", "--log-format", "json", "--tls-dir"])
-            .arg(tls_dir)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let listening = lines.find_map(|line| {
-            let line: serde_json::Value = serde_json::from_str(&line.unwrap()).ok()?;
-            (line["message"] == "listening").then_some(line)
-        });
-        let listening = listening.expect("the server stopped before it listened");
-        // Nobody may wait for us to read the log.
-        std::thread::spawn(move || lines.for_each(drop));
-        let address = |key: &str| listening[key].as_str().unwrap().parse().unwrap();
-        Self { https: address("https"), admin: address("admin"), process }
-    }
-
-    fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(self.admin).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    }
-
-    fn metric(&self, name: &str) -> f64 {
-        let metrics = self.get("/metrics");
-        let line = metrics.lines().find(|line| line.starts_with(&format!("{name} ")));
-        line.unwrap_or_else(|| panic!("no {name} in\n{metrics}")).split(' ').nth(1).unwrap().parse().unwrap()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-type Stream = StreamOwned<ClientConnection, TcpStream>;
 
 /// A new connection of a client that trusts `bundle` and resumes nothing.
 fn connect(address: SocketAddr, bundle: &[CertificateDer<'static>]) -> std::io::Result<Stream> {
@@ -179,7 +130,7 @@ fn fifty_swaps_by_symlink_fail_no_handshake() {
     let folder = tempfile::tempdir().unwrap();
     let mut signer = authority("CA 0");
     mount(folder.path(), 0, &issue(&signer));
-    let server = Server::start(folder.path());
+    let server = serve(folder.path());
     let published: Mutex<Bundle> = Mutex::new(Arc::new(vec![signer.certificate().clone()]));
     let mut open = connect(server.https, &[signer.certificate().clone()]).unwrap();
     let (is_over, handshakes) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -220,7 +171,7 @@ fn fifty_swaps_by_symlink_fail_no_handshake() {
 
     assert!(handshakes.load(Ordering::Relaxed) >= SWAPS as u64);
     assert_eq!(server.metric("sriov_webhook_certificate_failures_total"), 0.0);
-    assert!(server.get("/readyz").starts_with("HTTP/1.1 200"));
+    assert!(server.get("/readyz").status == 200);
 }
 
 #[test]
@@ -229,7 +180,7 @@ fn a_bad_pair_shows_in_the_metrics_and_the_good_one_goes_on() {
     let signer = authority("CA");
     let (certificate, key) = pair_pem(&issue(&signer));
     write_pair(folder.path(), &certificate, &key);
-    let server = Server::start(folder.path());
+    let server = serve(folder.path());
     let end = server.metric("sriov_webhook_certificate_not_after_timestamp_seconds");
 
     std::fs::write(folder.path().join("tls.key"), pair_pem(&issue(&signer)).1).unwrap();
@@ -240,7 +191,7 @@ fn a_bad_pair_shows_in_the_metrics_and_the_good_one_goes_on() {
     }
     connect(server.https, &[signer.certificate().clone()]).unwrap();
     assert_eq!(server.metric("sriov_webhook_certificate_not_after_timestamp_seconds"), end);
-    assert!(server.get("/readyz").starts_with("HTTP/1.1 200"));
+    assert!(server.get("/readyz").status == 200);
 }
 
 #[rstest]
@@ -253,10 +204,11 @@ fn without_a_good_pair_it_does_not_start(
 ) {
     let folder = tempfile::tempdir().unwrap();
     write_pair(folder.path(), certificate, key);
-    let networks = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/nads.yaml");
     let output = program()
         .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
-        .args(["--networks", networks, "--tls-dir"])
+        .arg("--networks")
+        .arg(repository("examples/nads.yaml"))
+        .arg("--tls-dir")
         .arg(folder.path())
         .output()
         .unwrap();
