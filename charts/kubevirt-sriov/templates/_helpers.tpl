@@ -1,0 +1,99 @@
+{{- define "kubevirt-sriov.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* At most 52 characters, so that what is put behind it still makes a name. */}}
+{{- define "kubevirt-sriov.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride }}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" }}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "kubevirt-sriov.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "kubevirt-sriov.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: webhook
+{{- end }}
+
+{{- define "kubevirt-sriov.labels" -}}
+{{ include "kubevirt-sriov.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "kubevirt-sriov.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "kubevirt-sriov.fullname" .) .Values.serviceAccount.name }}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{/* Takes a dictionary with image and appVersion. */}}
+{{- define "kubevirt-sriov.image" -}}
+{{- if .image.digest -}}
+{{- printf "%s@%s" .image.repository .image.digest }}
+{{- else -}}
+{{- printf "%s:%s" .image.repository (default .appVersion .image.tag) }}
+{{- end }}
+{{- end }}
+
+{{/* The Secret with the serving certificate. */}}
+{{- define "kubevirt-sriov.secretName" -}}
+{{- if eq .Values.certificates.mode "secret" -}}
+{{- .Values.certificates.secret.name }}
+{{- else -}}
+{{- printf "%s-tls" (include "kubevirt-sriov.fullname" .) }}
+{{- end }}
+{{- end }}
+
+{{/* An address and a port; IPv6 goes into brackets. Takes a list of both. */}}
+{{- define "kubevirt-sriov.listen" -}}
+{{- $address := index . 0 -}}
+{{- if contains ":" $address -}}
+{{- printf "[%s]:%d" $address (int (index . 1)) }}
+{{- else -}}
+{{- printf "%s:%d" $address (int (index . 1)) }}
+{{- end }}
+{{- end }}
+
+{{/* Both entries of the registration are reached in the same way. Takes a dictionary with root and path. */}}
+{{- define "kubevirt-sriov.clientConfig" -}}
+service:
+  namespace: {{ .root.Release.Namespace }}
+  name: {{ include "kubevirt-sriov.fullname" .root }}
+  port: {{ .root.Values.service.port }}
+  path: {{ .path }}
+{{- if eq .root.Values.certificates.mode "secret" }}
+caBundle: {{ .root.Values.certificates.secret.caBundle | b64enc }}
+{{- end }}
+{{- end }}
+
+{{/* The release's own namespace first: its pods must start while nobody answers. */}}
+{{- define "kubevirt-sriov.namespaceSelector" -}}
+{{- $own := dict "key" "kubernetes.io/metadata.name" "operator" "NotIn" "values" (concat (list .Release.Namespace) .Values.webhook.excludedNamespaces | uniq) -}}
+{{- with .Values.webhook.namespaceSelector.matchLabels }}
+matchLabels:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+matchExpressions:
+  {{- concat (list $own) (default list .Values.webhook.namespaceSelector.matchExpressions) | toYaml | nindent 2 }}
+{{- end }}
+
+{{/* What the test may do goes with it. */}}
+{{- define "kubevirt-sriov.testPermission" -}}
+helm.sh/hook: test
+helm.sh/hook-weight: "-1"
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
+{{- end }}
