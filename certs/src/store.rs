@@ -190,7 +190,7 @@ fn refused(verb: &'static str, object: &str, error: &dyn std::error::Error) -> C
 }
 
 /// An error with its causes; kube's own text for a lost connection is just "client error".
-fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {

@@ -9,7 +9,7 @@ mod review;
 use clap::ValueEnum;
 use tracing::Level;
 use tracing_subscriber::Layer as _;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -37,6 +37,7 @@ const REVIEW_TARGET: &str = "webhook::review";
 /// Where logging was started before, or no thread can be had.
 pub fn start(format: LogFormat, level: Targets) -> anyhow::Result<(ReviewLog, Flush)> {
     let (lines, flush) = Lines::start(std::io::stderr())?;
+    let level = without_kube(level);
     let enabled = level.would_enable(REVIEW_TARGET, &Level::INFO);
     let writer = lines.clone();
     let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone()).with_ansi(false);
@@ -51,6 +52,17 @@ pub fn start(format: LogFormat, level: Targets) -> anyhow::Result<(ReviewLog, Fl
         tracing::error!(place = panic.location().map(tracing::field::display), "panic: {}", message(panic));
     }));
     Ok((ReviewLog::new(lines, format, enabled), flush))
+}
+
+/// kube says of each failed request and each refused watch that it failed, every time. Whoever asked says it
+/// once and in one sentence, so that kube's own lines are for those who look for more.
+fn without_kube(level: Targets) -> Targets {
+    let asked_for = level.default_level().is_some_and(|level| level >= Level::DEBUG)
+        || level.iter().any(|(target, _)| target.starts_with("kube_"));
+    if asked_for {
+        return level;
+    }
+    level.with_target("kube_client", LevelFilter::OFF).with_target("kube_runtime", LevelFilter::OFF)
 }
 
 fn message<'a>(panic: &'a std::panic::PanicHookInfo<'_>) -> &'a str {

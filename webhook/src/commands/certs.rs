@@ -112,7 +112,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("sriov-webhook certs: {error:#}");
+            eprintln!("sriov-webhook certs: {}", ::certs::store::chain(&*error));
             ExitCode::from(2)
         }
     }

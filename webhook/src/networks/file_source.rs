@@ -66,8 +66,8 @@ impl FileSource {
                 if self.store.failed(&error) {
                     tracing::error!(error, "the networks were not reloaded; what was good goes on");
                 }
-            } else {
-                self.store.recovered();
+            } else if self.store.recovered() {
+                tracing::info!(path = %self.path.display(), "the network files are in order again");
             }
         }
     }

@@ -134,9 +134,9 @@ impl NetworkStore {
         news
     }
 
-    /// The source is well again.
-    pub fn recovered(&self) {
-        *self.problem_slot() = None;
+    /// The source is well again. Gives whether that is news.
+    pub fn recovered(&self) -> bool {
+        self.problem_slot().take().is_some()
     }
 
     /// The source's problem, if it has one.
@@ -309,7 +309,8 @@ mod tests {
         let store = NetworkStore::default();
         assert!(store.failed("away"));
         assert!(!store.failed("away"));
-        store.recovered();
+        assert!(store.recovered());
+        assert!(!store.recovered());
         assert_eq!(store.problem(), None);
         assert!(store.failed("away"));
     }

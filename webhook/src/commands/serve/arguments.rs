@@ -77,6 +77,11 @@ pub(super) struct NetworksArguments {
     /// How often the files are looked at
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
     pub(super) networks_interval: Duration,
+
+    /// Watch the NetworkAttachmentDefinitions of one namespace of the cluster, rather than of all; others are
+    /// looked up when a pod names them
+    #[arg(long, value_name = "NAMESPACE", conflicts_with = "networks")]
+    pub(super) namespace: Option<String>,
 }
 
 /// Where the serving certificate comes from.

@@ -14,7 +14,6 @@ use kube::Client;
 use tokio::sync::Notify;
 
 use super::arguments::CertificateArguments;
-use crate::commands::cluster_options::ClusterOptions;
 
 /// How long a self-signed certificate is valid: longer than anybody tries something out.
 const SELF_SIGNED: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -25,8 +24,7 @@ const LOOK: Duration = Duration::from_secs(60);
 /// Fills `serving` and keeps it filled. Gives whether it was made on the spot.
 pub(super) async fn start(
     arguments: CertificateArguments,
-    cluster: &ClusterOptions,
-    networks_from_files: bool,
+    client: Option<Client>,
     listen: SocketAddr,
     serving: &Arc<ServingCertificate>,
 ) -> anyhow::Result<bool> {
@@ -41,10 +39,7 @@ pub(super) async fn start(
         tokio::spawn(directory.run(tls_interval, pending()));
         return Ok(false);
     }
-    // Who tries things out with files means no cluster, even where KUBECONFIG names one.
-    let config = if self_signed { None } else { cluster.config(!networks_from_files).await? };
-    if let Some(config) = config {
-        let client = Client::try_from(config).context("cannot talk to the API server")?;
+    if let Some(client) = client.filter(|_| !self_signed) {
         let settings = managed.settings(&client);
         let kubernetes = managed.cluster(client);
         let keeper = Keeper::new(kubernetes.clone(), settings, Arc::clone(serving))

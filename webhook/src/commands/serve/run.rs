@@ -7,16 +7,22 @@ use std::time::Duration;
 use anyhow::Context as _;
 use certs::ServingCertificate;
 use certs::tls::{self, ClientCa};
+use kube::Client;
+use kube::client::ClientBuilder;
+use prometheus_client::registry::Registry;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::arguments::{Arguments, LimitsArguments, LoggingArguments, NetworksArguments};
+use super::arguments::{
+    Arguments, CertificateArguments, LimitsArguments, LoggingArguments, NetworksArguments,
+};
 use super::certificate;
 use super::hint::hint;
 use crate::admission::Options;
+use crate::commands::cluster_options::ClusterOptions;
 use crate::logging::{self, ReviewLog};
 use crate::metrics::{self, CertificateMetrics, LogMetrics};
-use crate::networks::{FileSource, LiveLookup, NetworkStore};
+use crate::networks::{ClusterSource, FileSource, LiveLookup, LiveMetrics, NetworkStore, SignOfLife};
 use crate::server::admin::{self, Readiness};
 use crate::server::reviews::{self, RequestLimits, ReviewMetrics, Reviews};
 use crate::server::{BodyLimits, ConnectionLimits, ConnectionMetrics, Listener, Phase, Shutdown};
@@ -37,7 +43,7 @@ pub(in crate::commands) fn run(arguments: Arguments) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("sriov-webhook serve: {error:#}");
+            eprintln!("sriov-webhook serve: {}", certs::store::chain(&*error));
             ExitCode::FAILURE
         }
     }
@@ -61,13 +67,13 @@ async fn serve(arguments: Arguments, log: ReviewLog) -> anyhow::Result<()> {
 
     let store = Arc::new(NetworkStore::default());
     registry.register_collector(Box::new(Arc::clone(&store)));
-    let from_files = networks.networks.is_some();
-    let live = start_networks(networks, &options, &store)?;
+    let client = client(&cluster, &networks, &from, &store).await?;
+    let live = start_networks(networks, client.clone(), &options, &store, &mut registry)?;
 
     let serving = Arc::new(ServingCertificate::new());
     registry.register_collector(Box::new(CertificateMetrics(Arc::clone(&serving))));
     let client_ca = from.client_ca.as_deref().map(ClientCa::from_file).transpose()?;
-    let is_self_signed = certificate::start(from, &cluster, from_files, listen, &serving).await?;
+    let is_self_signed = certificate::start(from, client, listen, &serving).await?;
     let tls = tls::server_config(Arc::clone(&serving), client_ca.as_ref())?;
 
     let LimitsArguments {
@@ -150,14 +156,45 @@ async fn serve(arguments: Arguments, log: ReviewLog) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The way to the cluster, where one is named and needed for networks or for the certificate.
+async fn client(
+    cluster: &ClusterOptions,
+    networks: &NetworksArguments,
+    certificate: &CertificateArguments,
+    store: &Arc<NetworkStore>,
+) -> anyhow::Result<Option<Client>> {
+    let from_files = networks.networks.is_some();
+    if from_files && (certificate.self_signed || certificate.tls_dir.is_some()) {
+        return Ok(None);
+    }
+    // Who tries things out with files means no cluster, even where KUBECONFIG names one.
+    let Some(config) = cluster.config(!from_files).await? else {
+        return Ok(None);
+    };
+    let client = ClientBuilder::try_from(config).context("cannot talk to the API server")?;
+    Ok(Some(client.with_layer(&SignOfLife(Arc::clone(store))).build()))
+}
+
 /// Fills the store and keeps it filled. Gives the way to look up what it does not know.
 fn start_networks(
     arguments: NetworksArguments,
+    client: Option<Client>,
     options: &Options,
     store: &Arc<NetworkStore>,
+    registry: &mut Registry,
 ) -> anyhow::Result<Option<LiveLookup>> {
-    let NetworksArguments { networks, networks_interval } = arguments;
-    let path = networks.context("name a file of NetworkAttachmentDefinitions with --networks")?;
+    let NetworksArguments { networks, networks_interval, namespace } = arguments;
+    let Some(path) = networks else {
+        let client = client.context(
+            "no networks: name a file of NetworkAttachmentDefinitions with --networks, or a cluster with \
+             --kubeconfig; in a pod with a ServiceAccount the cluster is found without",
+        )?;
+        let keys = options.resource_annotations.clone();
+        let source = ClusterSource::new(client, namespace, keys, Arc::clone(store));
+        let live = source.live_lookup(LiveMetrics::register(registry));
+        tokio::spawn(source.run());
+        return Ok(Some(live));
+    };
     let source = FileSource::open(path, options.resource_annotations.clone(), Arc::clone(store))
         .context("cannot start without networks")?;
     tokio::spawn(source.run(networks_interval));

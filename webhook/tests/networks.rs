@@ -1,0 +1,63 @@
+//! `sriov-webhook serve` and where its networks come from, as far as that needs no API server.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test says what went wrong by stopping there")]
+
+mod harness;
+
+use std::net::TcpListener;
+
+use harness::{Server, program};
+use rstest::rstest;
+use serde_json::json;
+
+#[rstest]
+#[case::none(
+    &[],
+    "no networks: name a file of NetworkAttachmentDefinitions with --networks, or a cluster with --kubeconfig; \
+     in a pod with a ServiceAccount the cluster is found without"
+)]
+#[case::kubeconfig(
+    &["--kubeconfig", "/no/such/file"],
+    "cannot use --kubeconfig: failed to read kubeconfig from '\"/no/such/file\"': No such file or directory (os \
+     error 2)"
+)]
+fn it_does_not_start_without_networks(#[case] arguments: &[&str], #[case] sentence: &str) {
+    let output = program()
+        .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+        .args(arguments)
+        .env_remove("KUBECONFIG")
+        .env_remove("KUBERNETES_SERVICE_HOST")
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), stderr), (Some(1), format!("sriov-webhook serve: {sentence}\n")));
+}
+
+#[test]
+fn an_api_server_that_is_away_is_named_once_and_waited_for() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = folder.path().join("kubeconfig");
+    let text = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "away",
+        "contexts": [{"name": "away", "context": {"cluster": "away", "user": "away"}}],
+        "clusters": [{"name": "away", "cluster": {"server": format!("http://{address}")}}],
+        "users": [{"name": "away", "user": {}}],
+    });
+    std::fs::write(&kubeconfig, text.to_string()).unwrap();
+    let server = Server::start(["--kubeconfig", kubeconfig.to_str().unwrap(), "--self-signed"]);
+    let sentence = "cannot list network-attachment-definitions.k8s.cni.cncf.io in all namespaces: the API server \
+                    does not answer: ";
+    let line = server.logged(|line| line["message"].as_str().is_some_and(|text| text.starts_with(sentence)));
+    assert!(line["message"].as_str().unwrap().contains("Connection refused"), "{line}");
+    let ready = server.get("/readyz");
+    assert_eq!(ready.status, 503);
+    assert!(ready.body.starts_with(&format!("networks: {sentence}")), "{}", ready.body);
+    while server.metric("sriov_webhook_networks_source_failures_total") < 3.0 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let lines = server.log().into_iter().filter(|line| line["level"] == "ERROR").count();
+    assert_eq!(lines, 1, "{:#?}", server.log());
+    assert_eq!(server.get("/livez").status, 200);
+}
