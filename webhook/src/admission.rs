@@ -21,7 +21,7 @@ pub use denial::{Denial, Reason};
 pub use launcher_hook::{LauncherHook, Mode};
 pub use options::{Options, Scope, Unresolved};
 pub use pod::{Container, Pod};
-pub use review::{Kind, Request, Subject, Unreadable, read, read_vmi};
+pub use review::{Kind, Request, Subject, Unreadable, read, read_vmi, review_of};
 pub use vmi::{VmiDecision, decide_vmi};
 
 #[cfg(test)]

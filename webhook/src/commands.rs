@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod admission_options;
 mod certs;
 mod cluster_options;
+mod doctor;
 mod launcher_hook_options;
 mod managed_options;
 mod review;
@@ -25,7 +26,8 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(Box<serve::Arguments>),
-    Review(review::Arguments),
+    Review(Box<review::Arguments>),
+    Doctor(Box<doctor::Arguments>),
     Certs(certs::Arguments),
 }
 
@@ -35,6 +37,7 @@ pub fn run() -> ExitCode {
     match CommandLine::parse().command {
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Review(arguments) => review::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(*arguments),
         Command::Certs(arguments) => certs::run(&arguments),
     }
 }

@@ -4,7 +4,9 @@
 //! reads the world, calls the middle and writes the world.
 
 pub mod admission;
+pub mod cluster;
 pub mod commands;
+pub mod doctor;
 pub mod documents;
 pub mod logging;
 pub mod metrics;

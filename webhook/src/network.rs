@@ -1,5 +1,6 @@
 //! What a NetworkAttachmentDefinition (NAD) asks of the pods that attach to it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -62,6 +63,12 @@ pub enum NetworkError {
 pub trait Networks {
     /// What the NAD says, or `None` where it is not known.
     fn get(&self, nad: &NadName) -> Option<Arc<Network>>;
+}
+
+impl Networks for BTreeMap<NadName, Network> {
+    fn get(&self, nad: &NadName) -> Option<Arc<Network>> {
+        BTreeMap::get(self, nad).cloned().map(Arc::new)
+    }
 }
 
 impl Network {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use contract::vmi::Vmi;
 use contract::{Quoted, Text};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::{Denial, Pod, Reason};
@@ -111,6 +112,21 @@ impl Subject for Vmi {
     fn own_namespace(&self) -> Option<&str> {
         self.metadata.namespace.as_deref()
     }
+}
+
+/// What kube-apiserver would post about a pod that is to be created.
+#[must_use]
+pub fn review_of(pod: Value) -> Value {
+    json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "review",
+            "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "operation": "CREATE",
+            "object": pod
+        }
+    })
 }
 
 /// Reads the body of a request about a pod.

@@ -1,4 +1,4 @@
-//! `sriov-webhook review`: what the webhook would do, without a server and without a cluster.
+//! `sriov-webhook review`: what the webhook would do, without a server.
 
 mod report;
 mod table;
@@ -7,24 +7,25 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use contract::NadName;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::admission::{Decision, Denial, Options, Outcome, Unreadable, decide, read};
+use super::cluster_options::ClusterOptions;
+use crate::admission::{Decision, Denial, Options, Outcome, Unreadable, decide, read, review_of};
 use crate::commands::AdmissionOptions;
-use crate::documents;
 use crate::network::{Network, Networks};
 use crate::networks::file;
+use crate::{cluster, documents};
 
 use report::Report;
 
-/// Show what the webhook would do to pods, with the same code and without a cluster
+/// Show what the webhook would do to pods, with the same code and without a server
 ///
-/// Reads pods or AdmissionReviews, YAML or JSON, one or many, from files or standard input.
+/// Reads pods or AdmissionReviews, YAML or JSON, one or many, from files or standard input. With --from-cluster
+/// networks come from a cluster, and pods too where no file is named: the virt-launcher pods that are there.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -32,22 +33,36 @@ Examples:
   kubectl get net-attach-def -A -o yaml > nads.yaml
   kubectl get pods -A -l kubevirt.io=virt-launcher -o yaml | sriov-webhook review --networks nads.yaml
   sriov-webhook review --networks nads.yaml --output pod pod.yaml | kubectl apply -f -
+  sriov-webhook review --from-cluster --namespace databases
+  sriov-webhook review --from-cluster pod.yaml
 
 Exit status: 0 when every pod would pass, 1 when one would be refused, 2 when the input cannot be read.")]
 pub(super) struct Arguments {
     /// File or directory with NetworkAttachmentDefinitions, YAML or JSON; other objects in it are passed over
-    #[arg(long, value_name = "FILE|DIR")]
-    networks: PathBuf,
+    #[arg(long, value_name = "FILE|DIR", required_unless_present = "from_cluster")]
+    networks: Option<PathBuf>,
+
+    /// Take NetworkAttachmentDefinitions from the cluster, unless --networks names files, and its
+    /// virt-launcher pods, unless files are named
+    #[arg(long)]
+    from_cluster: bool,
+
+    /// Take the pods of this namespace only; may be given several times
+    #[arg(long, short, value_name = "NAMESPACE", requires = "from_cluster")]
+    namespace: Vec<String>,
 
     /// What to print
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
 
     #[command(flatten)]
+    cluster: ClusterOptions,
+
+    #[command(flatten)]
     admission: AdmissionOptions,
 
-    /// Files with pods or AdmissionReviews; `-` is standard input
-    #[arg(value_name = "POD", default_value = "-")]
+    /// Files with pods or AdmissionReviews; `-` is standard input, which is read where no file is named
+    #[arg(value_name = "POD")]
     pods: Vec<PathBuf>,
 }
 
@@ -92,24 +107,74 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 /// Whether every pod would pass.
 fn review(arguments: &Arguments, output: &mut impl Write) -> anyhow::Result<bool> {
     let options = Options::from(arguments.admission.clone());
-    let known = Known(file::load(&arguments.networks, &options.resource_annotations)?.networks);
+    let Input { networks, objects } = if arguments.from_cluster {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.context("cannot start")?.block_on(from_cluster(arguments, &options))?
+    } else {
+        Input { networks: networks_of_files(arguments, &options)?, objects: objects(&arguments.pods)? }
+    };
     let mut all_pass = true;
-    let mut count = 0;
-    for path in &arguments.pods {
-        let (place, text) = read_input(path)?;
-        let objects = documents::parse(&text).map_err(|problem| anyhow!("{place}: {problem}"))?;
-        for object in objects {
-            let verdict = judge(object, &known, &options).with_context(|| place.clone())?;
-            all_pass &=
-                !matches!(&verdict.decision, Err(_) | Ok(Decision { outcome: Outcome::Denied(_), .. }));
-            print(&verdict, arguments.output, count, output)?;
-            count += 1;
-        }
+    let count = objects.len();
+    for (index, (place, object)) in objects.into_iter().enumerate() {
+        let verdict = judge(object, &networks, &options).context(place)?;
+        all_pass &= !matches!(&verdict.decision, Err(_) | Ok(Decision { outcome: Outcome::Denied(_), .. }));
+        print(&verdict, arguments.output, index, output)?;
     }
-    if count == 0 {
-        bail!("no pods in the input: name files with pods or AdmissionReviews, or `-` for standard input");
+    match (count, arguments.from_cluster && arguments.pods.is_empty()) {
+        (0, true) => writeln!(io::stderr(), "sriov-webhook review: there are no virt-launcher pods")?,
+        (0, false) => {
+            bail!("no pods in the input: name files with pods or AdmissionReviews, or `-` for standard input")
+        }
+        _ => {}
     }
     Ok(all_pass)
+}
+
+/// What is judged, and by what.
+struct Input {
+    networks: BTreeMap<NadName, Network>,
+    /// Each with the place that it was found at.
+    objects: Vec<(String, Value)>,
+}
+
+async fn from_cluster(arguments: &Arguments, options: &Options) -> anyhow::Result<Input> {
+    let client = arguments.cluster.client().await?;
+    let networks = match arguments.networks {
+        Some(_) => networks_of_files(arguments, options)?,
+        None => cluster::networks(&client, &options.resource_annotations).await?,
+    };
+    if !arguments.pods.is_empty() {
+        return Ok(Input { networks, objects: objects(&arguments.pods)? });
+    }
+    let mut objects = Vec::new();
+    for mut pod in cluster::launcher_pods(&client, &arguments.namespace).await? {
+        // A pod in a list has neither; who reads the output wants a whole one.
+        pod.metadata.managed_fields = None;
+        let mut object = serde_json::to_value(&pod)?;
+        if let Some(fields) = object.as_object_mut() {
+            fields.insert("apiVersion".to_owned(), "v1".into());
+            fields.insert("kind".to_owned(), "Pod".into());
+        }
+        objects.push(("the cluster".to_owned(), object));
+    }
+    Ok(Input { networks, objects })
+}
+
+fn networks_of_files(arguments: &Arguments, options: &Options) -> anyhow::Result<BTreeMap<NadName, Network>> {
+    let path = arguments.networks.as_deref().context("name a file with --networks, or use --from-cluster")?;
+    Ok(file::load(path, &options.resource_annotations)?.networks)
+}
+
+fn objects(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, Value)>> {
+    let standard_input = [PathBuf::from("-")];
+    let paths = if paths.is_empty() { &standard_input } else { paths };
+    let mut objects = Vec::new();
+    for path in paths {
+        let (place, text) = read_input(path)?;
+        let parsed = documents::parse(&text).map_err(|problem| anyhow!("{place}: {problem}"))?;
+        objects.extend(parsed.into_iter().map(|object| (place.clone(), object)));
+    }
+    Ok(objects)
 }
 
 fn read_input(path: &Path) -> anyhow::Result<(String, String)> {
@@ -123,15 +188,7 @@ fn read_input(path: &Path) -> anyhow::Result<(String, String)> {
     Ok((place, text))
 }
 
-struct Known(BTreeMap<NadName, Network>);
-
-impl Networks for Known {
-    fn get(&self, nad: &NadName) -> Option<Arc<Network>> {
-        self.0.get(nad).cloned().map(Arc::new)
-    }
-}
-
-fn judge(object: Value, networks: &Known, options: &Options) -> anyhow::Result<Verdict> {
+fn judge(object: Value, networks: &impl Networks, options: &Options) -> anyhow::Result<Verdict> {
     let mut review = match documents::kind(&object) {
         "AdmissionReview" => object,
         "Pod" => review_of(object),
@@ -149,20 +206,6 @@ fn judge(object: Value, networks: &Known, options: &Options) -> anyhow::Result<V
     };
     let pod = review.pointer_mut("/request/object").map(Value::take).unwrap_or_default();
     Ok(Verdict { pod_name, pod, decision })
-}
-
-/// What kube-apiserver would post about a pod.
-fn review_of(pod: Value) -> Value {
-    json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": "review",
-            "kind": {"group": "", "version": "v1", "kind": "Pod"},
-            "operation": "CREATE",
-            "object": pod
-        }
-    })
 }
 
 fn print(verdict: &Verdict, output: Output, index: usize, to: &mut impl Write) -> anyhow::Result<()> {

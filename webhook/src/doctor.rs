@@ -1,0 +1,97 @@
+//! Whether a cluster gives its virtual machines the VFs that their networks need, and what to do where not.
+//!
+//! [`look`] reads the cluster, [`judge`] decides without looking anywhere, [`report`] prints.
+
+pub mod facts;
+pub mod judge;
+pub mod look;
+pub mod report;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+/// What can be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Check {
+    /// Is the webhook registered, does it answer, is its certificate trusted?
+    Webhook,
+    /// Is another injector at work?
+    Injector,
+    /// Which KubeVirt is it, and does it leave VFs to a webhook?
+    Kubevirt,
+    /// Are the annotations of all NADs in order?
+    Nad,
+    /// Does a node advertise each resource that a NAD names, and a NAD name each that a node advertises?
+    Resource,
+    /// Do the pods of VMIs with SR-IOV interfaces hold what they need?
+    Vmi,
+}
+
+impl Check {
+    /// All of them, in the order in which they build on each other.
+    pub const ALL: [Self; 6] =
+        [Self::Webhook, Self::Injector, Self::Kubevirt, Self::Nad, Self::Resource, Self::Vmi];
+
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Injector => "injector",
+            Self::Kubevirt => "kubevirt",
+            Self::Nad => "nad",
+            Self::Resource => "resource",
+            Self::Vmi => "vmi",
+        }
+    }
+}
+
+/// How it stands with one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// As it should be.
+    Ok,
+    /// It works, or cannot be told from here, but somebody should know.
+    Warning,
+    /// Some virtual machine gets no VF because of it.
+    Wrong,
+}
+
+/// What was found about one thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub check: Check,
+    /// How it stands.
+    pub state: State,
+    /// What was seen.
+    pub found: String,
+    /// What to do about it; absent where nothing is to be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+impl Finding {
+    fn ok(check: Check, found: impl Into<String>) -> Self {
+        Self { check, state: State::Ok, found: found.into(), remedy: None }
+    }
+
+    fn warning(check: Check, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { check, state: State::Warning, found: found.into(), remedy: Some(remedy.into()) }
+    }
+
+    fn wrong(check: Check, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { check, state: State::Wrong, found: found.into(), remedy: Some(remedy.into()) }
+    }
+}
+
+/// All that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Whether nothing is wrong.
+    pub healthy: bool,
+    /// In the order of [`Check::ALL`].
+    pub findings: Vec<Finding>,
+}

@@ -1,0 +1,132 @@
+//! What can be seen of a cluster, without judging it.
+
+use std::collections::BTreeMap;
+
+use contract::NadName;
+use contract::vmi::Vmi;
+use serde_json::Value;
+
+use crate::cluster::Unseen;
+use crate::network::Network;
+
+/// What entries of ours are called, behind a name of their own.
+pub const OUR_DOMAIN: &str = ".kubevirt-sriov.io";
+
+/// Everything that [`judge`](super::judge::judge) needs to know. What was not asked for is `None`.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Entries of MutatingWebhookConfigurations that are about pods.
+    pub entries: Option<Result<Vec<Entry>, Unseen>>,
+    /// What the API server did with a pod that our webhook refuses.
+    pub probe: Option<Probe>,
+    /// NADs.
+    pub networks: Option<Result<BTreeMap<NadName, Network>, Unseen>>,
+    /// Nodes.
+    pub nodes: Option<Result<Vec<Node>, Unseen>>,
+    /// KubeVirts, of which there should be one.
+    pub kubevirts: Option<Result<Vec<KubeVirt>, Unseen>>,
+    /// VMIs that run or are to run.
+    pub machines: Option<Result<Vec<Machine>, Unseen>>,
+    /// virt-launcher pods.
+    pub pods: Option<Result<Vec<LauncherPod>, Unseen>>,
+}
+
+/// An entry of a MutatingWebhookConfiguration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The configuration's name.
+    pub configuration: String,
+    /// The entry's own.
+    pub name: String,
+    /// `Service NAMESPACE/NAME` or a URL.
+    pub target: String,
+    /// Whether it has a caBundle.
+    pub has_bundle: bool,
+    /// Whether a pod passes while nobody answers.
+    pub ignores_failure: bool,
+}
+
+impl Entry {
+    /// Whether it is this project's.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.name.ends_with(OUR_DOMAIN)
+    }
+}
+
+/// What became of the pod that our webhook refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// A webhook refused it.
+    Refused {
+        /// Which.
+        entry: String,
+    },
+    /// A webhook did not answer, or not so that it was believed.
+    Unanswered {
+        /// Which.
+        entry: String,
+        /// What the API server says.
+        reason: String,
+    },
+    /// It would have been created.
+    Passed {
+        /// Where.
+        namespace: String,
+    },
+    /// Somebody else was in the way.
+    Hindered {
+        /// What the API server says.
+        reason: String,
+    },
+}
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// How many of each extended resource it has to give.
+    pub allocatable: BTreeMap<String, u64>,
+}
+
+/// A KubeVirt.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KubeVirt {
+    /// `namespace/name`.
+    pub name: String,
+    /// Its version, once it is deployed.
+    pub version: Option<String>,
+    /// Gates that are switched on.
+    pub gates: Vec<String>,
+    /// Gates that are switched off.
+    pub disabled_gates: Vec<String>,
+}
+
+/// A VMI.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Machine {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// By which its pods are found.
+    pub uid: String,
+    /// Its networks and interfaces.
+    pub vmi: Vmi,
+}
+
+/// A virt-launcher pod.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LauncherPod {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The uid of its VMI.
+    pub created_by: String,
+    /// Why it has no node.
+    pub unschedulable: Option<String>,
+    /// The whole of it, for the code that decides.
+    pub pod: Value,
+}

@@ -1,0 +1,60 @@
+//! What the facts mean, and what to do about them.
+
+mod kubevirt;
+mod machines;
+mod resources;
+mod webhook;
+
+use super::facts::{Entry, Facts};
+use super::{Check, Finding, Report, State};
+use crate::admission::Options;
+
+/// Judges what was seen. What could not be seen is a warning, as long as no virtual machine depends on it.
+#[must_use]
+pub fn judge(facts: &Facts, checks: &[Check], options: &Options) -> Report {
+    let mut findings = Vec::new();
+    for check in Check::ALL.into_iter().filter(|check| checks.contains(check)) {
+        findings.extend(match check {
+            Check::Webhook => webhook::registration(facts),
+            Check::Injector => webhook::injectors(facts),
+            Check::Kubevirt => kubevirt::versions(facts),
+            Check::Nad => resources::networks(facts),
+            Check::Resource => resources::resources(facts),
+            Check::Vmi => machines::machines(facts, options),
+        });
+    }
+    Report { healthy: findings.iter().all(|finding| finding.state != State::Wrong), findings }
+}
+
+/// What was not looked at has nothing to be said about.
+fn seen<T, E: std::fmt::Display>(check: Check, look: Option<&Result<T, E>>) -> Result<&T, Vec<Finding>> {
+    match look {
+        None => Err(Vec::new()),
+        Some(Ok(seen)) => Ok(seen),
+        Some(Err(unseen)) => {
+            let remedy = "use a kubeconfig that may list them, or leave this out with --only";
+            Err(vec![Finding::warning(check, unseen.to_string(), remedy)])
+        }
+    }
+}
+
+/// The entries of this project among those about pods.
+fn ours(facts: &Facts) -> Vec<&Entry> {
+    let entries = facts.entries.as_ref().and_then(|entries| entries.as_ref().ok());
+    entries.into_iter().flatten().filter(|entry| entry.is_ours()).collect()
+}
+
+/// Entries of other injectors of SR-IOV resources.
+fn others(facts: &Facts) -> Vec<&Entry> {
+    let entries = facts.entries.as_ref().and_then(|entries| entries.as_ref().ok());
+    let injects = |entry: &&Entry| {
+        !entry.is_ours()
+            && [&entry.configuration, &entry.name, &entry.target]
+                .iter()
+                .any(|text| text.contains("resources-injector"))
+    };
+    entries.into_iter().flatten().filter(injects).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! Which KubeVirt it is, and who asks for VFs there.
+
+use super::{others, ours, seen};
+use crate::cluster::Unseen;
+use crate::doctor::facts::{Facts, KubeVirt};
+use crate::doctor::{Check, Finding};
+
+const CHECK: Check = Check::Kubevirt;
+
+/// The gate with which KubeVirt leaves resources to a webhook: off in 1.8, on from 1.9 on.
+const GATE: &str = "ExternalNetResourceInjection";
+
+pub(super) fn versions(facts: &Facts) -> Vec<Finding> {
+    if let Some(Err(Unseen::NotServed { .. })) = &facts.kubevirts {
+        let remedy = "install KubeVirt; this webhook is for its virtual machines";
+        return vec![Finding::wrong(CHECK, "KubeVirt is not installed", remedy)];
+    }
+    match seen(CHECK, facts.kubevirts.as_ref()) {
+        Err(findings) => findings,
+        Ok(kubevirts) if kubevirts.is_empty() => {
+            let remedy = "create a KubeVirt object, as KubeVirt's installation says";
+            vec![Finding::wrong(CHECK, "KubeVirt's operator is there, but no KubeVirt", remedy)]
+        }
+        Ok(kubevirts) => kubevirts.iter().map(|kubevirt| one(kubevirt, facts)).collect(),
+    }
+}
+
+fn one(kubevirt: &KubeVirt, facts: &Facts) -> Finding {
+    let KubeVirt { name, version, gates, disabled_gates } = kubevirt;
+    let Some(version) = version else {
+        let remedy = format!("kubectl describe kubevirt of {name} says how far its installation is");
+        return Finding::warning(CHECK, format!("{name}: no version yet"), remedy);
+    };
+    let Some(minor) = minor(version) else {
+        let remedy =
+            "up to 1.8 KubeVirt asks for VFs itself, from 1.9 on the webhook has to: find out which it is";
+        return Finding::warning(CHECK, format!("{name}: version {version:?} is not understood"), remedy);
+    };
+    let has = |gates: &[String]| gates.iter().any(|gate| gate == GATE);
+    let left_to_us = match minor {
+        (1, ..=7) => false,
+        (1, 8) => has(gates),
+        _ => !has(disabled_gates),
+    };
+    if !left_to_us {
+        return Finding::ok(
+            CHECK,
+            format!(
+                "{name}: {version} asks for VFs itself; the webhook adds what is missing, which is nothing"
+            ),
+        );
+    }
+    let found = format!("{name}: {version} leaves VFs to a webhook");
+    if !ours(facts).is_empty() {
+        return Finding::ok(CHECK, found);
+    }
+    match others(facts).first() {
+        Some(other) => Finding::ok(CHECK, format!("{found}, which is {}", other.configuration)),
+        None => Finding::wrong(
+            CHECK,
+            format!(
+                "{found}, and there is none: virtual machines start without their VFs, and nobody says so"
+            ),
+            "install this webhook, or, for the time being, name ExternalNetResourceInjection in \
+             spec.configuration.developerConfiguration.disabledFeatureGates of the KubeVirt",
+        ),
+    }
+}
+
+/// Major and minor of `v1.9.0-rc.1`.
+fn minor(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.trim_start_matches('v').split(['.', '-', '+']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}

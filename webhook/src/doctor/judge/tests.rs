@@ -1,0 +1,283 @@
+use std::collections::BTreeMap;
+
+use contract::{NadName, annotation};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::cluster::Unseen;
+use crate::doctor::facts::{KubeVirt, LauncherPod, Machine, Node, Probe};
+use crate::doctor::report::write_table;
+use crate::network::Network;
+
+const RESOURCE: &str = "intel.com/sriov_vfio";
+
+fn entry(configuration: &str, name: &str) -> Entry {
+    Entry {
+        configuration: configuration.to_owned(),
+        name: name.to_owned(),
+        target: format!("Service {configuration}/{configuration}"),
+        has_bundle: true,
+        ignores_failure: false,
+    }
+}
+
+fn network(resource: &str) -> Network {
+    let keys = [annotation::RESOURCE_NAME.to_owned()];
+    Network::from_annotations(&keys, [(annotation::RESOURCE_NAME, resource)])
+}
+
+fn nad(name: &str) -> NadName {
+    NadName::new("default", name).unwrap()
+}
+
+fn node(name: &str, allocatable: &[(&str, u64)]) -> Node {
+    let allocatable = allocatable.iter().map(|(resource, count)| ((*resource).to_owned(), *count)).collect();
+    Node { name: name.to_owned(), allocatable }
+}
+
+fn kubevirt(version: &str) -> KubeVirt {
+    KubeVirt {
+        name: "kubevirt/kubevirt".to_owned(),
+        version: Some(version.to_owned()),
+        ..KubeVirt::default()
+    }
+}
+
+fn machine() -> Machine {
+    let vmi = json!({
+        "spec": {
+            "domain": {"devices": {"interfaces": [{"name": "fast", "sriov": {}}]}},
+            "networks": [{"name": "fast", "multus": {"networkName": "storage"}}],
+        },
+    });
+    Machine {
+        namespace: "default".to_owned(),
+        name: "database".to_owned(),
+        uid: "1234".to_owned(),
+        vmi: serde_json::from_value(vmi).unwrap(),
+    }
+}
+
+fn pod(networks: &str, limits: Value) -> LauncherPod {
+    let pod = json!({
+        "metadata": {
+            "name": "virt-launcher-database-abcde",
+            "namespace": "default",
+            "labels": {"kubevirt.io": "virt-launcher"},
+            "annotations": {(annotation::NETWORKS): networks},
+        },
+        "spec": {"containers": [{"name": "compute", "resources": {"limits": limits, "requests": limits}}]},
+    });
+    LauncherPod {
+        namespace: "default".to_owned(),
+        name: "virt-launcher-database-abcde".to_owned(),
+        created_by: "1234".to_owned(),
+        unschedulable: None,
+        pod,
+    }
+}
+
+/// A cluster in which all is well.
+fn well() -> Facts {
+    Facts {
+        entries: Some(Ok(vec![entry("kubevirt-sriov", "pods.kubevirt-sriov.io")])),
+        probe: Some(Probe::Refused { entry: "pods.kubevirt-sriov.io".to_owned() }),
+        networks: Some(Ok(BTreeMap::from([
+            (nad("storage"), network(RESOURCE)),
+            (nad("plain"), network("")),
+        ]))),
+        nodes: Some(Ok(vec![
+            node("a", &[(RESOURCE, 4), ("devices.kubevirt.io/kvm", 1000)]),
+            node("b", &[(RESOURCE, 2)]),
+        ])),
+        kubevirts: Some(Ok(vec![kubevirt("v1.9.0")])),
+        machines: Some(Ok(vec![machine()])),
+        pods: Some(Ok(vec![pod("storage", json!({RESOURCE: "1"}))])),
+    }
+}
+
+fn judged(facts: &Facts) -> Report {
+    judge(facts, &Check::ALL, &Options::default())
+}
+
+fn table(report: &Report) -> String {
+    let mut text = Vec::new();
+    write_table(report, &mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn a_cluster_in_which_all_is_well() {
+    let report = judged(&well());
+    assert!(report.healthy);
+    insta::assert_snapshot!(table(&report), @r"
+    ok       webhook   kubevirt-sriov: pods go to Service kubevirt-sriov/kubevirt-sriov (pods.kubevirt-sriov.io)
+    ok       webhook   the API server reaches it, and trusts its certificate
+    ok       injector  no other injector of SR-IOV resources
+    ok       kubevirt  kubevirt/kubevirt: v1.9.0 leaves VFs to a webhook
+    ok       nad       2 in order, 1 of them name a resource
+    ok       resource  intel.com/sriov_vfio: 6 on 2 nodes; named by default/storage
+    ok       vmi       1 of 1 with SR-IOV interfaces hold what their networks need
+
+    All is well.
+    ");
+}
+
+#[test]
+fn a_cluster_in_which_little_is() {
+    let mut facts = well();
+    facts.entries = Some(Ok(vec![entry("network-resources-injector-config", "injector.k8s.cni.cncf.io")]));
+    facts.probe = Some(Probe::Passed { namespace: "default".to_owned() });
+    facts.networks = Some(Ok(BTreeMap::from([
+        (nad("storage"), network(RESOURCE)),
+        (nad("wrong"), network("not a resource")),
+    ])));
+    facts.nodes = Some(Ok(vec![node("a", &[("intel.com/other", 4)])]));
+    facts.pods = Some(Ok(vec![pod("storage", json!({}))]));
+    let report = judged(&facts);
+    assert!(!report.healthy);
+    insta::assert_snapshot!(table(&report));
+}
+
+/// What one change makes of a cluster in which all is well: the only finding that is not ok.
+#[rstest]
+#[case::no_bundle(
+    |facts: &mut Facts| facts.entries = Some(Ok(vec![Entry { has_bundle: false, ..entry("sriov", "pods.kubevirt-sriov.io") }])),
+    Check::Webhook, State::Wrong, "no caBundle"
+)]
+#[case::failure_policy(
+    |facts: &mut Facts| facts.entries = Some(Ok(vec![Entry { ignores_failure: true, ..entry("sriov", "pods.kubevirt-sriov.io") }])),
+    Check::Webhook, State::Warning, "failurePolicy is Ignore"
+)]
+#[case::two_releases(
+    |facts: &mut Facts| facts.entries = Some(Ok(vec![entry("a", "pods.kubevirt-sriov.io"), entry("b", "pods.kubevirt-sriov.io")])),
+    Check::Webhook, State::Warning, "2 registrations"
+)]
+#[case::not_trusted(
+    |facts: &mut Facts| facts.probe = Some(Probe::Unanswered {
+        entry: "pods.kubevirt-sriov.io".to_owned(), reason: "tls: failed to verify certificate: x509: …".to_owned() }),
+    Check::Webhook, State::Wrong, "does not trust its certificate"
+)]
+#[case::not_reached(
+    |facts: &mut Facts| facts.probe = Some(Probe::Unanswered {
+        entry: "pods.kubevirt-sriov.io".to_owned(), reason: "dial tcp 10.96.0.7:443: connection refused".to_owned() }),
+    Check::Webhook, State::Wrong, "does not reach it"
+)]
+#[case::another_refuses(
+    |facts: &mut Facts| facts.probe = Some(Probe::Refused { entry: "policy.example.com".to_owned() }),
+    Check::Webhook, State::Warning, "cannot be told: webhook policy.example.com"
+)]
+#[case::may_not_ask(
+    |facts: &mut Facts| facts.probe = Some(Probe::Hindered { reason: "pods is forbidden".to_owned() }),
+    Check::Webhook, State::Warning, "cannot be told: pods is forbidden"
+)]
+#[case::another_injector(
+    |facts: &mut Facts| facts.entries = Some(Ok(vec![
+        entry("kubevirt-sriov", "pods.kubevirt-sriov.io"),
+        entry("network-resources-injector-config", "injector.k8s.cni.cncf.io"),
+    ])),
+    Check::Injector, State::Warning, "enableInjector"
+)]
+#[case::no_kubevirt(
+    |facts: &mut Facts| facts.kubevirts = Some(Err(Unseen::NotServed { kind: "kubevirts" })),
+    Check::Kubevirt, State::Wrong, "not installed"
+)]
+#[case::kubevirt_on_its_way(
+    |facts: &mut Facts| facts.kubevirts = Some(Ok(vec![KubeVirt { version: None, ..kubevirt("") }])),
+    Check::Kubevirt, State::Warning, "no version yet"
+)]
+#[case::no_multus_for_networks(
+    |facts: &mut Facts| { facts.networks = Some(Err(Unseen::NotServed { kind: "NetworkAttachmentDefinitions" }));
+              facts.nodes = None; facts.machines = Some(Ok(Vec::new())); facts.pods = Some(Ok(Vec::new())) },
+    Check::Nad, State::Wrong, "install Multus"
+)]
+#[case::an_invalid_network(
+    |facts: &mut Facts| facts.networks = Some(Ok(BTreeMap::from([(nad("storage"), network(RESOURCE)), (nad("bad"), network("a b"))]))),
+    Check::Nad, State::Wrong, "default/bad: its annotation k8s.v1.cni.cncf.io/resourceName"
+)]
+#[case::nobody_advertises(
+    |facts: &mut Facts| facts.nodes = Some(Ok(vec![node("a", &[("devices.kubevirt.io/kvm", 1000)])])),
+    Check::Resource, State::Wrong, "no node advertises it"
+)]
+#[case::none_left(
+    |facts: &mut Facts| facts.nodes = Some(Ok(vec![node("a", &[(RESOURCE, 0)])])),
+    Check::Resource, State::Wrong, "0 on 1 node"
+)]
+#[case::no_network_names_it(
+    |facts: &mut Facts| facts.nodes = Some(Ok(vec![node("a", &[(RESOURCE, 1), ("intel.com/other", 3)])])),
+    Check::Resource, State::Warning, "intel.com/other: 3 on 1 node, and no NAD names it"
+)]
+#[case::nodes_may_not_be_listed(
+    |facts: &mut Facts| facts.nodes = Some(Err(Unseen::Forbidden { kind: "nodes", reason: "no".to_owned() })),
+    Check::Resource, State::Warning, "nodes may not be listed"
+)]
+#[case::a_pod_without_its_vf(
+    |facts: &mut Facts| facts.pods = Some(Ok(vec![pod("storage, storage", json!({RESOURCE: "1"}))])),
+    Check::Vmi, State::Wrong, "holds 1 of 2 intel.com/sriov_vfio"
+)]
+#[case::a_network_that_is_gone(
+    |facts: &mut Facts| facts.pods = Some(Ok(vec![pod("gone", json!({}))])),
+    Check::Vmi, State::Wrong, "would be refused today: annotation k8s.v1.cni.cncf.io/networks: element 1"
+)]
+#[case::no_pod(
+    |facts: &mut Facts| facts.pods = Some(Ok(Vec::new())),
+    Check::Vmi, State::Warning, "has no pod"
+)]
+#[case::no_node(
+    |facts: &mut Facts| facts.pods = Some(Ok(vec![LauncherPod {
+        unschedulable: Some("0/3 nodes are available: 3 Insufficient intel.com/sriov_vfio".to_owned()),
+        ..pod("storage", json!({RESOURCE: "1"}))
+    }])),
+    Check::Vmi, State::Warning, "has no node: 0/3 nodes"
+)]
+fn one_thing_is_not_well(
+    #[case] change: fn(&mut Facts),
+    #[case] check: Check,
+    #[case] state: State,
+    #[case] text: &str,
+) {
+    let mut facts = well();
+    change(&mut facts);
+    let report = judged(&facts);
+    let findings: Vec<_> = report.findings.iter().filter(|finding| finding.state != State::Ok).collect();
+    // Who looks at resources and VMIs needs NADs as well, and says so again.
+    let [finding, ..] = findings[..] else { panic!("all is well:\n{}", table(&report)) };
+    assert_eq!((finding.check, finding.state), (check, state), "{}", table(&report));
+    let said = format!("{} {}", finding.found, finding.remedy.as_deref().unwrap_or_default());
+    assert!(said.contains(text), "{said}");
+    assert_eq!(report.healthy, state != State::Wrong);
+}
+
+#[rstest]
+#[case::before_the_gate("v1.7.3", &[], &[], "asks for VFs itself")]
+#[case::off_by_default("v1.8.0", &[], &[], "asks for VFs itself")]
+#[case::switched_on("v1.8.0", &["ExternalNetResourceInjection"], &[], "leaves VFs to a webhook")]
+#[case::on_by_default("v1.9.0-rc.1", &[], &[], "leaves VFs to a webhook")]
+#[case::switched_off("v1.9.2", &[], &["ExternalNetResourceInjection"], "asks for VFs itself")]
+#[case::later("v2.0.0", &[], &[], "leaves VFs to a webhook")]
+#[case::odd("devel", &[], &[], "is not understood")]
+fn versions(#[case] version: &str, #[case] on: &[&str], #[case] off: &[&str], #[case] text: &str) {
+    let texts = |list: &[&str]| list.iter().map(ToString::to_string).collect();
+    let mut facts = well();
+    facts.kubevirts =
+        Some(Ok(vec![KubeVirt { gates: texts(on), disabled_gates: texts(off), ..kubevirt(version) }]));
+    let report = judge(&facts, &[Check::Kubevirt], &Options::default());
+    let found: Vec<_> = report.findings.iter().map(|finding| finding.found.as_str()).collect();
+    assert!(found.len() == 1 && found[0].contains(text), "{found:?}");
+}
+
+#[test]
+fn a_kubevirt_that_relies_on_a_webhook_that_is_not_there_is_the_worst() {
+    let mut facts = well();
+    facts.entries = Some(Ok(Vec::new()));
+    let report = judge(&facts, &[Check::Kubevirt], &Options::default());
+    assert!(report.findings[0].found.contains("virtual machines start without their VFs"), "{report:?}");
+    assert!(!report.healthy);
+}
+
+#[test]
+fn what_was_not_asked_for_is_not_said() {
+    let report = judge(&well(), &[Check::Nad], &Options::default());
+    assert_eq!(report.findings.iter().map(|finding| finding.check).collect::<Vec<_>>(), [Check::Nad]);
+}

@@ -1,0 +1,117 @@
+//! The registration, the answer, the certificate; and who else does the same.
+
+use super::{others, ours, seen};
+use crate::doctor::facts::{Entry, Facts, Probe};
+use crate::doctor::{Check, Finding};
+
+const CHECK: Check = Check::Webhook;
+
+pub(super) fn registration(facts: &Facts) -> Vec<Finding> {
+    if let Err(findings) = seen(CHECK, facts.entries.as_ref()) {
+        return findings.into_iter().chain(answer(facts)).collect();
+    }
+    let ours = ours(facts);
+    let mut findings: Vec<Finding> = ours.iter().map(|entry| one(entry)).collect();
+    if ours.is_empty() {
+        findings.push(Finding::wrong(
+            CHECK,
+            "no MutatingWebhookConfiguration sends pods to sriov-webhook",
+            "helm install kubevirt-sriov charts/kubevirt-sriov --namespace kubevirt-sriov --create-namespace; if \
+             it is installed, helm upgrade brings the registration back",
+        ));
+    }
+    if ours.len() > 1 {
+        findings.push(Finding::warning(
+            CHECK,
+            format!("{} registrations of sriov-webhook", ours.len()),
+            "nothing is doubled, but each pod waits for all of them: uninstall the releases that are not needed",
+        ));
+    }
+    findings.extend(answer(facts));
+    findings
+}
+
+fn one(entry: &Entry) -> Finding {
+    let Entry { configuration, name, target, has_bundle, ignores_failure } = entry;
+    let found = format!("{configuration}: pods go to {target} ({name})");
+    if !has_bundle {
+        return Finding::wrong(
+            CHECK,
+            format!("{configuration}: {name} has no caBundle, so no API server trusts the webhook"),
+            "see the log of the replicas, which write it (certificates.mode=managed), or of cert-manager's CA \
+             injector; with certificates.mode=secret set certificates.secret.caBundle",
+        );
+    }
+    if *ignores_failure {
+        return Finding::warning(
+            CHECK,
+            format!("{found}; failurePolicy is Ignore"),
+            "while nobody answers, virtual machines start without their VFs and nobody says so: set \
+             webhook.failurePolicy=Fail",
+        );
+    }
+    Finding::ok(CHECK, found)
+}
+
+/// What the API server did with a pod that our webhook refuses.
+fn answer(facts: &Facts) -> Option<Finding> {
+    let is_ours = |entry: &str| entry.ends_with(crate::doctor::facts::OUR_DOMAIN);
+    Some(match facts.probe.as_ref()? {
+        Probe::Refused { entry } if is_ours(entry) => {
+            Finding::ok(CHECK, "the API server reaches it, and trusts its certificate")
+        }
+        Probe::Unanswered { entry, reason } if is_ours(entry) && is_about_trust(reason) => Finding::wrong(
+            CHECK,
+            format!("the API server does not trust its certificate: {reason}"),
+            "sriov-webhook certs inspect shows what is served; compare its CA with the caBundle of the \
+             registration, which the replicas put right within a minute",
+        ),
+        Probe::Unanswered { entry, reason } if is_ours(entry) => Finding::wrong(
+            CHECK,
+            format!("the API server does not reach it: {reason}"),
+            "are its pods ready, has its Service endpoints, and may API servers connect to port 8443 of the pods \
+             (NetworkPolicy, the cloud's firewall)?",
+        ),
+        Probe::Passed { namespace } => Finding::wrong(
+            CHECK,
+            format!("in namespace {namespace} a pod that it refuses would be created: it is not asked"),
+            "is the namespace left out (webhook.namespaceSelector, webhook.excludedNamespaces, the release's own \
+             namespace)? Try another with --probe-namespace; or is failurePolicy Ignore, and nobody answers?",
+        ),
+        Probe::Refused { entry } | Probe::Unanswered { entry, .. } => Finding::warning(
+            CHECK,
+            format!("whether it answers cannot be told: webhook {entry} refuses the pod to try it with"),
+            "try another namespace with --probe-namespace",
+        ),
+        Probe::Hindered { reason } => Finding::warning(
+            CHECK,
+            format!("whether it answers cannot be told: {reason}"),
+            "use a kubeconfig that may create pods (a dry run, none is made), or another --probe-namespace",
+        ),
+    })
+}
+
+fn is_about_trust(reason: &str) -> bool {
+    ["x509", "certificate", "tls:"].iter().any(|word| reason.contains(word))
+}
+
+pub(super) fn injectors(facts: &Facts) -> Vec<Finding> {
+    const CHECK: Check = Check::Injector;
+    if let Err(findings) = seen(CHECK, facts.entries.as_ref()) {
+        return findings;
+    }
+    let others = others(facts);
+    if others.is_empty() {
+        return vec![Finding::ok(CHECK, "no other injector of SR-IOV resources")];
+    }
+    let one = |entry: &&Entry| {
+        Finding::warning(
+            CHECK,
+            format!("{}: pods go to {} as well ({})", entry.configuration, entry.target, entry.name),
+            "nothing is doubled by this webhook, but one of the two is enough: for the SR-IOV operator's, kubectl \
+             patch sriovoperatorconfig default --namespace sriov-network-operator --type merge --patch \
+             '{\"spec\":{\"enableInjector\":false}}'",
+        )
+    };
+    others.iter().map(one).collect()
+}

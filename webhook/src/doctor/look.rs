@@ -1,0 +1,235 @@
+//! Reads a cluster for [`judge`](super::judge).
+
+use certs::store::chain;
+use contract::{annotation, kubevirt};
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhook, MutatingWebhookConfiguration, RuleWithOperations,
+};
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::api::{DynamicObject, ListParams, PostParams};
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::{Value, json};
+
+use super::Check;
+use super::facts::{Entry, Facts, KubeVirt, LauncherPod, Machine, Node as NodeFacts, Probe};
+use crate::cluster::{self, Unseen};
+
+/// What is to be looked at, and how.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// These things.
+    pub checks: Vec<Check>,
+    /// The webhook's own registration; without a name, all that are ours by their entries' names.
+    pub configuration: Option<String>,
+    /// Where the pod is asked for that is never made.
+    pub probe_namespace: String,
+    /// Annotations of a NAD that name its resource.
+    pub resource_annotations: Vec<String>,
+}
+
+/// Looks at the cluster.
+pub async fn look(client: &Client, settings: &Settings) -> Facts {
+    let wants = |checks: &[Check]| checks.iter().any(|check| settings.checks.contains(check));
+    let mut facts = Facts::default();
+    if wants(&[Check::Webhook, Check::Injector, Check::Kubevirt]) {
+        facts.entries = Some(entries(client, settings.configuration.as_deref()).await);
+    }
+    if wants(&[Check::Webhook]) {
+        facts.probe = Some(probe(client, &settings.probe_namespace).await);
+    }
+    if wants(&[Check::Kubevirt]) {
+        facts.kubevirts = Some(kubevirts(client).await);
+    }
+    if wants(&[Check::Nad, Check::Resource, Check::Vmi]) {
+        facts.networks = Some(cluster::networks(client, &settings.resource_annotations).await);
+    }
+    if wants(&[Check::Resource]) {
+        facts.nodes = Some(nodes(client).await);
+    }
+    if wants(&[Check::Vmi]) {
+        facts.machines = Some(machines(client).await);
+        facts.pods = Some(pods(client).await);
+    }
+    facts
+}
+
+async fn entries(client: &Client, ours: Option<&str>) -> Result<Vec<Entry>, Unseen> {
+    let api: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
+    let api = &api;
+    let list = |page| async move { api.list(&page).await };
+    let configurations = cluster::pages("MutatingWebhookConfigurations", ListParams::default(), list).await?;
+    let mut entries = Vec::new();
+    for configuration in configurations {
+        let name = configuration.name_any();
+        for webhook in configuration.webhooks.unwrap_or_default() {
+            let entry = entry(&name, &webhook);
+            // Another release of ours is not the one that was asked for.
+            let other = entry.is_ours() && ours.is_some_and(|ours| ours != name);
+            if !other && webhook.rules.iter().flatten().any(is_about_pods) {
+                entries.push(entry);
+            }
+        }
+    }
+    Ok(entries)
+}
+
+fn entry(configuration: &str, webhook: &MutatingWebhook) -> Entry {
+    let client = &webhook.client_config;
+    let target = match (&client.service, &client.url) {
+        (Some(service), _) => format!("Service {}/{}", service.namespace, service.name),
+        (None, url) => url.clone().unwrap_or_default(),
+    };
+    Entry {
+        configuration: configuration.to_owned(),
+        name: webhook.name.clone(),
+        target,
+        has_bundle: client.ca_bundle.as_ref().is_some_and(|bundle| !bundle.0.is_empty()),
+        ignores_failure: webhook.failure_policy.as_deref() == Some("Ignore"),
+    }
+}
+
+fn is_about_pods(rule: &RuleWithOperations) -> bool {
+    let has = |list: &Option<Vec<String>>, word: &str| {
+        list.iter().flatten().any(|item| item == word || item == "*")
+    };
+    has(&rule.resources, "pods") && has(&rule.api_groups, "") && has(&rule.operations, "CREATE")
+}
+
+/// Asks for a pod that our webhook refuses whatever networks there are, and that is not made in any case.
+async fn probe(client: &Client, namespace: &str) -> Probe {
+    let pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "sriov-webhook-doctor",
+            "labels": {(kubevirt::LAUNCHER_LABEL): kubevirt::LAUNCHER},
+            // No network can be called that.
+            "annotations": {(annotation::NETWORKS): "-"},
+        },
+        "spec": {"containers": [{"name": kubevirt::COMPUTE_CONTAINER, "image": "none"}]},
+    });
+    let Ok(pod) = serde_json::from_value::<Pod>(pod) else {
+        return Probe::Hindered { reason: "the pod to ask for cannot be made".to_owned() };
+    };
+    let parameters = PostParams { dry_run: true, ..PostParams::default() };
+    match Api::<Pod>::namespaced(client.clone(), namespace).create(&parameters, &pod).await {
+        Ok(_) => Probe::Passed { namespace: namespace.to_owned() },
+        Err(kube::Error::Api(status)) => said(&status.message),
+        Err(error) => Probe::Hindered { reason: chain(&error) },
+    }
+}
+
+/// What the API server's sentence means.
+fn said(message: &str) -> Probe {
+    let quoted = |before: &str| {
+        let (_, rest) = message.split_once(before)?;
+        Some(rest.split_once('"')?.0.to_owned())
+    };
+    if let Some(entry) = quoted("failed calling webhook \"") {
+        return Probe::Unanswered { entry, reason: message.to_owned() };
+    }
+    match quoted("admission webhook \"") {
+        Some(entry) => Probe::Refused { entry },
+        None => Probe::Hindered { reason: message.to_owned() },
+    }
+}
+
+async fn nodes(client: &Client) -> Result<Vec<NodeFacts>, Unseen> {
+    let api: Api<Node> = Api::all(client.clone());
+    let api = &api;
+    let nodes = cluster::pages("nodes", ListParams::default(), |page| async move { api.list(&page).await });
+    let facts = |node: Node| {
+        let allocatable = node.status.clone().and_then(|status| status.allocatable).unwrap_or_default();
+        let extended = allocatable.into_iter().filter(|(name, _)| name.contains('/'));
+        let counted = extended.filter_map(|(name, quantity)| Some((name, quantity.0.parse().ok()?)));
+        NodeFacts { name: node.name_any(), allocatable: counted.collect() }
+    };
+    Ok(nodes.await?.into_iter().map(facts).collect())
+}
+
+async fn kubevirts(client: &Client) -> Result<Vec<KubeVirt>, Unseen> {
+    let kubevirts = cluster::kubevirt(client, "KubeVirt", "kubevirts").await?;
+    let facts = |kubevirt: DynamicObject| {
+        let texts = |place: &str| -> Vec<String> {
+            let list = kubevirt.data.pointer(place).and_then(Value::as_array);
+            list.into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
+        };
+        let version = kubevirt.data.pointer("/status/observedKubeVirtVersion").and_then(Value::as_str);
+        KubeVirt {
+            name: full_name(&kubevirt),
+            version: version.filter(|version| !version.is_empty()).map(str::to_owned),
+            gates: texts("/spec/configuration/developerConfiguration/featureGates"),
+            disabled_gates: texts("/spec/configuration/developerConfiguration/disabledFeatureGates"),
+        }
+    };
+    Ok(kubevirts.into_iter().map(facts).collect())
+}
+
+async fn machines(client: &Client) -> Result<Vec<Machine>, Unseen> {
+    let vmis = cluster::kubevirt(client, "VirtualMachineInstance", "virtualmachineinstances").await?;
+    let facts = |vmi: DynamicObject| {
+        let phase = vmi.data.pointer("/status/phase").and_then(Value::as_str).unwrap_or_default();
+        if matches!(phase, "Succeeded" | "Failed") {
+            return None;
+        }
+        let parts = json!({"metadata": {"name": vmi.name_any()}, "spec": vmi.data.get("spec")});
+        Some(Machine {
+            namespace: vmi.namespace().unwrap_or_default(),
+            name: vmi.name_any(),
+            uid: vmi.uid().unwrap_or_default(),
+            vmi: serde_json::from_value(parts).ok()?,
+        })
+    };
+    Ok(vmis.into_iter().filter_map(facts).collect())
+}
+
+async fn pods(client: &Client) -> Result<Vec<LauncherPod>, Unseen> {
+    let pods = cluster::launcher_pods(client, &[]).await?;
+    let facts = |pod: Pod| {
+        let status = pod.status.as_ref();
+        let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or_default();
+        if matches!(phase, "Succeeded" | "Failed") {
+            return None;
+        }
+        let conditions = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
+        let unschedulable = conditions
+            .filter(|condition| condition.type_ == "PodScheduled" && condition.status == "False")
+            .find_map(|condition| condition.message.clone());
+        Some(LauncherPod {
+            namespace: pod.namespace().unwrap_or_default(),
+            name: pod.name_any(),
+            created_by: pod.labels().get("kubevirt.io/created-by").cloned().unwrap_or_default(),
+            unschedulable,
+            pod: serde_json::to_value(&pod).ok()?,
+        })
+    };
+    Ok(pods.into_iter().filter_map(facts).collect())
+}
+
+fn full_name(object: &DynamicObject) -> String {
+    format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::refused(
+        "admission webhook \"pods.kubevirt-sriov.io\" denied the request: annotation …",
+        Probe::Refused { entry: "pods.kubevirt-sriov.io".to_owned() }
+    )]
+    #[case::another("pods \"x\" is forbidden: exceeded quota", Probe::Hindered { reason: "pods \"x\" is forbidden: exceeded quota".to_owned() })]
+    fn sentences_of_the_api_server(#[case] message: &str, #[case] expected: Probe) {
+        assert_eq!(said(message), expected);
+    }
+
+    #[test]
+    fn a_webhook_that_does_not_answer_is_named() {
+        let message = "Internal error occurred: failed calling webhook \"pods.kubevirt-sriov.io\": failed to call \
+                       webhook: Post \"https://a.b.svc:443/mutate?timeout=5s\": tls: failed to verify certificate: x509: …";
+        let Probe::Unanswered { entry, reason } = said(message) else { panic!("{message}") };
+        assert_eq!((entry.as_str(), reason.as_str()), ("pods.kubevirt-sriov.io", message));
+    }
+}
