@@ -12,6 +12,9 @@ CACHE=${KUBEVIRT_SRIOV_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kubevirt-sriov}
 LAB_CACHE=$CACHE/vfio
 VIRTME_VERSION=1.42
 MINIMUM_QEMU=8
+# Beside QEMU. libxml2-utils is what virt-xml-validate runs on.
+PACKAGES=(libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients libxml2-utils kmod pciutils iproute2
+    busybox-static cpio file python3 python3-venv util-linux procps)
 APT=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3)
 
 say() { printf '%s\n' "$*" >&2; }
@@ -43,8 +46,7 @@ mirror_of_this_release() {
 install_missing_packages() {
     set -e
     local missing=() package codename mirror
-    for package in libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients kmod pciutils iproute2 \
-        busybox-static cpio file python3 python3-venv util-linux procps; do
+    for package in "${PACKAGES[@]}"; do
         has_package "$package" || missing+=("$package")
     done
     # util-linux' `script` moved to a package of its own in some releases.
@@ -83,8 +85,7 @@ SOURCES
 
 packages_complete() {
     local package
-    for package in qemu-system-x86 libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients kmod pciutils \
-        iproute2 busybox-static cpio file python3-venv procps; do
+    for package in qemu-system-x86 "${PACKAGES[@]}"; do
         has_package "$package" || return 1
     done
     [ "$(qemu_major)" -ge "$MINIMUM_QEMU" ] && command -v script >/dev/null
