@@ -6,12 +6,14 @@
 //! is killed. When a test fails, the sandbox prints the logs of all parts.
 
 mod appender;
+mod balancer;
 mod control_plane;
 pub mod http;
 mod kubectl;
 mod link;
 mod manifests;
 mod process;
+pub mod release;
 mod reviewer;
 mod sandbox;
 mod serving_certificate;
@@ -19,11 +21,13 @@ mod stored_pod;
 mod webhook;
 
 pub use appender::Appender;
+pub use balancer::Balancer;
 pub use control_plane::ControlPlane;
 pub use kubectl::{Kubectl, Output};
 pub use link::Link;
 pub use manifests::{Pod, manifest};
 pub use process::Process;
+pub use release::Release;
 pub use reviewer::Reviewer;
 pub use sandbox::Sandbox;
 pub use serving_certificate::ServingCertificate;

@@ -50,6 +50,16 @@ impl Kubectl {
         self.run_with_input(arguments, manifest)
     }
 
+    /// `kubectl delete` of what a manifest names, without waiting for pods to end.
+    pub fn delete(&self, manifest: &str) -> Output {
+        self.run_with_input(["delete", "--now", "-f", "-"], manifest)
+    }
+
+    /// What `kubectl apply` of a manifest would do, by the server's own judgement.
+    pub fn apply_dry_run(&self, manifest: &str) -> Output {
+        self.run_with_input(["apply", "--dry-run=server", "-f", "-"], manifest)
+    }
+
     fn run_with_input<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>, input: &str) -> Output {
         let mut child = Command::new(asset("kubectl"))
             .arg("--kubeconfig")

@@ -75,7 +75,7 @@ impl Link {
 }
 
 /// Copies both ways; the streams returned end the connection when they are shut down.
-fn pass(client: &TcpStream, target: SocketAddr) -> io::Result<[TcpStream; 2]> {
+pub(super) fn pass(client: &TcpStream, target: SocketAddr) -> io::Result<[TcpStream; 2]> {
     let server = TcpStream::connect(target)?;
     for (from, to) in [(client, &server), (&server, client)] {
         let (mut from, mut to) = (from.try_clone()?, to.try_clone()?);

@@ -1,10 +1,11 @@
 //! sriov-webhook as a process.
 
 use super::http::{self, Answer};
-use super::{Pod, Process, Reviewer, Sandbox, ServingCertificate, free_address, manifest};
+use super::{Output, Pod, Process, Reviewer, Sandbox, ServingCertificate, free_address, manifest};
 use std::env;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -100,6 +101,33 @@ impl Webhook {
             );
             thread::sleep(Duration::from_millis(20));
         }
+    }
+}
+
+impl Webhook {
+    /// Starts it with these arguments, which say that it listens at these addresses.
+    pub(super) fn run(
+        log: &Path,
+        arguments: &[String],
+        address: SocketAddr,
+        admin_address: SocketAddr,
+    ) -> Self {
+        Self { process: Process::start(log, &sriov_webhook(), arguments), address, admin_address }
+    }
+
+    /// Runs a command of the program that ends by itself.
+    pub fn command(arguments: &[&str]) -> Output {
+        let output = Command::new(sriov_webhook()).args(arguments).stdin(Stdio::null()).output().unwrap();
+        Output {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Where it takes reviews.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 }
 

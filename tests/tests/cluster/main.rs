@@ -2,4 +2,6 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 mod apply;
+mod chart;
 mod permissions;
+mod release;

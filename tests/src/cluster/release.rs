@@ -1,0 +1,206 @@
+//! The chart, installed by a real helm; its pods are processes here, because there is no kubelet.
+
+use super::webhook::Webhook;
+use super::{Balancer, ControlPlane, Kubectl, Output, Pod, free_address, manifest, run_folder, set_by_run};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long until the API server asks the replicas, certificates included.
+const ASKED_WITHIN: Duration = Duration::from_secs(60);
+
+/// The chart under a release's name in namespaces of its own, in the shared API server.
+#[derive(Debug)]
+pub struct Release {
+    name: String,
+    folder: PathBuf,
+    control_plane: Arc<ControlPlane>,
+    /// What stands for the Service's address.
+    balancer: Balancer,
+}
+
+impl Release {
+    /// Makes the namespaces for a test of this name, and installs nothing yet.
+    pub fn new(name: &str) -> Self {
+        let control_plane = ControlPlane::shared();
+        let folder = run_folder().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let release = Self { name: name.to_owned(), folder, control_plane, balancer: Balancer::start() };
+        let namespaces =
+            [(name, json!({"kubevirt-sriov.test/sandbox": name})), (&release.system(), json!({}))];
+        for (namespace, labels) in namespaces {
+            let object = json!({
+                "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels},
+            });
+            release.kubectl().apply(&object.to_string()).expect_success();
+        }
+        release
+    }
+
+    /// Where pods and networks go.
+    pub fn namespace(&self) -> &str {
+        &self.name
+    }
+
+    /// Where the release is.
+    pub fn system(&self) -> String {
+        format!("{}-system", self.name)
+    }
+
+    /// The release's name, and that of all its objects.
+    pub fn full_name(&self) -> String {
+        format!("kubevirt-sriov-{}", self.name)
+    }
+
+    /// What connections to the Service meet.
+    pub fn balancer(&self) -> &Balancer {
+        &self.balancer
+    }
+
+    /// kubectl as administrator.
+    pub fn kubectl(&self) -> Kubectl {
+        self.control_plane.kubectl()
+    }
+
+    /// A client as administrator.
+    pub async fn client(&self) -> kube::Client {
+        self.control_plane.client().await
+    }
+
+    /// helm as administrator, in the release's namespace.
+    pub fn helm(&self, arguments: &[&str]) -> Output {
+        let kubeconfig = self.control_plane.folder().join("admin.kubeconfig").display().to_string();
+        let system = self.system();
+        let cluster = ["--kubeconfig", &kubeconfig, "--namespace", &system];
+        helm(&self.folder, &[arguments, &cluster].concat())
+    }
+
+    /// `helm install` or `helm upgrade` of the chart with further arguments: the Service has the balancer's
+    /// port, and only the test's own namespace is looked at.
+    pub fn deploy(&self, verb: &str, arguments: &[&str]) -> Output {
+        let port = format!("service.port={}", self.balancer.address().port());
+        let label = "webhook.namespaceSelector.matchLabels.kubevirt-sriov\\.test/sandbox";
+        let selector = format!("{label}={}", self.name);
+        let (name, chart) = (self.full_name(), chart());
+        let common = [verb, &name, &chart, "--set", &port, "--set", &selector];
+        let output = self.helm(&[&common[..], arguments].concat());
+        if output.success() {
+            // No kube-proxy leads a cluster address anywhere; a name is taken as it is.
+            let by_name = r#"{"spec":{"type":"ExternalName","externalName":"localhost"}}"#;
+            let system = self.system();
+            let patch = ["patch", "service", &name, "--namespace", &system, "--type", "merge", "-p", by_name];
+            self.kubectl().run(patch).expect_success();
+        }
+        output
+    }
+
+    /// An object of the release as the API server has it.
+    pub fn object(&self, kind: &str, name: &str) -> Value {
+        let system = self.system();
+        let output = self.kubectl().run(["get", kind, name, "--namespace", &system, "--output", "json"]);
+        serde_json::from_str(&output.expect_success()).unwrap()
+    }
+
+    /// A kubeconfig of a ServiceAccount of the release's namespace.
+    pub fn kubeconfig(&self, account: &str) -> PathBuf {
+        let system = self.system();
+        let token = self.kubectl().run(["create", "token", account, "--namespace", &system]).expect_success();
+        self.control_plane.kubeconfig(self.control_plane.address(), account, token.trim(), &self.folder)
+    }
+
+    /// A replica as the Deployment describes it, on loopback and with the token of its ServiceAccount; it is
+    /// waited for, and not yet behind the Service.
+    pub fn replica(&self, log: &str) -> Webhook {
+        let pod = &self.object("deployment", &self.full_name())["spec"]["template"]["spec"];
+        let account = pod["serviceAccountName"].as_str().unwrap();
+        let (address, admin_address) = (free_address(), free_address());
+        let mut arguments: Vec<String> = pod["containers"][0]["args"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|argument| match argument.as_str().unwrap() {
+                "--listen=0.0.0.0:8443" => format!("--listen={address}"),
+                "--admin-listen=0.0.0.0:8080" => format!("--admin-listen={admin_address}"),
+                other => other.to_owned(),
+            })
+            .collect();
+        arguments.push(format!("--kubeconfig={}", self.kubeconfig(account).display()));
+        let log = self.folder.join(format!("{log}.log"));
+        let webhook = Webhook::run(&log, &arguments, address, admin_address);
+        webhook.wait_until_ready(ASKED_WITHIN);
+        webhook
+    }
+
+    /// `sriov-webhook doctor` as administrator.
+    pub fn doctor(&self, arguments: &[&str]) -> Output {
+        let kubeconfig = self.control_plane.folder().join("admin.kubeconfig").display().to_string();
+        let name = self.full_name();
+        let common = ["doctor", "--kubeconfig", &kubeconfig, "--webhook-configuration", &name];
+        let probe = ["--probe-namespace", &self.name];
+        Webhook::command(&[&common[..], &probe[..], arguments].concat())
+    }
+
+    /// Waits until the API server asks through the Service, and is answered.
+    pub fn wait_until_asked(&self) {
+        let probe = Pod::virt_launcher("probe").networks("-").in_namespace(&self.name).to_string();
+        let deadline = Instant::now() + ASKED_WITHIN;
+        loop {
+            let output = self.kubectl().dry_run(&probe);
+            if output.stderr.contains("admission webhook \"pods.kubevirt-sriov.io\" denied") {
+                return;
+            }
+            assert!(Instant::now() < deadline, "not asked after {ASKED_WITHIN:?}: {output:?}");
+        }
+    }
+
+    /// `kubectl apply` of a network in the test's namespace.
+    pub fn apply_network(&self, name: &str, resource: &str) {
+        let network = json!({
+            "apiVersion": "k8s.cni.cncf.io/v1",
+            "kind": "NetworkAttachmentDefinition",
+            "metadata": {
+                "name": name, "namespace": self.name,
+                "annotations": {"k8s.v1.cni.cncf.io/resourceName": resource},
+            },
+        });
+        self.kubectl().apply(&network.to_string()).expect_success();
+    }
+}
+
+/// Makes the kinds that the chart has objects of and that belong to others known to the shared API server.
+pub fn install_stand_in_crds(kubectl: &Kubectl) {
+    kubectl.apply(&manifest("stand-in-crds.yaml", &[])).expect_success();
+    let wait = ["wait", "--for=condition=Established", "--timeout=60s", "crd"];
+    let all = ["--selector", "kubevirt-sriov.test/stand-in=true"];
+    kubectl.run([&wait[..], &all[..]].concat()).expect_success();
+}
+
+/// The chart's folder.
+pub fn chart() -> String {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/kubevirt-sriov").to_owned()
+}
+
+/// helm without a cluster.
+pub fn helm_offline(arguments: &[&str]) -> Output {
+    helm(&run_folder(), arguments)
+}
+
+fn helm(folder: &Path, arguments: &[&str]) -> Output {
+    let output = Command::new(set_by_run("HELM"))
+        .args(arguments)
+        // What a person has set up for helm is no part of the test.
+        .env("HELM_CACHE_HOME", folder.join("helm/cache"))
+        .env("HELM_CONFIG_HOME", folder.join("helm/config"))
+        .env("HELM_DATA_HOME", folder.join("helm/data"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    Output {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}

@@ -1,0 +1,167 @@
+//! The chart installed, upgraded, tested and taken away, with the webhook running as it says.
+
+use k8s_openapi::api::core::v1::Pod as ApiPod;
+use kube::Api;
+use kube::api::PostParams;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+use tests::cluster::{Pod, Release, StoredPod, Webhook};
+
+/// How long a replica may take to drain and end.
+const ENDS_WITHIN: Duration = Duration::from_secs(60);
+
+async fn devices(release: &Release, name: &str) -> String {
+    let pods: Api<ApiPod> = Api::namespaced(release.client().await, release.namespace());
+    let pod = Pod::virt_launcher(name).networks("sriov-net, sriov-net").in_namespace(release.namespace());
+    let pod: ApiPod = serde_json::from_value(pod.value().clone()).unwrap();
+    let created = pods.create(&PostParams::default(), &pod).await.unwrap();
+    StoredPod::from(created).devices("compute")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn install_test_upgrade_uninstall() {
+    let release = Release::new("release");
+    release.apply_network("sriov-net", "intel.com/sriov_vfio");
+    let notes = release.deploy("install", &[]).expect_success();
+    assert!(notes.contains("helm test kubevirt-sriov-release"), "{notes}");
+
+    let replica = release.replica("replica");
+    release.balancer().add(replica.address());
+    release.wait_until_asked();
+    assert_eq!(devices(&release, "after-install").await, "intel.com/sriov_vfio=2");
+
+    helm_test(&release);
+    doctor(&release);
+
+    // The certificates are the replicas', and an upgrade must not touch them.
+    let bundle = |release: &Release| {
+        let registration = release.object("mutatingwebhookconfiguration", &release.full_name());
+        let entries = registration["webhooks"].as_array().unwrap();
+        let bundles: Vec<String> =
+            entries.iter().map(|one| one["clientConfig"]["caBundle"].as_str().unwrap().to_owned()).collect();
+        assert!(bundles.len() == 2 && bundles.iter().all(|one| !one.is_empty()), "{registration}");
+        let secret = format!("{}-tls", release.full_name());
+        (bundles, release.object("secret", &secret)["data"].clone())
+    };
+    let before = bundle(&release);
+    release
+        .deploy("upgrade", &["--set", "log.level=debug", "--set", "webhook.timeoutSeconds=7"])
+        .expect_success();
+    assert_eq!(bundle(&release), before);
+    let registration = release.object("mutatingwebhookconfiguration", &release.full_name());
+    assert_eq!(registration["webhooks"][0]["timeoutSeconds"], 7);
+    let upgraded = release.replica("upgraded");
+    release.balancer().add(upgraded.address());
+    release.balancer().remove(replica.address());
+    drop(replica);
+    release.wait_until_asked();
+    assert_eq!(devices(&release, "after-upgrade").await, "intel.com/sriov_vfio=2");
+
+    release.helm(&["uninstall", &release.full_name(), "--wait"]).expect_success();
+    let label = format!("app.kubernetes.io/instance={}", release.full_name());
+    let kinds = "deployments,services,secrets,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,\
+                 mutatingwebhookconfigurations,poddisruptionbudgets,networkpolicies,configmaps";
+    let left = ["get", kinds, "--all-namespaces", "--selector", &label, "--output", "name"];
+    assert_eq!(release.kubectl().run(left).expect_success(), "");
+    // Nobody is asked any more, and nobody is in the way.
+    assert_eq!(devices(&release, "after-uninstall").await, "");
+}
+
+/// `helm test` as far as it goes without a kubelet: its objects are made, and its container is a process.
+fn helm_test(release: &Release) {
+    let manifest = release.helm(&["get", "hooks", &release.full_name()]).expect_success();
+    release.kubectl().apply(&manifest).expect_success();
+    let name = format!("{}-test", release.full_name());
+    let pod = &release.object("pod", &name)["spec"];
+    let kubeconfig = release.kubeconfig(pod["serviceAccountName"].as_str().unwrap());
+    let mut arguments: Vec<String> = pod["containers"][0]["args"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|argument| argument.as_str().unwrap().replace("=default", &format!("={}", release.namespace())))
+        .collect();
+    arguments.push(format!("--kubeconfig={}", kubeconfig.display()));
+    // The test asks in a namespace that this release does not look at, and says so.
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outside = Webhook::command(&arguments);
+    assert!(outside.stdout.contains("whether it answers cannot be told"), "{outside:?}");
+
+    // In the namespace that it is for.
+    let role =
+        ["create", "role", "asks", "--verb=create", "--resource=pods", "--namespace", release.namespace()];
+    release.kubectl().run(role).expect_success();
+    let account = format!("--serviceaccount={}:{name}", release.system());
+    let binding =
+        ["create", "rolebinding", "asks", "--role=asks", &account, "--namespace", release.namespace()];
+    release.kubectl().run(binding).expect_success();
+    let inside = Webhook::command(&arguments);
+    assert_eq!(inside.code, Some(0), "{inside:?}");
+    assert!(inside.stdout.contains("the API server reaches it, and trusts its certificate"), "{inside:?}");
+    // As helm does after a test that passed.
+    release.kubectl().delete(&manifest).expect_success();
+}
+
+fn doctor(release: &Release) {
+    let report = release.doctor(&[]);
+    assert!(report.stdout.contains("WRONG    kubevirt  KubeVirt is not installed"), "{report:?}");
+    assert!(report.stdout.contains("no node advertises it"), "{report:?}");
+    assert_eq!(report.code, Some(1));
+}
+
+/// Two replicas are replaced one by one, as the Deployment has it, while pods are created without a pause.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_pod_fails_while_replicas_are_replaced() {
+    let release = Release::new("rolling");
+    release.apply_network("sriov-net", "intel.com/sriov_vfio");
+    release.deploy("install", &[]).expect_success();
+    let mut old = vec![release.replica("old-0"), release.replica("old-1")];
+    for replica in &old {
+        release.balancer().add(replica.address());
+    }
+    release.wait_until_asked();
+
+    let (stop, created) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let release = Arc::new(release);
+    let streams: Vec<_> = (0..3)
+        .map(|stream| {
+            let (release, stop, created) = (Arc::clone(&release), Arc::clone(&stop), Arc::clone(&created));
+            tokio::spawn(async move {
+                let mut number = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    // A refusal or a lost answer fails the test right here.
+                    let got = devices(&release, &format!("stream-{stream}-{number}")).await;
+                    assert_eq!(got, "intel.com/sriov_vfio=2", "stream-{stream}-{number}");
+                    created.fetch_add(1, Ordering::Relaxed);
+                    number += 1;
+                }
+            })
+        })
+        .collect();
+
+    let mut new = Vec::new();
+    for (number, mut replica) in old.drain(..).enumerate() {
+        let before = created.load(Ordering::Relaxed);
+        let next = release.replica(&format!("new-{number}"));
+        release.balancer().add(next.address());
+        new.push(next);
+        replica.process().signal("TERM");
+        // So long may the news take to reach every node; --drain-delay is there for it.
+        thread::sleep(Duration::from_secs(1));
+        release.balancer().remove(replica.address());
+        let status = replica.process().wait(ENDS_WITHIN);
+        assert_eq!(status.code(), Some(0), "{}", replica.process().last_lines(20));
+        let during = created.load(Ordering::Relaxed) - before;
+        assert!(during > 0, "no pod was created while replica {number} was replaced");
+    }
+    let last = created.load(Ordering::Relaxed);
+    while created.load(Ordering::Relaxed) < last + 10 && streams.iter().all(|stream| !stream.is_finished()) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    for stream in streams {
+        stream.await.unwrap();
+    }
+    println!("{} pods were created meanwhile", created.load(Ordering::Relaxed));
+}
