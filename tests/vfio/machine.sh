@@ -155,6 +155,9 @@ launcher_hook_binary() {
     readlink -f "$LAUNCHER_HOOK_BIN"
 }
 
+# What else a tier wants QEMU to have, such as a network card towards this machine.
+MACHINE_MORE_DEVICES=()
+
 # What QEMU is told about the machine. Two cards: the first as on a good host, the second behind a
 # port without ACS, so that all its functions share one IOMMU group.
 machine_devices() {
@@ -165,7 +168,7 @@ machine_devices() {
         -netdev user,id=n0,restrict=on -device igb,bus=rp1,netdev=n0 \
         -device pcie-root-port,id=rp2,chassis=2,slot=2,disable-acs=on \
         -netdev user,id=n1,restrict=on -device igb,bus=rp2,netdev=n1 \
-        -pidfile "$MACHINE_PIDFILE"
+        -pidfile "$MACHINE_PIDFILE" "${MACHINE_MORE_DEVICES[@]}"
 }
 
 # A busy host can make the emulated APIC lose a one-shot timer, and with it a processor: a periodic
