@@ -33,6 +33,7 @@ pub use sandbox::Sandbox;
 pub use serving_certificate::ServingCertificate;
 pub use stored_pod::StoredPod;
 pub use webhook::Webhook;
+pub(crate) use webhook::sriov_webhook;
 
 use std::env;
 use std::net::{SocketAddr, TcpListener};
@@ -40,13 +41,15 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 /// The folder that `tests/cluster/run` made for this run.
-fn run_folder() -> PathBuf {
+pub(crate) fn run_folder() -> PathBuf {
     set_by_run("CLUSTER_FOLDER")
 }
 
-/// The path of etcd, kube-apiserver or kubectl.
-fn asset(program: &str) -> PathBuf {
-    set_by_run("KUBEBUILDER_ASSETS").join(program)
+/// The path of etcd, kube-apiserver, kubectl or another program that `tests/cluster/build` has made.
+pub(crate) fn asset(program: &str) -> PathBuf {
+    let folders = set_by_run("KUBEBUILDER_ASSETS");
+    let found = env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.exists());
+    found.unwrap_or_else(|| panic!("no {program} in KUBEBUILDER_ASSETS={}", folders.display()))
 }
 
 fn set_by_run(variable: &str) -> PathBuf {
@@ -58,7 +61,7 @@ fn set_by_run(variable: &str) -> PathBuf {
 
 /// A loopback address that nobody listens on. It lies below the ports that the kernel gives to
 /// outgoing connections, so none of those can take it before its user binds it.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + u16::try_from(std::process::id() % 100).unwrap() * 100;
     loop {

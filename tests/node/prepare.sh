@@ -1,0 +1,53 @@
+# shellcheck shell=bash
+# What the node needs on this machine, for tests/node/run and tests/lab. Source tests/vfio/machine.sh first.
+
+NODE_CACHE=$CACHE/node
+NODE_DIR=$REPOSITORY/tests/node
+# Of one run at a time.
+CLUSTER_FOLDER=$NODE_CACHE/run
+TARGET=${CARGO_TARGET_DIR:-$REPOSITORY/target}/debug
+NODE_IMAGES=$NODE_CACHE/images
+NODE_STANDIN=$NODE_CACHE/standin
+export CLUSTER_FOLDER NODE_IMAGES NODE_STANDIN
+
+install_node_packages() {
+    set -e
+    "${APT[@]}" update
+    "${APT[@]}" install -y --no-install-recommends runc containernetworking-plugins e2fsprogs iproute2
+}
+
+node_packages_complete() {
+    local package
+    for package in runc containernetworking-plugins e2fsprogs iproute2; do has_package "$package" || return 1; done
+}
+
+# Everything but the node itself: packages, programs, images.
+node_prepare() {
+    machine_install
+    if ! node_packages_complete; then
+        say "node: installing runc and CNI plugins"
+        apt_locked install_node_packages
+        node_packages_complete || give_up "runc or containernetworking-plugins is missing; see $LAB_CACHE/install.log"
+    fi
+    KUBEBUILDER_ASSETS=$("$REPOSITORY/tests/cluster/build" --with node) || return 1
+    export KUBEBUILDER_ASSETS
+    (cd "$REPOSITORY" && cargo build --locked --quiet --package tests --bins --package webhook) || return 1
+    mkdir -p "$NODE_CACHE"
+    exec 7>"$NODE_CACHE/lock"
+    flock -w 1800 7 || give_up "another node has held $NODE_CACHE/lock for half an hour"
+    rm -rf "$CLUSTER_FOLDER" "$NODE_IMAGES"
+    mkdir -p "$CLUSTER_FOLDER" "$NODE_IMAGES"
+    # Every byte of it is read through the emulated machine.
+    strip -o "$NODE_STANDIN" "$TARGET/node-standin" && strip -o "$NODE_IMAGES/hook-client" "$TARGET/hook-client" || return 1
+    "$NODE_DIR/images" "$NODE_IMAGES" >"$NODE_CACHE/images.log" || return 1
+    cp "$(kernel_image)" "$NODE_IMAGES/guest-kernel" && guest_image "$NODE_IMAGES/guest.cpio" || return 1
+}
+
+# Nothing of the node stays but its logs.
+node_tidy() {
+    "$NODE_DIR/machine" --stop "$CLUSTER_FOLDER/machine"
+    rm -rf "$NODE_CACHE/log"
+    mkdir -p "$NODE_CACHE/log"
+    find "$CLUSTER_FOLDER" -name '*.log' -exec cp -t "$NODE_CACHE/log" {} + 2>/dev/null
+    rm -rf "$CLUSTER_FOLDER" "$NODE_IMAGES"
+}

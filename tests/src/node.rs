@@ -1,0 +1,164 @@
+//! A whole node for tests and for people: etcd, kube-apiserver, kube-scheduler and the webhook on this machine;
+//! kubelet, containerd and the VFs of an emulated card in a virtual machine.
+//!
+//! What no real component does here, this module does, and says so: virt-controller's part (pods of VMIs,
+//! network-info) is in [`kubevirt`], the node controller's (the taint of a node that became ready) in
+//! [`Node::start`]. `tests/node/run` makes the programs and the images.
+
+pub mod kubevirt;
+pub mod lab;
+mod machine;
+mod pod;
+pub mod scenarios;
+
+pub use machine::{Answer, Machine};
+pub use pod::RunningPod;
+
+use crate::cluster::{
+    ControlPlane, Kubectl, Process, Sandbox, ServingCertificate, Webhook, asset, run_folder,
+};
+use kubevirt::Controller;
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::runtime::{Builder, Runtime};
+
+/// The API server finds a kubelet by its node's name, and this name leads to QEMU's forwarded port.
+pub const NODE: &str = "localhost";
+
+/// Where the pods are.
+pub const NAMESPACE: &str = "default";
+
+/// The image of launcher-hook, as `images/build` names it.
+const LAUNCHER_HOOK_IMAGE: &str = concat!("ghcr.io/kubevirt-sriov/launcher-hook:", env!("CARGO_PKG_VERSION"));
+
+/// How long the node may take from its kernel's start to being ready; two minutes on two idle cores.
+const READY_WITHIN: Duration = Duration::from_secs(900);
+
+/// A cluster of one node. Everything in it ends with this value.
+#[derive(Debug)]
+pub struct Node {
+    webhook: Mutex<Option<Webhook>>,
+    machine: Machine,
+    _controller: Controller,
+    _scheduler: Process,
+    sandbox: Sandbox,
+    runtime: Runtime,
+}
+
+impl Node {
+    /// Starts all parts and waits until pods can run; `tell` gets a line for each part that came up.
+    pub fn start(tell: &(dyn Fn(&str) + Sync)) -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let control_plane = ControlPlane::start("node");
+        tell("etcd and kube-apiserver are up");
+        let machine = Machine::start(&run_folder().join("machine"), &control_plane);
+        let scheduler = start_scheduler(&control_plane);
+        let sandbox = Sandbox::in_control_plane(Arc::clone(&control_plane), NAMESPACE);
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let node = Self {
+            webhook: Mutex::new(None),
+            machine,
+            _controller: Controller::start(control_plane.kubectl()),
+            _scheduler: scheduler,
+            sandbox,
+            runtime,
+        };
+        node.kubectl().run(["create", "namespace", "net-admin"]).expect_success();
+        node.apply_examples();
+        node.start_webhook();
+        tell("sriov-webhook answers");
+        node.machine.wait_until_up(READY_WITHIN, tell);
+        node.wait_until_ready(tell);
+        node
+    }
+
+    /// kubectl as administrator.
+    pub fn kubectl(&self) -> Kubectl {
+        self.sandbox.kubectl()
+    }
+
+    /// The virtual machine.
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// The parts outside of the machine.
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    /// Starts the webhook, or starts it again, and registers it.
+    pub fn start_webhook(&self) {
+        let kubeconfig = self.runtime.block_on(self.sandbox.webhook_kubeconfig());
+        let tls = ServingCertificate::issue();
+        let folder = tls.write(&self.sandbox.folder().join("tls"));
+        let path = |path: &Path| path.display().to_string();
+        let arguments = [
+            "--kubeconfig",
+            &path(&kubeconfig),
+            "--tls-dir",
+            &path(&folder),
+            "--launcher-hook-image",
+            LAUNCHER_HOOK_IMAGE,
+            "--launcher-hook-memory=64Mi",
+        ];
+        let webhook = Webhook::spawn(&self.sandbox, "webhook", &arguments);
+        webhook.wait_until_ready(Duration::from_secs(60));
+        webhook.register(&self.sandbox, &tls.ca);
+        *self.webhook.lock().unwrap_or_else(PoisonError::into_inner) = Some(webhook);
+    }
+
+    /// Kills the webhook. Its registration stays.
+    pub fn kill_webhook(&self) {
+        let webhook = self.webhook.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(webhook.expect("the webhook runs"));
+    }
+
+    fn apply_examples(&self) {
+        let networks = kubevirt::example("nads.yaml");
+        self.kubectl().apply(&networks).expect_success();
+    }
+
+    fn wait_until_ready(&self, tell: &(dyn Fn(&str) + Sync)) {
+        let ready = format!("node/{NODE}");
+        let arguments = ["wait", "--for=condition=Ready", "--timeout=300s", &ready];
+        self.kubectl().run(arguments).expect_success();
+        // The node controller's part: without one the taint that new nodes have stays.
+        let taint = "node.kubernetes.io/not-ready:NoSchedule-";
+        self.kubectl().run(["taint", "nodes", NODE, taint]).expect_success();
+        let deadline = Instant::now() + Duration::from_secs(180);
+        loop {
+            let devices = self.devices();
+            if devices == "4" {
+                break;
+            }
+            assert!(Instant::now() < deadline, "the node has '{devices}' VFs and not 4");
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        tell("the node is ready and has 4 VFs");
+    }
+
+    /// How many VFs the kubelet tells that the node has for pods.
+    pub fn devices(&self) -> String {
+        let path = r"jsonpath={.status.allocatable.intel\.com/sriov_vfio}";
+        self.kubectl().run(["get", "node", NODE, "--output", path]).expect_success()
+    }
+}
+
+fn start_scheduler(control_plane: &ControlPlane) -> Process {
+    let log = control_plane.folder().join("kube-scheduler.log");
+    let kubeconfig = control_plane.folder().join("admin.kubeconfig");
+    let arguments = [
+        format!("--kubeconfig={}", kubeconfig.display()),
+        "--leader-elect=false".to_owned(),
+        "--secure-port=0".to_owned(),
+    ];
+    Process::start(&log, &asset("kube-scheduler"), arguments)
+}
+
+/// Copies a program or image into a folder of the machine.
+fn copy(from: &Path, to: &Path) {
+    fs::copy(from, to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+}

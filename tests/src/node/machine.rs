@@ -1,0 +1,252 @@
+//! The virtual machine that is the node, seen from outside.
+
+use super::{NODE, copy};
+use crate::cluster::{ControlPlane, Process, free_address};
+use serde_json::json;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How long a command in the machine may take; it is emulated.
+const CALL_WITHIN: Duration = Duration::from_secs(180);
+
+/// The machine; it is switched off when this is dropped, and by itself when this program dies.
+#[derive(Debug)]
+pub struct Machine {
+    shared: PathBuf,
+    process: Mutex<Process>,
+    calls: AtomicUsize,
+    ending: Arc<AtomicBool>,
+    heart: Option<JoinHandle<()>>,
+}
+
+/// What a command in the machine said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Its exit status.
+    pub status: i32,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained about.
+    pub stderr: String,
+}
+
+impl Machine {
+    /// Boots a machine whose kubelet will look for this API server. `folder` is shared with it.
+    pub fn start(folder: &Path, control_plane: &ControlPlane) -> Self {
+        for part in ["calls", "images", "log", "programs"] {
+            fs::create_dir_all(folder.join(part)).unwrap();
+        }
+        let programs = folder.join("programs");
+        let versions = lay_out(&programs);
+        fs::write(folder.join("versions"), versions).unwrap();
+        let made = made_by_run("NODE_IMAGES");
+        for image in ["machine.tar", "launcher-hook.tar"] {
+            copy(&made.join(image), &folder.join("images").join(image));
+        }
+        for part in ["guest-kernel", "guest.cpio"] {
+            copy(&made.join(part), &folder.join(part));
+        }
+        copy(&made.join("hook-client"), &programs.join("hook-client"));
+        write_kubeconfig(folder, control_plane);
+        fs::write(folder.join("cni.conf"), cni_configuration(folder)).unwrap();
+        let kubelet = free_address().port();
+        let settings = format!(
+            "API_PORT={}\nKUBELET_PORT={kubelet}\nPROGRAMS={}:{}\nNODE={NODE}\n",
+            control_plane.address().port(),
+            programs.display(),
+            env::var("KUBEBUILDER_ASSETS").unwrap(),
+        );
+        fs::write(folder.join("settings"), settings).unwrap();
+
+        let ending = Arc::new(AtomicBool::new(false));
+        let heart = thread::spawn(beat(folder.join("alive"), Arc::clone(&ending)));
+        let machine = concat!(env!("CARGO_MANIFEST_DIR"), "/node/machine");
+        let log = folder.join("log/machine.log");
+        let process = Process::start(&log, Path::new(machine), [folder]);
+        let (shared, calls) = (folder.to_owned(), AtomicUsize::new(0));
+        let process = Mutex::new(process);
+        Self { shared, process, calls, ending, heart: Some(heart) }
+    }
+
+    /// The folder that the machine shares.
+    pub fn folder(&self) -> &Path {
+        &self.shared
+    }
+
+    /// Which of the SR-IOV programs are real and which are stand-ins.
+    pub fn versions(&self) -> String {
+        fs::read_to_string(self.shared.join("versions")).unwrap()
+    }
+
+    /// Waits until everything in the machine runs; `tell` gets a line for each part.
+    pub fn wait_until_up(&self, limit: Duration, tell: &(dyn Fn(&str) + Sync)) {
+        let deadline = Instant::now() + limit;
+        let mut told = 0;
+        loop {
+            let progress = fs::read_to_string(self.shared.join("progress")).unwrap_or_default();
+            // The last line may be half written.
+            let whole = progress.rfind('\n').map_or("", |end| &progress[..end]);
+            for line in whole.lines().skip(told) {
+                told += 1;
+                let (_, part) = line.split_once(' ').unwrap_or_default();
+                assert!(!part.starts_with("FAILED"), "in the machine: {part}");
+                if part == "up" {
+                    return;
+                }
+                tell(part);
+            }
+            self.check_alive();
+            assert!(Instant::now() < deadline, "the machine is not up after {limit:?}:\n{progress}");
+            thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// Runs a shell script in the machine, which knows the functions of `tests/node/inside` and
+    /// `tests/vfio/inside.sh`.
+    pub fn call(&self, script: &str) -> Answer {
+        let number = self.calls.fetch_add(1, Ordering::SeqCst);
+        // The lab's shell counts for itself.
+        let call = self.shared.join("calls").join(format!("{}-{number}", std::process::id()));
+        fs::write(call.with_extension("new"), script).unwrap();
+        fs::rename(call.with_extension("new"), call.with_extension("sh")).unwrap();
+        let deadline = Instant::now() + CALL_WITHIN;
+        loop {
+            if let Ok(status) = fs::read_to_string(call.with_extension("status")) {
+                let text = |extension| fs::read_to_string(call.with_extension(extension)).unwrap_or_default();
+                let status = status.trim().parse().unwrap();
+                return Answer { status, stdout: text("out"), stderr: text("err") };
+            }
+            self.check_alive();
+            assert!(Instant::now() < deadline, "no answer after {CALL_WITHIN:?} to: {script}");
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn check_alive(&self) {
+        let mut process = self.process();
+        if let Some(ended) = process.ended() {
+            let console = fs::read_to_string(self.shared.join("log/console.log")).unwrap_or_default();
+            let console: Vec<_> = console.lines().collect();
+            let console = console[console.len().saturating_sub(20)..].join("\n");
+            panic!("the machine has ended ({ended}): {}\n{console}", process.last_lines(20));
+        }
+    }
+
+    fn process(&self) -> MutexGuard<'_, Process> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same for a script that must end well; what it printed.
+    #[track_caller]
+    pub fn expect(&self, script: &str) -> String {
+        let answer = self.call(script);
+        assert_eq!(answer.status, 0, "{script}: {answer:?}");
+        answer.stdout
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = fs::write(self.shared.join("stop"), "");
+        self.ending.store(true, Ordering::SeqCst);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.process().ended().is_none() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(100));
+        }
+        // QEMU outlives its parents; the script that started it knows which one it is.
+        let stop = concat!(env!("CARGO_MANIFEST_DIR"), "/node/machine");
+        let _ = Command::new(stop).arg("--stop").arg(&self.shared).status();
+        if let Some(heart) = self.heart.take() {
+            let _ = heart.join();
+        }
+    }
+}
+
+/// Touches a file again and again, for the machine to see that somebody is there.
+fn beat(file: PathBuf, ending: Arc<AtomicBool>) -> impl FnOnce() {
+    move || {
+        let mut count = 0_u32;
+        while !ending.load(Ordering::SeqCst) {
+            if count.is_multiple_of(50) {
+                let _ = fs::write(&file, count.to_string());
+            }
+            count += 1;
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+/// The programs of the node that are not in a Debian package, real or stand-ins; says which.
+fn lay_out(programs: &Path) -> String {
+    let standin = made_by_run("NODE_STANDIN");
+    copy(&standin, &programs.join("virt-handler"));
+    let mut said = String::new();
+    let assets = env::var_os("SRIOV_ASSETS").map(PathBuf::from);
+    for program in ["sriovdp", "multus", "sriov"] {
+        let real = assets.as_ref().map(|folder| folder.join(program));
+        if let Some(real) = &real {
+            assert!(
+                real.exists(),
+                "SRIOV_ASSETS names a folder without {program}: put it there, or unset it"
+            );
+        }
+        copy(real.as_ref().unwrap_or(&standin), &programs.join(program));
+        let version = match &real {
+            Some(real) => version(real),
+            None => "a stand-in of this project".to_owned(),
+        };
+        said += &format!("{program}: {version}\n");
+    }
+    said
+}
+
+/// What a real program says of itself; Go programs carry the version of their module.
+fn version(program: &Path) -> String {
+    let go = env::var_os("NODE_GO").unwrap_or_else(|| "go".into());
+    let output = Command::new(go).args(["version", "-m"]).arg(program).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let module = text.lines().find_map(|line| line.trim().strip_prefix("mod\t").map(str::to_owned));
+    module.map_or_else(
+        || "real, version unknown".to_owned(),
+        |module| format!("real, {}", module.replace('\t', " ")),
+    )
+}
+
+/// The administrator's kubeconfig, with the name that this machine has in the other.
+fn write_kubeconfig(folder: &Path, control_plane: &ControlPlane) {
+    let text = fs::read_to_string(control_plane.folder().join("admin.kubeconfig")).unwrap();
+    let port = control_plane.address().port();
+    let text = text.replace(&format!("127.0.0.1:{port}"), &format!("10.0.2.2:{port}"));
+    fs::write(folder.join("kubeconfig"), text).unwrap();
+}
+
+/// Multus in front of a bridge, which is the pods' default network.
+fn cni_configuration(folder: &Path) -> String {
+    let bridge = json!({
+        "cniVersion": "0.3.1",
+        "name": "podnet",
+        "type": "bridge",
+        "bridge": "cni0",
+        "isGateway": true,
+        "ipam": {"type": "host-local", "subnet": "10.88.0.0/16"},
+    });
+    json!({
+        "cniVersion": "0.3.1",
+        "name": "multus-cni-network",
+        "type": "multus",
+        "kubeconfig": folder.join("kubeconfig"),
+        "delegates": [bridge],
+    })
+    .to_string()
+}
+
+fn made_by_run(variable: &str) -> PathBuf {
+    let value = env::var_os(variable);
+    value.unwrap_or_else(|| panic!("{variable} is not set: the node is started by tests/node/run")).into()
+}

@@ -1,0 +1,131 @@
+//! A virt-launcher pod on the node.
+
+use super::{NAMESPACE, Node};
+use crate::cluster::{Kubectl, Output};
+use serde_json::Value;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a pod may take for one step; a guest is up after a minute on two idle cores.
+const STEP_WITHIN: Duration = Duration::from_secs(420);
+
+/// How often it is looked at: each look is work for an emulated processor.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// A pod; it is deleted when this is dropped.
+#[derive(Debug)]
+pub struct RunningPod {
+    kubectl: Kubectl,
+    name: String,
+    deleted: bool,
+}
+
+impl RunningPod {
+    /// Creates a pod; what the API server says when it refuses.
+    pub fn create(node: &Node, pod: &Value) -> Result<Self, String> {
+        let kubectl = node.kubectl();
+        let output = kubectl.create(&pod.to_string());
+        if !output.success() {
+            return Err(output.stderr);
+        }
+        let name = output.stdout.trim().trim_start_matches("pod/").trim_end_matches(" created").to_owned();
+        Ok(Self { kubectl, name, deleted: false })
+    }
+
+    /// Its name, as the API server made it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A part of the pod, by its JSON path; empty where it is not there.
+    #[must_use]
+    pub fn field(&self, path: &str) -> String {
+        let output = format!("jsonpath={{{path}}}");
+        self.kubectl.run(["get", "pod", &self.name, "--output", &output]).stdout
+    }
+
+    /// An annotation; `key` without its dots escaped.
+    #[must_use]
+    pub fn annotation(&self, key: &str) -> String {
+        self.field(&format!(".metadata.annotations.{}", key.replace('.', r"\.")))
+    }
+
+    /// What a container has printed so far.
+    #[must_use]
+    pub fn log(&self, container: &str) -> String {
+        self.kubectl.run(["logs", &self.name, "--container", container]).stdout
+    }
+
+    /// Waits until the guest's console or the launcher has a line with all of these words.
+    #[track_caller]
+    pub fn wait_for_line(&self, words: &[&str]) -> String {
+        let mut found = None;
+        self.wait_for(&format!("{words:?} in the log of compute"), || {
+            let log = self.log("compute");
+            let mut lines = log.lines().map(|line| line.trim_end_matches('\r'));
+            found = lines.find(|line| words.iter().all(|word| line.contains(word))).map(str::to_owned);
+            found.is_some() || log.contains("FAILED: ")
+        });
+        found.unwrap_or_else(|| panic!("no line with {words:?}: {}", self.account()))
+    }
+
+    /// Waits until something is so; a failure tells what is known of the pod.
+    #[track_caller]
+    pub fn wait_for(&self, what: &str, mut is_so: impl FnMut() -> bool) {
+        let deadline = Instant::now() + STEP_WITHIN;
+        while !is_so() {
+            assert!(Instant::now() < deadline, "no {what} after {STEP_WITHIN:?}: {}", self.account());
+            thread::sleep(INTERVAL);
+        }
+    }
+
+    /// Runs a command in the container `compute`.
+    #[track_caller]
+    pub fn exec(&self, command: &[&str]) -> Output {
+        let head = ["exec", &self.name, "--container", "compute", "--"];
+        self.kubectl.run(head.iter().chain(command))
+    }
+
+    /// Its events, the newest last.
+    #[must_use]
+    pub fn events(&self) -> String {
+        let selector = format!("involvedObject.name={}", self.name);
+        let output = "jsonpath={range .items[*]}{.reason}: {.message}{'\\n'}{end}";
+        let arguments = [
+            "get",
+            "events",
+            "--sort-by=.metadata.creationTimestamp",
+            "--field-selector",
+            &selector,
+            "--output",
+            output,
+        ];
+        self.kubectl.run(arguments).stdout
+    }
+
+    /// Deletes it as a person does, and waits until it is gone.
+    pub fn delete(mut self) {
+        self.deleted = true;
+        let arguments = ["delete", "pod", &self.name, "--grace-period=10", "--timeout=180s"];
+        self.kubectl.run(arguments).expect_success();
+    }
+
+    /// What there is to know when something went wrong.
+    fn account(&self) -> String {
+        let status = self.field(".status");
+        let log = self.log("compute");
+        let events = self.events();
+        format!("pod {NAMESPACE}/{}\nstatus: {status}\nevents:\n{events}log:\n{log}", self.name)
+    }
+}
+
+impl Drop for RunningPod {
+    fn drop(&mut self) {
+        if !self.deleted {
+            let arguments = ["delete", "pod", &self.name, "--grace-period=2", "--timeout=120s"];
+            // It may be gone already.
+            let _ = self.kubectl.run(arguments);
+        }
+    }
+}

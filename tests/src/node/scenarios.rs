@@ -1,0 +1,74 @@
+//! What the node tier plays, in this order, on one node.
+
+mod modes;
+mod neighbours;
+mod outages;
+mod scarcity;
+mod two_networks;
+
+use super::kubevirt::{pod_of, vmi};
+use super::{Node, RunningPod};
+use contract::annotation;
+use serde_json::{Value, json};
+
+/// A scenario: a title, and what is done. It fails by a panic.
+pub type Scenario = (&'static str, fn(&Node));
+
+/// All of them.
+pub const ALL: [Scenario; 10] = [
+    ("the example VMI's pod, by network-info, to answered pings", two_networks::by_network_info),
+    ("the example VMI's pod, by --assign multus, to answered pings", two_networks::by_order_of_multus),
+    ("modes off and sidecar, side by side", modes::off_and_sidecar),
+    ("without device-info, from the variables of compute", modes::without_device_info),
+    ("neighbouring VFs: the kubelet and the device plugin restarted, a VF used again", neighbours::reuse),
+    ("a VF that is taken away while its pod starts", neighbours::taken_away),
+    ("more VMs than VFs", scarcity::more_than_there_are),
+    ("a resource that no node has", scarcity::nowhere),
+    ("the webhook down, and back", outages::webhook),
+    ("the API server gone for a moment while a pod waits", outages::api_server),
+];
+
+/// The storage network of the examples: VLAN 100, where the PF has this address.
+const STORAGE: (&str, &str, &str) = ("storage", "default/storage", "10.9.1.1");
+/// The uplink of the examples: VLAN 200.
+const UPLINK: (&str, &str, &str) = ("uplink", "net-admin/uplink", "10.9.2.1");
+
+/// A pod of a VMI on one network. `number` tells guests on one network apart.
+fn pod_on(network: (&str, &str, &str), name: &str, number: u8) -> (Value, String) {
+    let (network, nad, _) = network;
+    let mac = mac_of(network, number);
+    (pod_of(&vmi(name, &[(network, nad, &mac)])), mac)
+}
+
+/// `tests/vfio/guest-init` reads the network from the fifth byte, and its own number from the fourth.
+fn mac_of(network: &str, number: u8) -> String {
+    let network = if network == STORAGE.0 { 1 } else { 2 };
+    format!("02:00:00:{number:02x}:{network:02x}:00")
+}
+
+/// With a mode of the webhook's for this pod alone.
+fn with_mode(mut pod: Value, mode: &str) -> Value {
+    pod["metadata"]["annotations"][annotation::LAUNCHER_HOOK] = json!(mode);
+    pod
+}
+
+/// With a command that takes the place of the launcher: the pod holds its VFs, and no guest boots.
+fn idle(mut pod: Value) -> Value {
+    pod["spec"]["containers"][0]["command"] = json!(["/usr/bin/sleep", "100000"]);
+    pod["spec"]["containers"][0]["args"] = json!([]);
+    pod
+}
+
+/// Waits for the guest's pings on a network.
+#[track_caller]
+fn answers(pod: &RunningPod, network: (&str, &str, &str), mac: &str) {
+    pod.wait_for_line(&["guest: ping", mac, network.2, " 4 answered"]);
+}
+
+/// The VFs of a pod, from its network status.
+fn vfs(pod: &RunningPod) -> Vec<String> {
+    let status = pod.annotation(annotation::NETWORK_STATUS);
+    let status: Vec<Value> = serde_json::from_str(&status).unwrap();
+    let address = |status: &Value| Some(status["device-info"]["pci"]["pci-address"].as_str()?.to_owned());
+    status.iter().filter_map(address).collect()
+}

@@ -1,0 +1,34 @@
+//! How the helper gets into the pod, and where it learns of devices.
+
+use super::{STORAGE, UPLINK, answers, pod_on, with_mode};
+use crate::node::{Node, RunningPod};
+use contract::annotation;
+
+/// Off: the pod has its VF and nobody puts it into the domain. Sidecar: the helper has network-info alone.
+pub(super) fn off_and_sidecar(node: &Node) {
+    let (off, _) = pod_on(STORAGE, "off", 1);
+    let (sidecar, mac) = pod_on(UPLINK, "sidecar", 2);
+    let off = RunningPod::create(node, &with_mode(off, "off")).unwrap();
+    let sidecar = RunningPod::create(node, &with_mode(sidecar, "sidecar")).unwrap();
+    for pod in [&off, &sidecar] {
+        assert_eq!(pod.field(r".spec.containers[0].resources.limits.intel\.com/sriov_vfio"), "1");
+    }
+    assert_eq!(off.field(".spec.containers[*].name"), "compute");
+    assert_eq!(sidecar.field(".spec.containers[*].name"), "compute launcher-hook");
+
+    answers(&sidecar, UPLINK, &mac);
+    off.wait_for_line(&["guest: up"]);
+    let log = off.log("compute");
+    assert!(!log.contains("guest: nic"), "a guest without the helper has a VF: {log}");
+}
+
+/// A device plugin that tells Multus nothing: the variables do, where they leave no doubt.
+pub(super) fn without_device_info(node: &Node) {
+    node.machine().expect("restart sriovdp --no-device-info && rm -rf /var/run/k8s.cni.cncf.io");
+    let (pod, mac) = pod_on(STORAGE, "silent", 3);
+    let pod = RunningPod::create(node, &with_mode(pod, "compute")).unwrap();
+    answers(&pod, STORAGE, &mac);
+    let status = pod.annotation(annotation::NETWORK_STATUS);
+    assert!(status.contains(&mac) && !status.contains("device-info"), "{status}");
+    node.machine().expect("restart sriovdp");
+}

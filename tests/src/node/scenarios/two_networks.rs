@@ -1,0 +1,76 @@
+//! The example VMI: two networks on one resource, each NIC on its own network.
+
+use crate::node::kubevirt::{downward_api, example_pod};
+use crate::node::{Node, RunningPod};
+use contract::annotation;
+use serde_json::{Value, json};
+use std::time::Instant;
+
+/// The storage network, VLAN 100, and the uplink, VLAN 200: the MAC that the VMI gives its NIC there, and the
+/// address of the PF on that VLAN. Who has the wrong VF gets no answer.
+const NETWORKS: [(&str, &str, &str); 2] =
+    [("storage", "02:00:00:00:01:00", "10.9.1.1"), ("uplink", "02:00:00:00:02:00", "10.9.2.1")];
+
+/// KubeVirt 1.7 and newer: network-info says which VF is whose.
+pub(super) fn by_network_info(node: &Node) {
+    let pod = super::with_mode(example_pod(), "compute");
+    follow(node, &pod, "launcher: network-info says");
+}
+
+/// Without network-info, as in a pod of KubeVirt 1.6: which VF is whose follows from the order of the
+/// selections alone, because Multus sorts.
+pub(super) fn by_order_of_multus(node: &Node) {
+    let mut pod = super::with_mode(example_pod(), "compute");
+    let networks = "/etc/podinfo-networks";
+    pod["spec"]["volumes"][0] = downward_api("networks", "networks", annotation::NETWORKS);
+    let compute = &mut pod["spec"]["containers"][0];
+    compute["volumeMounts"][0] = json!({"name": "networks", "mountPath": networks});
+    let variables = compute["env"].as_array_mut().unwrap();
+    variables.push(json!({"name": "LAUNCHER_HOOK_ASSIGN", "value": "multus"}));
+    let file = format!("{networks}/networks");
+    variables.push(json!({"name": "LAUNCHER_HOOK_NETWORKS_ANNOTATION", "value": file}));
+    let pod = follow(node, &pod, "launcher: defined");
+    let log = pod.log("compute");
+    assert!(!log.contains("network-info says"), "this launcher should have no network-info: {log}");
+}
+
+/// From the pod's creation to the guest's pings, with the time at which each step was seen.
+fn follow(node: &Node, pod: &Value, before_start: &str) -> RunningPod {
+    let started = Instant::now();
+    let tell = |what: &str| println!("  {:6.1} s  {what}", started.elapsed().as_secs_f32());
+    let pod = RunningPod::create(node, pod).expect("the pod is admitted");
+    tell("the webhook has admitted the pod, and gave it 2 VFs");
+    assert_eq!(pod.field(r".spec.containers[0].resources.limits.intel\.com/sriov_vfio"), "2");
+    pod.wait_for("node for the pod", || !pod.field(".spec.nodeName").is_empty());
+    tell("it is scheduled");
+    pod.wait_for("network status", || !pod.annotation(annotation::NETWORK_STATUS).is_empty());
+    tell("its networks are attached");
+    pod.wait_for("running container", || !pod.field(".status.containerStatuses[0].state.running").is_empty());
+    tell("compute runs");
+    pod.wait_for_line(&[before_start]);
+    tell("the launcher knows what it needs");
+    pod.wait_for_line(&["launcher: started"]);
+    tell("libvirt has started the guest");
+    pod.wait_for_line(&["guest: up"]);
+    tell("the guest has pinged");
+    check_networks(&pod);
+    pod
+}
+
+/// Each NIC has the MAC of its network and pings on it, and QEMU holds the VF that Multus reported for it.
+fn check_networks(pod: &RunningPod) {
+    let status: Vec<Value> = serde_json::from_str(&pod.annotation(annotation::NETWORK_STATUS)).unwrap();
+    let tree =
+        pod.exec(&["virsh", "qemu-monitor-command", "database", "--hmp", "info qtree"]).expect_success();
+    for (network, mac, address) in NETWORKS {
+        pod.wait_for_line(&["guest: ping", mac, address, " 4 answered"]);
+        let attached = { status.iter() }.find(|status| status["mac"] == mac);
+        let attached = attached.unwrap_or_else(|| panic!("no {mac} in the network status: {status:?}"));
+        let vf = attached["device-info"]["pci"]["pci-address"].as_str().unwrap();
+        let held = format!("vfio-pci, id \"ua-sriov-{network}\"");
+        let held = tree.split("dev: ").find(|device| device.starts_with(&held));
+        let held = held.unwrap_or_else(|| panic!("QEMU has no ua-sriov-{network}:\n{tree}"));
+        assert!(held.contains(&format!("host = \"{vf}\"")), "{network} has {vf}, and QEMU:\n{held}");
+        println!("            {network}: {mac} on {vf}");
+    }
+}
