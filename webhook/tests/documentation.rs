@@ -1,0 +1,181 @@
+//! The documentation and `--help` say the same, and its links lead somewhere.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test says what went wrong by stopping there")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn text(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+fn help(command: &[&str]) -> String {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_sriov-webhook")).arg("help").args(command).output().unwrap();
+    assert!(output.status.success(), "help {command:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The flags that a command declares, each with its default.
+fn declared(command: &[&str]) -> BTreeMap<String, Option<String>> {
+    let mut flags = BTreeMap::new();
+    let mut last = None;
+    for line in help(command).lines() {
+        let start = line.trim_start();
+        let indent = line.len() - start.len();
+        let flag = start.split([' ', ',']).find(|word| word.starts_with("--"));
+        // Deeper lines are about flags, and name others.
+        if let Some(flag) = flag.filter(|_| indent <= 6 && start.starts_with('-')) {
+            flags.insert(flag.to_owned(), None);
+            last = Some(flag.to_owned());
+        } else if let (Some(default), Some(last)) = (start.strip_prefix("[default: "), &last) {
+            flags.insert(last.clone(), Some(default.trim_end_matches(']').to_owned()));
+        }
+    }
+    flags.remove("--help");
+    flags
+}
+
+/// Everything that looks like a long flag.
+fn flags(text: &str) -> BTreeSet<String> {
+    let is_part = |c: char| c.is_ascii_lowercase() || c == '-';
+    let mut found = BTreeSet::new();
+    for (place, _) in text.match_indices("--") {
+        let before = text[..place].chars().next_back().unwrap_or(' ');
+        let rest = &text[place + 2..];
+        let flag = &rest[..rest.find(|c| !is_part(c)).unwrap_or(rest.len())];
+        if flag.starts_with(|c: char| c.is_ascii_lowercase()) && !is_part(before) {
+            found.insert(format!("--{}", flag.trim_end_matches('-')));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_flag_of_serve_is_in_the_table_with_its_default() {
+    let table = text("docs/configuration.md");
+    let rows: BTreeMap<String, String> = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `--"))
+        .filter_map(|row| row.split_once("` | "))
+        .map(|(flag, rest)| {
+            (format!("--{flag}"), rest.split(" | ").next().unwrap().trim_matches('`').to_owned())
+        })
+        .collect();
+    let declared = declared(&["serve"]);
+    assert!(declared.len() > 30, "{declared:?}");
+    assert_eq!(rows.keys().collect::<Vec<_>>(), declared.keys().collect::<Vec<_>>());
+    for (flag, default) in declared {
+        if let Some(default) = default {
+            assert_eq!(rows.get(&flag), Some(&default), "{flag}");
+        }
+    }
+}
+
+/// Documents, and what in them is not a flag of ours: of kubectl, helm, and other programs.
+#[test]
+fn documents_name_no_flag_that_is_not_there() {
+    let mut known: BTreeSet<String> = BTreeSet::new();
+    for command in [
+        &["serve"][..],
+        &["review"],
+        &["doctor"],
+        &["certs", "inspect"],
+        &["certs", "renew"],
+        &["certs", "roll-ca"],
+    ] {
+        known.extend(declared(command).into_keys());
+    }
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        for line in joined(&text).lines().filter(|line| line.contains("sriov-webhook ")) {
+            let Some((_, command)) = line.split_once("sriov-webhook ") else { continue };
+            // Up to the end of the command: a quotation mark, a pipe, the next sentence.
+            let command = command.split(['`', '|', ';', '#']).next().unwrap_or_default();
+            for flag in flags(command) {
+                assert!(known.contains(&flag), "{}: sriov-webhook {command}: {flag}", document.display());
+            }
+        }
+        for flag in quoted_flags(&text) {
+            let foreign = FOREIGN.contains(&flag.as_str());
+            assert!(
+                known.contains(&flag) || foreign,
+                "{}: `{flag}` is a flag of nothing known",
+                document.display()
+            );
+        }
+    }
+}
+
+/// Flags of other programs, and of launcher-hook, that documents speak of.
+const FOREIGN: [&str; 12] = [
+    "--assign",
+    "--resource-prefix",
+    "--network-resource-name-keys",
+    "--honor-resources",
+    "--bind-address",
+    "--port",
+    "--tls-cert-file",
+    "--tls-private-key-file",
+    "--insecure",
+    "--health-check-port",
+    "--admission-control-config-file",
+    "--tier",
+];
+
+/// Flags that stand in quotation marks by themselves.
+fn quoted_flags(text: &str) -> BTreeSet<String> {
+    text.split('`')
+        .filter(|part| part.starts_with("--"))
+        .flat_map(|part| flags(part).into_iter().next())
+        .collect()
+}
+
+/// With each command in one line.
+fn joined(text: &str) -> String {
+    text.replace("\\\n", " ").replace("\n  --", " --")
+}
+
+fn documents() -> Vec<PathBuf> {
+    let mut documents: Vec<PathBuf> = fs::read_dir(root().join("docs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        // Theirs is another program.
+        .filter(|path| !["lab.md", "launcher-hook.md"].iter().any(|name| path.ends_with(name)))
+        .collect();
+    documents.extend(["README.md", "charts/kubevirt-sriov/README.md"].map(|path| root().join(path)));
+    assert!(documents.len() > 8, "{documents:?}");
+    documents
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        for (place, _) in text.match_indices("](") {
+            let target = text[place + 2..].split(')').next().unwrap();
+            if target.starts_with("http") {
+                continue;
+            }
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let path = if file.is_empty() { document.clone() } else { document.parent().unwrap().join(file) };
+            assert!(path.exists(), "{}: {target} is not there", document.display());
+            if !anchor.is_empty() {
+                let found = fs::read_to_string(&path).unwrap().lines().any(|line| heading(line) == anchor);
+                assert!(found, "{}: {target}: no such heading", document.display());
+            }
+        }
+    }
+}
+
+/// The anchor that a forge makes of a heading.
+fn heading(line: &str) -> String {
+    let text = line.trim_start_matches('#').trim().to_lowercase();
+    let kept = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    if line.starts_with('#') { kept.collect::<String>().replace(' ', "-") } else { String::new() }
+}
