@@ -4,6 +4,7 @@ use super::webhook::Webhook;
 use super::{Balancer, ControlPlane, Kubectl, Output, Pod, free_address, manifest, run_folder, set_by_run};
 use serde_json::{Value, json};
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -106,32 +107,64 @@ impl Release {
 
     /// A kubeconfig of a ServiceAccount of the release's namespace.
     pub fn kubeconfig(&self, account: &str) -> PathBuf {
-        let system = self.system();
-        let token = self.kubectl().run(["create", "token", account, "--namespace", &system]).expect_success();
-        self.control_plane.kubeconfig(self.control_plane.address(), account, token.trim(), &self.folder)
+        let token = self.token(account);
+        self.control_plane.kubeconfig(self.control_plane.address(), account, &token, &self.folder)
     }
 
     /// A replica as the Deployment describes it, on loopback and with the token of its ServiceAccount; it is
     /// waited for, and not yet behind the Service.
     pub fn replica(&self, log: &str) -> Webhook {
+        let addresses = (free_address(), free_address());
+        let mut arguments = self.arguments(addresses);
+        arguments.push(format!("--kubeconfig={}", self.kubeconfig(&self.account()).display()));
+        started(Webhook::run(&self.log(log), None, &arguments, addresses))
+    }
+
+    /// The same out of an image's unpacked root, as a container runtime would run it: any user but root, a
+    /// read-only root, no capability, and no way to the API server but what a pod has.
+    pub fn contained_replica(&self, log: &str, root: &Path, user: u32) -> Webhook {
+        let addresses = (free_address(), free_address());
+        let account = self.folder.join("account");
+        fs::create_dir_all(&account).unwrap();
+        fs::copy(self.control_plane.folder().join("ca.crt"), account.join("ca.crt")).unwrap();
+        fs::write(account.join("namespace"), self.system()).unwrap();
+        fs::write(account.join("token"), self.token(&self.account())).unwrap();
+        let api_server = self.control_plane.address();
+        let mut arguments =
+            [root.display().to_string(), user.to_string(), account.display().to_string()].to_vec();
+        arguments.extend([api_server.ip().to_string(), api_server.port().to_string()]);
+        arguments.push("/sriov-webhook".to_owned());
+        arguments.extend(self.arguments(addresses));
+        let contained = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/cluster/contained"));
+        started(Webhook::run(&self.log(log), Some(contained), &arguments, addresses))
+    }
+
+    /// The arguments of the Deployment's container, on loopback.
+    fn arguments(&self, (address, admin_address): (SocketAddr, SocketAddr)) -> Vec<String> {
         let pod = &self.object("deployment", &self.full_name())["spec"]["template"]["spec"];
-        let account = pod["serviceAccountName"].as_str().unwrap();
-        let (address, admin_address) = (free_address(), free_address());
-        let mut arguments: Vec<String> = pod["containers"][0]["args"]
-            .as_array()
-            .unwrap()
-            .iter()
+        let arguments = pod["containers"][0]["args"].as_array().unwrap().iter();
+        arguments
             .map(|argument| match argument.as_str().unwrap() {
                 "--listen=0.0.0.0:8443" => format!("--listen={address}"),
                 "--admin-listen=0.0.0.0:8080" => format!("--admin-listen={admin_address}"),
                 other => other.to_owned(),
             })
-            .collect();
-        arguments.push(format!("--kubeconfig={}", self.kubeconfig(account).display()));
-        let log = self.folder.join(format!("{log}.log"));
-        let webhook = Webhook::run(&log, &arguments, address, admin_address);
-        webhook.wait_until_ready(ASKED_WITHIN);
-        webhook
+            .collect()
+    }
+
+    fn account(&self) -> String {
+        let pod = &self.object("deployment", &self.full_name())["spec"]["template"]["spec"];
+        pod["serviceAccountName"].as_str().unwrap().to_owned()
+    }
+
+    fn token(&self, account: &str) -> String {
+        let system = self.system();
+        let token = self.kubectl().run(["create", "token", account, "--namespace", &system]);
+        token.expect_success().trim().to_owned()
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.log"))
     }
 
     /// `sriov-webhook doctor` as administrator.
@@ -170,12 +203,22 @@ impl Release {
     }
 }
 
+fn started(webhook: Webhook) -> Webhook {
+    webhook.wait_until_ready(ASKED_WITHIN);
+    webhook
+}
+
 /// Makes the kinds that the chart has objects of and that belong to others known to the shared API server.
 pub fn install_stand_in_crds(kubectl: &Kubectl) {
     kubectl.apply(&manifest("stand-in-crds.yaml", &[])).expect_success();
     let wait = ["wait", "--for=condition=Established", "--timeout=60s", "crd"];
     let all = ["--selector", "kubevirt-sriov.test/stand-in=true"];
     kubectl.run([&wait[..], &all[..]].concat()).expect_success();
+}
+
+/// The archive of the webhook's image, which `tests/cluster/run` has built.
+pub fn image() -> PathBuf {
+    set_by_run("IMAGE")
 }
 
 /// The chart's folder.

@@ -105,14 +105,17 @@ impl Webhook {
 }
 
 impl Webhook {
-    /// Starts it with these arguments, which say that it listens at these addresses.
+    /// Starts it, or a program that becomes it, with these arguments, which say that it listens at these
+    /// addresses.
     pub(super) fn run(
         log: &Path,
+        program: Option<&Path>,
         arguments: &[String],
-        address: SocketAddr,
-        admin_address: SocketAddr,
+        addresses: (SocketAddr, SocketAddr),
     ) -> Self {
-        Self { process: Process::start(log, &sriov_webhook(), arguments), address, admin_address }
+        let (address, admin_address) = addresses;
+        let program = program.map_or_else(sriov_webhook, Path::to_owned);
+        Self { process: Process::start(log, &program, arguments), address, admin_address }
     }
 
     /// Runs a command of the program that ends by itself.

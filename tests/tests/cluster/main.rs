@@ -3,5 +3,6 @@
 
 mod apply;
 mod chart;
+mod image;
 mod permissions;
 mod release;
