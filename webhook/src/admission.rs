@@ -11,6 +11,7 @@ mod launcher_hook;
 mod options;
 mod patch;
 mod pod;
+mod podnetinfo;
 mod quantity;
 mod review;
 mod vmi;

@@ -1,10 +1,15 @@
 //! The documentation and `--help` say the same, and its links lead somewhere.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test says what went wrong by stopping there")]
 
+mod harness;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use harness::{PATIENCE, Server};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -178,4 +183,50 @@ fn heading(line: &str) -> String {
     let text = line.trim_start_matches('#').trim().to_lowercase();
     let kept = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     if line.starts_with('#') { kept.collect::<String>().replace(' ', "-") } else { String::new() }
+}
+
+/// The metrics that only a webhook with a cluster has; `tests/tests/cluster/release.rs` looks at those.
+const WITH_A_CLUSTER: [&str; 2] = ["sriov_webhook_live_look_ups", "sriov_webhook_vmi_events"];
+
+/// Names and types of the documented metrics, without the ending that the type gives.
+fn documented_metrics() -> BTreeMap<String, String> {
+    let text = text("docs/metrics.md");
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `sriov_webhook_"));
+    rows.map(|row| {
+        let mut cells = row.split(" | ");
+        let name = format!("sriov_webhook_{}", cells.next().unwrap().trim_matches('`'));
+        let name = name.trim_end_matches("_total").trim_end_matches("_info").to_owned();
+        (name, cells.next().unwrap().to_owned())
+    })
+    .collect()
+}
+
+#[test]
+fn every_metric_is_documented_with_its_type_and_the_other_way_round() {
+    let server = Server::on_examples();
+    // What has labels shows once it has happened.
+    server.post("no review");
+    let pod = serde_json::json!({"metadata": {"labels": {"kubevirt.io": "virt-launcher"}}, "spec": {"containers": []}});
+    let review = serde_json::json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "request": {"uid": "1", "kind": {"group": "", "version": "v1", "kind": "Pod"}, "operation": "CREATE", "object": pod},
+    });
+    assert_eq!(server.post(&review.to_string()).status, 200);
+    std::net::TcpStream::connect(server.https).unwrap().write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    let start = std::time::Instant::now();
+    let mut shown = BTreeMap::new();
+    while !shown.contains_key("sriov_webhook_tls_handshake_failures") && start.elapsed() < PATIENCE {
+        let metrics = server.get("/metrics").body;
+        let types = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        shown = types
+            .filter_map(|line| line.split_once(' '))
+            .map(|(name, kind)| (name.to_owned(), kind.to_owned()))
+            .collect();
+    }
+    let mut documented = documented_metrics();
+    for metric in WITH_A_CLUSTER {
+        documented.remove(metric);
+    }
+    assert!(documented.len() > 14, "{documented:?}");
+    assert_eq!(documented, shown);
 }

@@ -32,6 +32,13 @@ async fn install_test_upgrade_uninstall() {
     release.wait_until_asked();
     assert_eq!(devices(&release, "after-install").await, "intel.com/sriov_vfio=2");
 
+    // What only a webhook with a cluster shows; webhook/tests/documentation.rs looks at the others.
+    let unknown = Pod::virt_launcher("unknown").networks("no-such-net").in_namespace(release.namespace());
+    let refused = release.kubectl().dry_run(&unknown.to_string()).expect_failure();
+    assert!(refused.contains("no-such-net"), "{refused}");
+    let metrics = replica.admin("/metrics").unwrap().body;
+    assert!(metrics.contains("sriov_webhook_live_look_ups_total{result=\"missing\"} 1"), "{metrics}");
+
     helm_test(&release);
     doctor(&release);
 

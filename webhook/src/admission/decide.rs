@@ -10,7 +10,9 @@ use contract::{
 use json_patch::PatchOperation;
 
 use super::pod::{Container, Entries, Pod, Quantity};
-use super::{Denial, Options, Reason, Request, Scope, Unresolved, launcher_hook, patch, quantity};
+use super::{
+    Denial, Options, Reason, Request, Scope, Unresolved, launcher_hook, patch, podnetinfo, quantity,
+};
 use crate::network::{Network, Networks, NodeLabel};
 
 /// What is to be answered about a pod, and all that led to it.
@@ -24,6 +26,8 @@ pub struct Decision {
     pub needs: Vec<Need>,
     /// What the pod's author should know although the pod passes.
     pub warnings: Vec<String>,
+    /// Whether launcher-hook is put in.
+    pub helper_added: bool,
 }
 
 /// The answer to a review.
@@ -68,8 +72,15 @@ pub struct Need {
 }
 
 impl Decision {
-    fn new(outcome: Outcome) -> Self {
-        Self { outcome, attachments: Vec::new(), needs: Vec::new(), warnings: Vec::new() }
+    /// Nothing but the answer.
+    pub(crate) fn new(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            attachments: Vec::new(),
+            needs: Vec::new(),
+            warnings: Vec::new(),
+            helper_added: false,
+        }
     }
 
     /// The NADs that nobody has heard of: worth looking up, and deciding again.
@@ -151,13 +162,12 @@ fn fill(decision: &mut Decision, pod: &Pod<'_>, namespace: &str, options: &Optio
             .collect::<Result<Vec<_>, _>>()?;
         operations = patch::resources(index, target, &needs);
         if pod.is_virt_launcher() {
-            operations.extend(launcher_hook::operations(
-                pod,
-                index,
-                target,
-                &decision.attachments,
-                &options.launcher_hook,
-            )?);
+            let attachments = &decision.attachments;
+            let helper = launcher_hook::operations(pod, index, target, attachments, &options.launcher_hook)?;
+            decision.helper_added = !helper.is_empty();
+            operations.extend(helper);
+        } else if options.podnetinfo {
+            operations.extend(podnetinfo::operations(pod)?);
         }
         decision.needs = needs;
     }

@@ -20,6 +20,8 @@ pub struct Options {
     pub multus_namespace: String,
     /// What to do about a NAD that is unknown or invalid.
     pub on_unresolved: Unresolved,
+    /// Whether pods other than virt-launcher's get `/etc/podnetinfo`.
+    pub podnetinfo: bool,
     /// Whether and how `launcher-hook` is put into pods.
     pub launcher_hook: LauncherHook,
 }
@@ -54,6 +56,7 @@ impl Default for Options {
             global_namespaces: vec!["default".to_owned()],
             multus_namespace: "kube-system".to_owned(),
             on_unresolved: Unresolved::default(),
+            podnetinfo: false,
             launcher_hook: LauncherHook::default(),
         }
     }

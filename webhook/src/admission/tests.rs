@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod launcher_hook;
+mod podnetinfo;
 mod properties;
 mod semantics;
 mod vmi;

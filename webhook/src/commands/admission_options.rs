@@ -36,6 +36,11 @@ pub struct AdmissionOptions {
     #[arg(long, value_enum, default_value_t = UnresolvedFlag::Deny)]
     on_unresolved: UnresolvedFlag,
 
+    /// Give pods that are no virt-launcher pods their labels, annotations and hugepages as files in
+    /// /etc/podnetinfo, as network-resources-injector does; with --scope all-pods
+    #[arg(long)]
+    podnetinfo: bool,
+
     #[command(flatten)]
     launcher_hook: LauncherHookOptions,
 }
@@ -65,6 +70,7 @@ impl From<AdmissionOptions> for Options {
             global_namespace,
             multus_namespace,
             on_unresolved,
+            podnetinfo,
             launcher_hook,
         } = flags;
         Self {
@@ -80,6 +86,7 @@ impl From<AdmissionOptions> for Options {
                 UnresolvedFlag::Deny => Unresolved::Deny,
                 UnresolvedFlag::Warn => Unresolved::Warn,
             },
+            podnetinfo,
             launcher_hook: launcher_hook.into(),
         }
     }

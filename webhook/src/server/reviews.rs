@@ -140,6 +140,9 @@ impl<N: Networks> Reviews<N> {
                 let decision = self.decide::<R>(&review).await;
                 let (outcome, denial) = R::outcome(&decision);
                 let answer = R::answer(&review.uid, &decision);
+                if R::adds_helper(&decision) {
+                    self.metrics.helper_added();
+                }
                 let subject = Line {
                     uid: &review.uid,
                     namespace: review.namespace(),

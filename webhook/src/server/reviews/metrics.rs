@@ -19,6 +19,7 @@ pub struct ReviewMetrics {
     duration: Histogram,
     in_flight: Gauge,
     refused: Family<RefusalLabels, Counter>,
+    helpers: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -46,6 +47,7 @@ impl ReviewMetrics {
             duration: Histogram::new(BUCKETS),
             in_flight: Gauge::default(),
             refused: Family::default(),
+            helpers: Counter::default(),
         };
         registry.register(
             "reviews",
@@ -64,6 +66,11 @@ impl ReviewMetrics {
             "Requests that were no review or came at a bad time, by reason",
             metrics.refused.clone(),
         );
+        registry.register(
+            "launcher_hooks_added",
+            "Pods that launcher-hook was put into, dry runs included",
+            metrics.helpers.clone(),
+        );
         metrics
     }
 
@@ -81,6 +88,10 @@ impl ReviewMetrics {
     ) {
         self.reviews.get_or_create(&ReviewLabels { kind, outcome, reason }).inc();
         self.duration.observe(duration.as_secs_f64());
+    }
+
+    pub(super) fn helper_added(&self) {
+        self.helpers.inc();
     }
 
     pub(super) fn refused(&self, reason: &'static str) {

@@ -31,6 +31,9 @@ pub(super) trait Reviewed {
     /// The decision where deciding failed.
     fn broken() -> Self::Decision;
 
+    /// Whether launcher-hook is put in.
+    fn adds_helper(decision: &Self::Decision) -> bool;
+
     /// The NADs that would change the decision if they were known after all.
     fn unknown(decision: &Self::Decision) -> BTreeSet<NadName>;
 
@@ -63,12 +66,12 @@ impl Reviewed for Pods {
     }
 
     fn broken() -> Decision {
-        Decision {
-            outcome: Outcome::Denied(Denial { reason: Reason::Internal, message: FAILED.to_owned() }),
-            attachments: Vec::new(),
-            needs: Vec::new(),
-            warnings: Vec::new(),
-        }
+        let denial = Denial { reason: Reason::Internal, message: FAILED.to_owned() };
+        Decision::new(Outcome::Denied(denial))
+    }
+
+    fn adds_helper(decision: &Decision) -> bool {
+        decision.helper_added
     }
 
     fn unknown(decision: &Decision) -> BTreeSet<NadName> {
@@ -125,6 +128,10 @@ impl Reviewed for Vmis {
 
     fn broken() -> VmiDecision {
         VmiDecision { warnings: vec![FAILED.to_owned()], ..VmiDecision::default() }
+    }
+
+    fn adds_helper(_: &VmiDecision) -> bool {
+        false
     }
 
     fn unknown(decision: &VmiDecision) -> BTreeSet<NadName> {
