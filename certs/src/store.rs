@@ -165,7 +165,7 @@ pub(crate) async fn deadline<T>(
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(kube::Error::Api(status))) => Err(answered(verb, object, &status)),
         Ok(Err(error)) => {
-            Err(ClusterError::Unreachable { verb, object: object.to_owned(), reason: chain(&error) })
+            Err(ClusterError::Unreachable { verb, object: object.to_owned(), reason: reason(&error) })
         }
         Err(_) => {
             let reason = format!("no answer in {} s", DEADLINE.as_secs());
@@ -187,6 +187,23 @@ fn answered(verb: &'static str, object: &str, status: &Status) -> ClusterError {
 
 fn refused(verb: &'static str, object: &str, error: &dyn std::error::Error) -> ClusterError {
     ClusterError::Refused { verb, object: object.to_owned(), reason: chain(error) }
+}
+
+/// Why a request got no answer. Of a lost connection only what the system says of it: what kube and hyper put
+/// before tells nobody anything.
+pub fn reason(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Service(error) => root(&**error),
+        kube::Error::HyperError(error) => root(error),
+        error => chain(error),
+    }
+}
+
+fn root(mut error: &(dyn std::error::Error + 'static)) -> String {
+    while let Some(cause) = error.source() {
+        error = cause;
+    }
+    error.to_string()
 }
 
 /// An error with its causes; kube's own text for a lost connection is just "client error".
@@ -249,7 +266,10 @@ fn watch_problem(object: &str, error: &watcher::Error) -> String {
         | Error::WatchStartFailed(kube::Error::Api(status))
         | Error::WatchFailed(kube::Error::Api(status))
         | Error::WatchError(status) => status,
-        other => return format!("cannot watch {object}: {}", chain(other)),
+        Error::InitialListFailed(error) | Error::WatchStartFailed(error) | Error::WatchFailed(error) => {
+            return format!("cannot watch {object}: {}", reason(error));
+        }
+        other @ Error::NoResourceVersion => return format!("cannot watch {object}: {other}"),
     };
     let verb = if matches!(error, Error::InitialListFailed(_)) { "list" } else { "watch" };
     answered(verb, object, status).to_string()

@@ -51,6 +51,12 @@ pub enum NetworkError {
         /// What is wrong with it.
         problem: String,
     },
+    /// It is not among those that are known, and nobody could say whether it exists.
+    #[error("it is not known here and could not be looked up: {reason}: try again")]
+    Unavailable {
+        /// Why.
+        reason: String,
+    },
     /// The node selector annotation.
     #[error("its annotation {}: {} is no label: write key=value or key", annotation::NODE_SELECTOR, Quoted(.value))]
     NodeSelector {

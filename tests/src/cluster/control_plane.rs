@@ -120,7 +120,8 @@ impl ControlPlane {
         serde_json::from_str(&answer.body).unwrap()
     }
 
-    fn admin_kubeconfig(&self) -> PathBuf {
+    /// The administrator's kubeconfig.
+    pub fn admin_kubeconfig(&self) -> PathBuf {
         self.folder.join("admin.kubeconfig")
     }
 

@@ -12,7 +12,7 @@ pub struct Kubectl {
     kubeconfig: PathBuf,
 }
 
-/// What a run of kubectl said.
+/// What a run of kubectl, or of one of our programs, said.
 #[derive(Debug, Clone)]
 pub struct Output {
     /// Its exit code, where it was not killed.
@@ -86,7 +86,7 @@ impl Kubectl {
 }
 
 impl Output {
-    /// Whether kubectl ended well.
+    /// Whether it ended well.
     pub fn success(&self) -> bool {
         self.code == Some(0)
     }
@@ -94,14 +94,14 @@ impl Output {
     /// What it printed; a failed run fails the test with what it said.
     #[track_caller]
     pub fn expect_success(self) -> String {
-        assert!(self.success(), "kubectl ended with {:?}: {}", self.code, self.stderr);
+        assert!(self.success(), "ended with {:?}: {}", self.code, self.stderr);
         self.stdout
     }
 
     /// What it complained about; a successful run fails the test.
     #[track_caller]
     pub fn expect_failure(self) -> String {
-        assert!(!self.success(), "kubectl succeeded: {}", self.stdout);
+        assert!(!self.success(), "succeeded: {}", self.stdout);
         self.stderr
     }
 }

@@ -16,6 +16,10 @@ use std::time::{Duration, Instant};
 /// How long the API server may take to see a registration; it is a fraction of a second.
 const REGISTERED_WITHIN: Duration = Duration::from_secs(20);
 
+/// How long a change in the cluster may take to be acted upon; it is a fraction of a second, and some seconds
+/// after a cut.
+const SEEN_WITHIN: Duration = Duration::from_secs(60);
+
 /// How much of each log a failed test shows; `tests/cluster/run` keeps them whole.
 const LINES_SHOWN: usize = 30;
 
@@ -163,6 +167,19 @@ impl Sandbox {
                 Instant::now() < deadline,
                 "no '{sign}' in {answer:?} {REGISTERED_WITHIN:?} after the registration"
             );
+        }
+    }
+
+    /// Tries to create a pod (a dry run) until `sign` stands in what comes of it.
+    pub fn wait_for(&self, pod: &Pod, sign: &str) {
+        let pod = pod.in_namespace(self.namespace()).to_string();
+        let deadline = Instant::now() + SEEN_WITHIN;
+        loop {
+            let output = self.kubectl().dry_run(&pod);
+            if output.stdout.contains(sign) || output.stderr.contains(sign) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no '{sign}' after {SEEN_WITHIN:?} in {output:?}");
         }
     }
 

@@ -33,6 +33,11 @@ impl StoredPod {
         requests
     }
 
+    /// All of it.
+    pub fn value(&self) -> serde_json::Value {
+        serde_json::to_value(&self.0).unwrap()
+    }
+
     fn container(&self, name: &str) -> &Container {
         let containers = &self.0.spec.as_ref().unwrap().containers;
         let found = containers.iter().find(|container| container.name == name);

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// How long the webhook may take to be ready with an ordinary number of networks.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
+/// How long the webhook may take to say what it has to say.
+const LOGGED_WITHIN: Duration = Duration::from_secs(60);
+
 /// A running `sriov-webhook serve`; it is killed when this is dropped.
 #[derive(Debug)]
 pub struct Webhook {
@@ -52,18 +55,73 @@ impl Webhook {
         Self { process: Process::start(&log, &sriov_webhook(), arguments), address, admin_address }
     }
 
+    /// Starts it, or a program that becomes it, with these arguments, which say that it listens at these
+    /// addresses.
+    pub(super) fn run(
+        log: &Path,
+        program: Option<&Path>,
+        arguments: &[String],
+        addresses: (SocketAddr, SocketAddr),
+    ) -> Self {
+        let (address, admin_address) = addresses;
+        let program = program.map_or_else(sriov_webhook, Path::to_owned);
+        Self { process: Process::start(log, &program, arguments), address, admin_address }
+    }
+
+    /// Starts one that keeps its certificate by itself, in the sandbox's Secret and registration; `log` names
+    /// its log and it is not waited for.
+    pub fn spawn_managed(sandbox: &Sandbox, log: &str, kubeconfig: &Path, arguments: &[&str]) -> Self {
+        let flags = Self::managed_flags(sandbox, kubeconfig);
+        let flags: Vec<_> = flags.iter().map(String::as_str).chain(arguments.iter().copied()).collect();
+        Self::spawn(sandbox, log, &flags)
+    }
+
+    /// The flags of managed certificates as the chart gives them, and the name by which a test reaches it.
+    pub fn managed_flags(sandbox: &Sandbox, kubeconfig: &Path) -> Vec<String> {
+        let namespace = sandbox.system_namespace();
+        let ours = sandbox.webhook_name();
+        vec![
+            format!("--kubeconfig={}", kubeconfig.display()),
+            format!("--tls-secret={namespace}/{ours}-tls"),
+            format!("--service={namespace}/{ours}"),
+            format!("--webhook-configuration={ours}"),
+            "--tls-name=127.0.0.1".to_owned(),
+        ]
+    }
+
+    /// Runs a command of the program that ends by itself.
+    pub fn command(arguments: &[&str]) -> Output {
+        let output = Command::new(sriov_webhook()).args(arguments).stdin(Stdio::null()).output().unwrap();
+        Output {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     /// Registers it in the API server for the pods of this sandbox. An empty `ca` leaves the
     /// bundle to the webhook.
     pub fn register(&self, sandbox: &Sandbox, ca: &str) {
-        let url = self.url();
-        let bundle = serde_json::json!(k8s_openapi::ByteString(ca.as_bytes().to_vec()));
-        let values =
-            [("SANDBOX", sandbox.namespace()), ("URL", &url), ("CA_BUNDLE", bundle.as_str().unwrap())];
-        let registration = manifest("webhook-configuration.yaml", &values);
+        Self::register_at(sandbox, self.address, ca);
+    }
+
+    /// The same for whoever listens at `address`.
+    pub fn register_at(sandbox: &Sandbox, address: SocketAddr, ca: &str) {
+        let registration = registration(sandbox, address, ca);
         // No network can be called that: the webhook refuses it, whatever networks it knows.
         let probe = Pod::virt_launcher("probe").networks("-");
         let sign = format!("admission webhook \"{}\" denied", sandbox.webhook_entry());
         sandbox.register(&registration, &probe, &sign);
+    }
+
+    /// The same, without waiting for an answer.
+    pub fn apply_registration(&self, sandbox: &Sandbox, ca: &str) {
+        sandbox.kubectl().apply(&registration(sandbox, self.address, ca)).expect_success();
+    }
+
+    /// Where it takes reviews.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Where the API server finds it.
@@ -76,6 +134,25 @@ impl Webhook {
         Reviewer::new(&self.url(), ca)
     }
 
+    /// Waits until a line of its log contains `sign`, and gives all such lines.
+    pub fn logged(&self, sign: &str) -> Vec<String> {
+        let deadline = Instant::now() + LOGGED_WITHIN;
+        loop {
+            let log = self.process.log();
+            let lines: Vec<_> = log.lines().filter(|line| line.contains(sign)).map(str::to_owned).collect();
+            if !lines.is_empty() {
+                return lines;
+            }
+            assert!(Instant::now() < deadline, "no '{sign}' in the log:\n{log}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// All that it has printed.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
     /// The process, to be looked at and killed.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
@@ -84,6 +161,18 @@ impl Webhook {
     /// Asks the plain listener; nothing while it does not listen.
     pub fn admin(&self, path: &str) -> Option<Answer> {
         http::get(self.admin_address, path)
+    }
+
+    /// The sum of all metrics whose line begins with `name`, which may end within the labels.
+    pub fn metric(&self, name: &str) -> f64 {
+        let metrics = self.admin("/metrics").unwrap().body;
+        let values = metrics.lines().filter(|line| line.starts_with(name));
+        values.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum()
+    }
+
+    /// How many reviews of pods it has answered so.
+    pub fn reviews(&self, outcome: &str) -> f64 {
+        self.metric(&format!("sriov_webhook_reviews_total{{kind=\"pod\",outcome=\"{outcome}\""))
     }
 
     /// Waits until the webhook says that it is ready.
@@ -104,34 +193,11 @@ impl Webhook {
     }
 }
 
-impl Webhook {
-    /// Starts it, or a program that becomes it, with these arguments, which say that it listens at these
-    /// addresses.
-    pub(super) fn run(
-        log: &Path,
-        program: Option<&Path>,
-        arguments: &[String],
-        addresses: (SocketAddr, SocketAddr),
-    ) -> Self {
-        let (address, admin_address) = addresses;
-        let program = program.map_or_else(sriov_webhook, Path::to_owned);
-        Self { process: Process::start(log, &program, arguments), address, admin_address }
-    }
-
-    /// Runs a command of the program that ends by itself.
-    pub fn command(arguments: &[&str]) -> Output {
-        let output = Command::new(sriov_webhook()).args(arguments).stdin(Stdio::null()).output().unwrap();
-        Output {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-
-    /// Where it takes reviews.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
+fn registration(sandbox: &Sandbox, address: SocketAddr, ca: &str) -> String {
+    let url = format!("https://{address}/mutate");
+    let bundle = serde_json::json!(k8s_openapi::ByteString(ca.as_bytes().to_vec()));
+    let values = [("SANDBOX", sandbox.namespace()), ("URL", &url), ("CA_BUNDLE", bundle.as_str().unwrap())];
+    manifest("webhook-configuration.yaml", &values)
 }
 
 fn path(path: &Path) -> String {

@@ -2,7 +2,14 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 mod apply;
+mod certificates;
+mod changes;
 mod chart;
 mod image;
+mod many_networks;
+mod match_conditions;
+mod outages;
 mod permissions;
+mod refusals;
 mod release;
+mod too_few;

@@ -13,7 +13,7 @@ use super::pod::{Container, Entries, Pod, Quantity};
 use super::{
     Denial, Options, Reason, Request, Scope, Unresolved, launcher_hook, patch, podnetinfo, quantity,
 };
-use crate::network::{Network, Networks, NodeLabel};
+use crate::network::{Network, NetworkError, Networks, NodeLabel};
 
 /// What is to be answered about a pod, and all that led to it.
 #[derive(Debug, Clone, PartialEq)]
@@ -221,7 +221,10 @@ impl Attachment {
         let (reason, message) = match network.as_deref() {
             Some(Network::Valid(_)) => return None,
             Some(Network::Invalid(error)) => (
-                Reason::NetworkInvalid,
+                match error {
+                    NetworkError::Unavailable { .. } => Reason::NetworkUnavailable,
+                    _ => Reason::NetworkInvalid,
+                },
                 format!(
                     "annotation {annotation}: element {element}: NetworkAttachmentDefinition {nad}: {error}"
                 ),

@@ -18,6 +18,8 @@ pub enum Reason {
     NetworkUnknown,
     /// A NAD whose own annotations are wrong.
     NetworkInvalid,
+    /// A NAD that nobody could look up: the API server is away.
+    NetworkUnavailable,
     /// A NAD that this pod may not use.
     NamespaceIsolated,
     /// No container to put the resource on.
@@ -46,6 +48,7 @@ impl Reason {
             Self::AnnotationInvalid => "annotation_invalid",
             Self::NetworkUnknown => "network_unknown",
             Self::NetworkInvalid => "network_invalid",
+            Self::NetworkUnavailable => "network_unavailable",
             Self::NamespaceIsolated => "namespace_isolated",
             Self::NoContainer => "no_container",
             Self::QuantityInvalid => "quantity_invalid",
@@ -72,6 +75,7 @@ impl Reason {
             Self::NamespaceIsolated => (403, "Forbidden"),
             Self::ObjectUnreadable | Self::WrongKind | Self::ReviewVersion => (400, "BadRequest"),
             Self::Internal => (500, "InternalError"),
+            Self::NetworkUnavailable => (503, "ServiceUnavailable"),
         }
     }
 }

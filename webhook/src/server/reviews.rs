@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 use super::body::{BodyError, BodyLimits, BodyReader};
 use crate::admission::{self, Denial, Options, Request as Review, Unreadable};
 use crate::logging::{ReviewLine, ReviewLog};
-use crate::network::{Network, Networks};
+use crate::network::{Network, NetworkError, Networks};
 use crate::networks::{Found, LiveLookup};
 pub use metrics::ReviewMetrics;
 use reviewed::{Pods, Reviewed, Vmis};
@@ -173,16 +173,7 @@ impl<N: Networks> Reviews<N> {
             return decision;
         };
         let found = live.look_up(unknown).await;
-        let mut decision = self.decide_from::<R>(review, &WithFound { networks, found: &found });
-        // A refusal because of a NAD that nobody could look up must not claim that it does not exist.
-        for (nad, found) in &found {
-            if let Found::Failed(reason) = found {
-                let sentence =
-                    format!("{nad} is not known here and could not be looked up: {reason}: try again");
-                R::say(&mut decision, sentence);
-            }
-        }
-        decision
+        self.decide_from::<R>(review, &WithFound { networks, found: &found })
     }
 
     fn decide_from<R: Reviewed>(
@@ -231,7 +222,12 @@ impl<N: Networks> Networks for WithFound<'_, N> {
     fn get(&self, nad: &NadName) -> Option<Arc<Network>> {
         self.networks.get(nad).or_else(|| match self.found.get(nad) {
             Some(Found::Network(network)) => Some(Arc::clone(network)),
-            _ => None,
+            // Nobody may be told that it does not exist.
+            Some(Found::Failed(reason)) => {
+                let error = NetworkError::Unavailable { reason: (**reason).to_owned() };
+                Some(Arc::new(Network::Invalid(error)))
+            }
+            Some(Found::Missing) | None => None,
         })
     }
 }

@@ -93,7 +93,7 @@ impl Problem {
     pub(super) fn of_request(place: Place, verb: &'static str, error: &kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::of_status(place, verb, status),
-            error => Self::Unreachable { verb, place, reason: certs::store::chain(error) },
+            error => Self::Unreachable { verb, place, reason: certs::store::reason(error) },
         }
     }
 

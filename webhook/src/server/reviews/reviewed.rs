@@ -37,9 +37,6 @@ pub(super) trait Reviewed {
     /// The NADs that would change the decision if they were known after all.
     fn unknown(decision: &Self::Decision) -> BTreeSet<NadName>;
 
-    /// Adds a sentence that whoever made the object should read.
-    fn say(decision: &mut Self::Decision, sentence: String);
-
     /// The outcome's name in metrics and logs, and the refusal if it is one.
     fn outcome(decision: &Self::Decision) -> (&'static str, Option<&Denial>);
 
@@ -85,16 +82,6 @@ impl Reviewed for Pods {
         }
     }
 
-    fn say(decision: &mut Decision, sentence: String) {
-        match &mut decision.outcome {
-            Outcome::Denied(denial) => {
-                denial.message.push_str("; ");
-                denial.message.push_str(&sentence);
-            }
-            _ => decision.warnings.push(sentence),
-        }
-    }
-
     fn outcome(decision: &Decision) -> (&'static str, Option<&Denial>) {
         match &decision.outcome {
             Outcome::Denied(denial) => ("denied", Some(denial)),
@@ -136,10 +123,6 @@ impl Reviewed for Vmis {
 
     fn unknown(decision: &VmiDecision) -> BTreeSet<NadName> {
         decision.unknown.iter().take(LOOKED_UP).cloned().collect()
-    }
-
-    fn say(decision: &mut VmiDecision, sentence: String) {
-        decision.warnings.push(sentence);
     }
 
     fn outcome(decision: &VmiDecision) -> (&'static str, Option<&Denial>) {
