@@ -3,8 +3,11 @@ use std::fmt;
 /// Shows text from outside inside a message: in quotes, control characters escaped, cut after
 /// [`Quoted::LONGEST`] characters, so that a hostile value can neither forge a log line nor fill one.
 ///
+/// Text that has double quotes, as JSON has, stands in single ones where that spares it all escapes.
+///
 /// ```
 /// assert_eq!(contract::Quoted("a\nb").to_string(), r#""a\nb""#);
+/// assert_eq!(contract::Quoted(r#"{"name":5}"#).to_string(), r#"'{"name":5}'"#);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quoted<'a>(pub &'a str);
@@ -17,13 +20,15 @@ impl Quoted<'_> {
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut characters = self.0.char_indices();
-        match characters.nth(Self::LONGEST) {
-            None => write!(f, "{:?}", self.0),
-            Some((end, _)) => {
-                let shown = self.0.get(..end).unwrap_or_default();
-                write!(f, "{shown:?}… ({} bytes)", self.0.len())
-            }
+        let end = characters.nth(Self::LONGEST).map(|(end, _)| end);
+        let shown = end.map_or(self.0, |end| self.0.get(..end).unwrap_or_default());
+        let is_plain = |character: char| character == '"' || character.escape_debug().count() == 1;
+        if shown.contains('"') && shown.chars().all(is_plain) {
+            write!(f, "'{shown}'")?;
+        } else {
+            write!(f, "{shown:?}")?;
         }
+        if end.is_some() { write!(f, "… ({} bytes)", self.0.len()) } else { Ok(()) }
     }
 }
 
@@ -35,6 +40,13 @@ mod tests {
     fn long_values_are_cut_between_characters() {
         let shown = Quoted(&"ü".repeat(100)).to_string();
         assert_eq!(shown, format!("\"{}\"… (200 bytes)", "ü".repeat(80)));
+    }
+
+    #[test]
+    fn no_value_ends_its_own_quotes() {
+        assert_eq!(Quoted(r#"{"a":"it's"}"#).to_string(), r#""{\"a\":\"it's\"}""#);
+        assert_eq!(Quoted("\"\n").to_string(), r#""\"\n""#);
+        assert_eq!(Quoted("it's").to_string(), r#""it's""#);
     }
 
     #[test]

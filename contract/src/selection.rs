@@ -30,7 +30,7 @@ pub struct NetworkSelection {
 pub enum SelectionError {
     /// A value with any of `[`, `{`, `"` in it is JSON for Multus, and this one is not.
     #[error(
-        "is not a JSON list ({problem}): write [{{\"name\":\"NAME\",\"namespace\":\"NAMESPACE\"}}], or a \
+        "it is not a JSON list ({problem}): write [{{\"name\":\"NAME\",\"namespace\":\"NAMESPACE\"}}], or a \
          comma list of [NAMESPACE/]NAME[@INTERFACE]"
     )]
     Json {
@@ -46,7 +46,7 @@ pub enum SelectionError {
         problem: ElementError,
     },
     /// The default network annotation takes one entry.
-    #[error("names {found} networks; the default network is one: remove the others")]
+    #[error("it names {found} networks; the default network is one: remove the others")]
     NotOne {
         /// How many there are.
         found: usize,

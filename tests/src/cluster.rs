@@ -62,12 +62,14 @@ fn set_by_run(variable: &str) -> PathBuf {
 }
 
 /// A loopback address that nobody listens on. It lies below the ports that the kernel gives to
-/// outgoing connections, so none of those can take it before its user binds it.
+/// outgoing connections, so none of those can take it before its user binds it; and test programs
+/// that run at the same time look among ports of their own.
 pub(crate) fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = 20_000 + u16::try_from(std::process::id() % 100).unwrap() * 100;
+    const EACH: u16 = 200;
+    let first = 20_000 + u16::try_from(std::process::id() % 60).unwrap() * EACH;
     loop {
-        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % 1_000;
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % EACH;
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         if TcpListener::bind(address).is_ok() {
             return address;

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 #[tokio::test]
 async fn a_network_changed_deleted_and_made_again_counts_as_it_is() {
     let sandbox = Sandbox::new("changed");
-    let webhook = Webhook::start(&sandbox).await;
+    let _webhook = Webhook::start(&sandbox).await;
     let kubectl = sandbox.kubectl();
     let pod = Pod::virt_launcher("one").networks("sriov-net");
     let namespace = sandbox.namespace();
@@ -22,7 +22,6 @@ async fn a_network_changed_deleted_and_made_again_counts_as_it_is() {
     // It does not linger in its old form.
     sandbox.apply_network("sriov-net", "second");
     sandbox.wait_for(&pod, "its annotation k8s.v1.cni.cncf.io/resourceName: \"second\"");
-    assert_eq!(webhook.metric("sriov_webhook_networks_invalid"), 1.0);
     sandbox.apply_network("sriov-net", "intel.com/third");
     sandbox.wait_for(&pod, "intel.com/third");
     kubectl.run(["delete", "nad", "sriov-net", "--namespace", namespace]).expect_success();

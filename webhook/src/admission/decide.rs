@@ -218,6 +218,12 @@ impl Attachment {
     /// Why the NAD says nothing usable, if so.
     fn problem(&self) -> Option<Denial> {
         let Self { annotation, element, nad, network } = self;
+        let is_default = *annotation == annotation::DEFAULT_NETWORK;
+        let place = if is_default {
+            format!("annotation {annotation}")
+        } else {
+            format!("annotation {annotation}: element {element}")
+        };
         let (reason, message) = match network.as_deref() {
             Some(Network::Valid(_)) => return None,
             Some(Network::Invalid(error)) => (
@@ -225,15 +231,13 @@ impl Attachment {
                     NetworkError::Unavailable { .. } => Reason::NetworkUnavailable,
                     _ => Reason::NetworkInvalid,
                 },
-                format!(
-                    "annotation {annotation}: element {element}: NetworkAttachmentDefinition {nad}: {error}"
-                ),
+                format!("{place}: NetworkAttachmentDefinition {nad}: {error}"),
             ),
             None => (
                 Reason::NetworkUnknown,
                 format!(
-                    "annotation {annotation}: element {element}: NetworkAttachmentDefinition {nad} does not exist: \
-                     create it, or correct the name"
+                    "{place}: NetworkAttachmentDefinition {nad} does not exist: create it, or correct the name{}",
+                    if is_default { " (without a namespace it is looked for in Multus' own)" } else { "" }
                 ),
             ),
         };

@@ -20,7 +20,7 @@ fn refusal(pod: &Value) -> (Value, String) {
 )]
 #[case::empty_name("vf,,vf", r#"element 2: "" names no NetworkAttachmentDefinition"#)]
 #[case::null_element(r#"[{"name":"vf"},null]"#, r#"element 2: "null" is no network selection"#)]
-#[case::broken_json(r#"[{"name":"vf""#, "annotation k8s.v1.cni.cncf.io/networks: is not a JSON list")]
+#[case::broken_json(r#"[{"name":"vf""#, "annotation k8s.v1.cni.cncf.io/networks: it is not a JSON list")]
 #[case::unknown("vf,missing", "element 2: NetworkAttachmentDefinition ns/missing does not exist: create it")]
 #[case::two_unknown("missing,gone", "ns/missing does not exist: create it, or correct the name; annotation")]
 #[case::invalid_nad("broken", r#"NetworkAttachmentDefinition ns/broken: its annotation k8s.v1.cni.cncf.io/resourceName: "../secrets" is no resource name"#)]

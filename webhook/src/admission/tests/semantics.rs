@@ -118,8 +118,8 @@ fn the_default_network_counts_too_and_is_looked_for_where_multus_looks() {
     let Outcome::Denied(denial) = decide_pod(&pod, &elsewhere).outcome else { panic!("passed") };
     assert_eq!(
         denial.message,
-        "annotation v1.multus-cni.io/default-network: element 1: NetworkAttachmentDefinition multus/default-vf \
-         does not exist: create it, or correct the name"
+        "annotation v1.multus-cni.io/default-network: NetworkAttachmentDefinition multus/default-vf \
+         does not exist: create it, or correct the name (without a namespace it is looked for in Multus' own)"
     );
 }
 
