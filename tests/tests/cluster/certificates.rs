@@ -9,7 +9,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-use tests::cluster::{Balancer, Load, Output, Pod, Reviewer, Sandbox, ServingCertificate, StoredPod, Webhook};
+use tests::cluster::{
+    Balancer, Load, Output, Pod, Reviewer, Sandbox, ServingCertificate, StoredPod, Webhook,
+};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
