@@ -221,6 +221,11 @@ pub fn image() -> PathBuf {
     set_by_run("IMAGE")
 }
 
+/// Prometheus' judge of alerts, which `tests/cluster/run` has found.
+pub fn promtool() -> PathBuf {
+    set_by_run("PROMTOOL")
+}
+
 /// The chart's folder.
 pub fn chart() -> String {
     concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/kubevirt-sriov").to_owned()
