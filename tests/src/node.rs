@@ -102,6 +102,8 @@ impl Node {
             &path(&folder),
             "--launcher-hook-image",
             LAUNCHER_HOOK_IMAGE,
+            // The processors are emulated, and the program is not optimised.
+            "--launcher-hook-cpu-limit=1",
             "--launcher-hook-memory=64Mi",
         ];
         let webhook = Webhook::spawn(&self.sandbox, "webhook", &arguments);

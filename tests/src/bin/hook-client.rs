@@ -19,7 +19,8 @@ use tower::service_fn;
 
 /// virt-launcher's preference.
 const VERSIONS: [&str; 3] = ["v1alpha3", "v1alpha2", "v1alpha1"];
-/// What virt-launcher gives a sidecar to say what it is.
+/// What virt-launcher gives a sidecar to say what it is; `HOOK_INFO_SECONDS` makes it longer where processors
+/// are emulated and shared.
 const INFO_DEADLINE: Duration = Duration::from_secs(1);
 /// What it gives it to define a domain.
 const DEFINE_DEADLINE: Duration = Duration::from_secs(60);
@@ -72,7 +73,7 @@ async fn main() -> anyhow::Result<()> {
 
     let mut client = connect(only_socket(folder)?).await?;
     let info: InfoResult =
-        call(&mut client, INFO_DEADLINE, "/kubevirt.hooks.info.Info/Info", InfoParams {}).await?;
+        call(&mut client, info_deadline()?, "/kubevirt.hooks.info.Info/Info", InfoParams {}).await?;
     ensure!(
         info.hook_points.iter().any(|point| point.name == "OnDefineDomain"),
         "{} does not offer OnDefineDomain: {:?}",
@@ -89,6 +90,13 @@ async fn main() -> anyhow::Result<()> {
     let result: OnDefineDomainResult = call(&mut client, DEFINE_DEADLINE, &path, params).await?;
     io::stdout().write_all(&result.domain_xml)?;
     Ok(())
+}
+
+fn info_deadline() -> anyhow::Result<Duration> {
+    match std::env::var("HOOK_INFO_SECONDS") {
+        Ok(seconds) => Ok(Duration::from_secs(seconds.parse().context("HOOK_INFO_SECONDS")?)),
+        Err(_) => Ok(INFO_DEADLINE),
+    }
 }
 
 /// virt-launcher looks in the sub-folders, one for each sidecar; a `--socket-dir` is a sub-folder or their parent.

@@ -37,17 +37,19 @@ pub fn example_pod() -> Value {
 
 /// What the shortened pod of the examples leaves out and KubeVirt puts in: the file of network-info and, as in
 /// KubeVirt's standalone mode, the VMI itself. And what is only here: the node's own libvirt and QEMU in place of
-/// those in KubeVirt's image.
+/// those in KubeVirt's image, and what libvirt found out about that QEMU, which takes it half a minute.
 fn complete(pod: &mut Value, vmi: &Value) {
     let compute = &mut pod["spec"]["containers"][0];
     compute["env"] = json!([{"name": "STANDALONE_VMI", "value": vmi.to_string()}]);
     compute["volumeMounts"] = json!([
         {"name": "network-info-annotation", "mountPath": "/etc/podinfo"},
         {"name": "usr", "mountPath": "/usr", "readOnly": true},
+        {"name": "libvirt-cache", "mountPath": "/var/cache/libvirt"},
     ]);
     pod["spec"]["volumes"] = json!([
         downward_api("network-info-annotation", "network-info", kubevirt::NETWORK_INFO),
         {"name": "usr", "hostPath": {"path": "/usr", "type": "Directory"}},
+        {"name": "libvirt-cache", "hostPath": {"path": "/run/libvirt-cache", "type": "DirectoryOrCreate"}},
     ]);
 }
 
@@ -111,7 +113,7 @@ pub fn downward_api(volume: &str, file: &str, annotation: &str) -> Value {
     json!({"name": volume, "downwardAPI": {"items": [{"path": file, "fieldRef": field}]}})
 }
 
-/// Writes network-info to pods that have a network status, until it is dropped.
+/// Writes network-info to running pods that have a network status, until it is dropped.
 #[derive(Debug)]
 pub struct Controller {
     ending: Arc<AtomicBool>,
@@ -155,7 +157,7 @@ fn write_network_info(kubectl: &Kubectl) {
         let annotations = &pod["metadata"]["annotations"];
         // A launcher that plays an older KubeVirt mounts no network-info.
         let mounted = pod["spec"]["volumes"].to_string().contains(kubevirt::NETWORK_INFO);
-        if !mounted || !annotations[kubevirt::NETWORK_INFO].is_null() {
+        if pod["status"]["phase"] != "Running" || !mounted || !annotations[kubevirt::NETWORK_INFO].is_null() {
             continue;
         }
         if let Some(information) = network_info(pod) {

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a pod may take for one step; a guest is up after a minute on two idle cores.
-const STEP_WITHIN: Duration = Duration::from_secs(420);
+const STEP_WITHIN: Duration = Duration::from_secs(900);
 
 /// How often it is looked at: each look is work for an emulated processor.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -113,10 +113,16 @@ impl RunningPod {
 
     /// What there is to know when something went wrong.
     fn account(&self) -> String {
-        let status = self.field(".status");
+        let state = |kind: &str| self.field(&format!(".status.{kind}[*].state"));
+        let status = format!(
+            "{} {} {}",
+            self.field(".status.phase"),
+            state("initContainerStatuses"),
+            state("containerStatuses")
+        );
         let log = self.log("compute");
         let events = self.events();
-        format!("pod {NAMESPACE}/{}\nstatus: {status}\nevents:\n{events}log:\n{log}", self.name)
+        format!("pod {NAMESPACE}/{}\n{status}\nevents:\n{events}log:\n{log}", self.name)
     }
 }
 

@@ -14,18 +14,18 @@ use serde_json::{Value, json};
 /// A scenario: a title, and what is done. It fails by a panic.
 pub type Scenario = (&'static str, fn(&Node));
 
-/// All of them.
+/// All of them; those in which no guest boots come first.
 pub const ALL: [Scenario; 10] = [
-    ("the example VMI's pod, by network-info, to answered pings", two_networks::by_network_info),
-    ("the example VMI's pod, by --assign multus, to answered pings", two_networks::by_order_of_multus),
-    ("modes off and sidecar, side by side", modes::off_and_sidecar),
-    ("without device-info, from the variables of compute", modes::without_device_info),
-    ("neighbouring VFs: the kubelet and the device plugin restarted, a VF used again", neighbours::reuse),
-    ("a VF that is taken away while its pod starts", neighbours::taken_away),
+    ("the webhook down, and back", outages::webhook),
     ("more VMs than VFs", scarcity::more_than_there_are),
     ("a resource that no node has", scarcity::nowhere),
-    ("the webhook down, and back", outages::webhook),
     ("the API server gone for a moment while a pod waits", outages::api_server),
+    ("the example VMI's pod, by network-info, to answered pings", two_networks::by_network_info),
+    ("the example VMI's pod, by --assign multus, to answered pings", two_networks::by_order_of_multus),
+    ("neighbouring VFs: the kubelet and the device plugin restarted, a VF used again", neighbours::reuse),
+    ("a VF that is taken away while its pod starts", neighbours::taken_away),
+    ("modes off and sidecar, side by side", modes::off_and_sidecar),
+    ("without device-info, from the variables of compute", modes::without_device_info),
 ];
 
 /// The storage network of the examples: VLAN 100, where the PF has this address.

@@ -24,11 +24,29 @@ pub(super) fn off_and_sidecar(node: &Node) {
 
 /// A device plugin that tells Multus nothing: the variables do, where they leave no doubt.
 pub(super) fn without_device_info(node: &Node) {
-    node.machine().expect("restart sriovdp --no-device-info && rm -rf /var/run/k8s.cni.cncf.io");
+    let _silent = Silent::start(node);
     let (pod, mac) = pod_on(STORAGE, "silent", 3);
     let pod = RunningPod::create(node, &with_mode(pod, "compute")).unwrap();
     answers(&pod, STORAGE, &mac);
     let status = pod.annotation(annotation::NETWORK_STATUS);
     assert!(status.contains(&mac) && !status.contains("device-info"), "{status}");
-    node.machine().expect("restart sriovdp");
+}
+
+/// The stand-in in the device plugin's place, keeping what it knows to itself, until this is dropped.
+struct Silent<'n>(&'n Node);
+
+impl<'n> Silent<'n> {
+    fn start(node: &'n Node) -> Self {
+        node.machine().expect(
+            "stop sriovdp; rm -rf /var/run/k8s.cni.cncf.io; \
+         start silent \"$SHARED/programs/silent/sriovdp\" --config-file \"$HERE/sriovdp.json\" --no-device-info",
+        );
+        Self(node)
+    }
+}
+
+impl Drop for Silent<'_> {
+    fn drop(&mut self) {
+        self.0.machine().call("stop silent; restart sriovdp");
+    }
 }

@@ -4,8 +4,6 @@ use super::{STORAGE, answers, idle, pod_on, vfs, with_mode};
 use crate::node::kubevirt::{pod_of, vmi};
 use crate::node::{Node, RunningPod};
 use contract::annotation;
-use std::thread;
-use std::time::Duration;
 
 /// Two guests at once; kubelet and device plugin restarted under them; a VF that is used again.
 pub(super) fn reuse(node: &Node) {
@@ -23,14 +21,14 @@ pub(super) fn reuse(node: &Node) {
 
     // Under a running guest: the node is the same afterwards, and so is the guest.
     node.machine().expect("restart sriovdp; restart kubelet");
-    second.wait_for("node with 4 VFs after the restart", || node.devices() == "4");
-    thread::sleep(Duration::from_secs(10));
     for pod in [&first, &second] {
+        // Through the new kubelet: the old one is dead.
+        let running = || pod.exec(&["virsh", "list", "--name"]).stdout.trim() != "";
+        pod.wait_for("guest behind the new kubelet", running);
         assert_eq!(pod.field(".status.phase"), "Running");
         assert_eq!(pod.field(".status.containerStatuses[0].restartCount"), "0");
-        let domain = pod.exec(&["virsh", "list", "--name"]).expect_success();
-        assert!(!domain.trim().is_empty(), "the guest of {} is gone", pod.name());
     }
+    second.wait_for("node with 4 VFs after the restart", || node.devices() == "4");
 
     // All others are taken, so that the next pod gets the one that is given back.
     let networks =

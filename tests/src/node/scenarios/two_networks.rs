@@ -14,7 +14,8 @@ const NETWORKS: [(&str, &str, &str); 2] =
 /// KubeVirt 1.7 and newer: network-info says which VF is whose.
 pub(super) fn by_network_info(node: &Node) {
     let pod = super::with_mode(example_pod(), "compute");
-    follow(node, &pod, "launcher: network-info says");
+    let pod = follow(node, &pod, "launcher: network-info says");
+    pod.wait_for_line(&["launcher: network-info is there and empty"]);
 }
 
 /// Without network-info, as in a pod of KubeVirt 1.6: which VF is whose follows from the order of the
