@@ -82,13 +82,15 @@ caBundle: {{ .root.Values.certificates.secret.caBundle | b64enc }}
 
 {{/* The release's own namespace first: its pods must start while nobody answers. */}}
 {{- define "kubevirt-sriov.namespaceSelector" -}}
-{{- $own := dict "key" "kubernetes.io/metadata.name" "operator" "NotIn" "values" (concat (list .Release.Namespace) .Values.webhook.excludedNamespaces | uniq) -}}
-{{- with .Values.webhook.namespaceSelector.matchLabels }}
+{{- $selector := default dict .Values.webhook.namespaceSelector }}
+{{- $excluded := concat (list .Release.Namespace) (default list .Values.webhook.excludedNamespaces) | uniq }}
+{{- $own := dict "key" "kubernetes.io/metadata.name" "operator" "NotIn" "values" $excluded -}}
+{{- with $selector.matchLabels }}
 matchLabels:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 matchExpressions:
-  {{- concat (list $own) (default list .Values.webhook.namespaceSelector.matchExpressions) | toYaml | nindent 2 }}
+  {{- concat (list $own) (default list $selector.matchExpressions) | toYaml | nindent 2 }}
 {{- end }}
 
 {{/* What the test may do goes with it. */}}

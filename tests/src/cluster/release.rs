@@ -26,7 +26,11 @@ pub struct Release {
 impl Release {
     /// Makes the namespaces for a test of this name, and installs nothing yet.
     pub fn new(name: &str) -> Self {
-        let control_plane = ControlPlane::shared();
+        Self::in_control_plane(ControlPlane::shared(), name)
+    }
+
+    /// The same in an API server of the test's own.
+    pub fn in_control_plane(control_plane: Arc<ControlPlane>, name: &str) -> Self {
         let folder = run_folder().join(name);
         fs::create_dir_all(&folder).unwrap();
         let release = Self { name: name.to_owned(), folder, control_plane, balancer: Balancer::start() };
@@ -174,6 +178,13 @@ impl Release {
         let common = ["doctor", "--kubeconfig", &kubeconfig, "--webhook-configuration", &name];
         let probe = ["--probe-namespace", &self.name];
         Webhook::command(&[&common[..], &probe[..], arguments].concat())
+    }
+
+    /// `sriov-webhook review` of what is in the cluster, as administrator.
+    pub fn review(&self, arguments: &[&str]) -> Output {
+        let kubeconfig = self.control_plane.folder().join("admin.kubeconfig").display().to_string();
+        let common = ["review", "--from-cluster", "--kubeconfig", &kubeconfig];
+        Webhook::command(&[&common[..], arguments].concat())
     }
 
     /// Waits until the API server asks through the Service, and is answered.

@@ -6,6 +6,7 @@ mod apply;
 mod certificates;
 mod changes;
 mod chart;
+mod doctor;
 mod image;
 mod many_networks;
 mod match_conditions;
