@@ -17,13 +17,21 @@ pub struct BodyLimits {
     pub bytes: usize,
     /// From the head to the last byte.
     pub time: Duration,
-    /// Bytes of all bodies that are in memory at once.
+    /// So many bytes of each body take none of the memory that large ones share: usual reviews get through while
+    /// large bodies fill it. Requests in flight are limited, and so are these.
+    pub small: usize,
+    /// Bytes beyond that of all bodies that are in memory at once.
     pub together: usize,
 }
 
 impl Default for BodyLimits {
     fn default() -> Self {
-        Self { bytes: 8 * 1024 * 1024, time: Duration::from_secs(10), together: 64 * 1024 * 1024 }
+        Self {
+            bytes: 8 * 1024 * 1024,
+            time: Duration::from_secs(10),
+            small: 64 * 1024,
+            together: 64 * 1024 * 1024,
+        }
     }
 }
 
@@ -103,7 +111,6 @@ impl BodyReader {
 
     async fn collect(&self, body: &mut Body, said: usize) -> Result<Whole, BodyError> {
         let mut room = None;
-        self.claim(&mut room, said)?;
         let mut first = Bytes::new();
         let mut rest = Vec::new();
         let mut length = 0_usize;
@@ -111,12 +118,13 @@ impl BodyReader {
             let frame = frame.map_err(|error| BodyError::BrokenOff { reason: error.to_string() })?;
             // What is no data is trailers, and they say nothing to us.
             let Ok(data) = frame.into_data() else { continue };
-            let before = length.max(said);
+            let before = self.shared(length);
             length = length.saturating_add(data.len());
             if length > self.limits.bytes {
                 return Err(BodyError::TooLarge { limit: self.limits.bytes });
             }
-            self.claim(&mut room, length.saturating_sub(before))?;
+            // By what came, not by what was said to come: words alone are to keep nobody out.
+            self.claim(&mut room, self.shared(length).saturating_sub(before))?;
             if first.is_empty() && rest.is_empty() {
                 // Most bodies come in one piece, and are not copied.
                 first = data;
@@ -131,6 +139,11 @@ impl BodyReader {
         }
         let bytes = if rest.is_empty() { first } else { rest.into() };
         Ok(Whole { bytes, _room: room })
+    }
+
+    /// How much of a body of so many bytes is in the shared memory.
+    fn shared(&self, length: usize) -> usize {
+        length.saturating_sub(self.limits.small)
     }
 
     fn claim(&self, room: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> Result<(), BodyError> {
@@ -165,7 +178,7 @@ mod tests {
     }
 
     fn reader() -> BodyReader {
-        BodyReader::new(BodyLimits { bytes: 10, time: Duration::from_secs(1), together: 15 })
+        BodyReader::new(BodyLimits { bytes: 10, time: Duration::from_secs(1), small: 2, together: 12 })
     }
 
     #[rstest]
@@ -188,14 +201,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bodies_share_the_memory_and_give_it_back() {
+    async fn large_bodies_share_the_memory_and_give_it_back() {
         let reader = reader();
         let headers = HeaderMap::new();
         let first = reader.read(&headers, chunks(&[5, 5])).await.unwrap();
-        assert_eq!(reader.read(&headers, chunks(&[3, 3])).await.unwrap_err(), BodyError::NoRoom);
-        assert_eq!(reader.read(&headers, Body::from("012345")).await.unwrap_err(), BodyError::NoRoom);
-        let second = reader.read(&headers, Body::from("01234")).await.unwrap();
-        drop((first, second));
-        assert_eq!(reader.room.available_permits(), 15);
+        assert_eq!(reader.read(&headers, chunks(&[4, 3])).await.unwrap_err(), BodyError::NoRoom);
+        assert_eq!(reader.read(&headers, Body::from("0123456")).await.unwrap_err(), BodyError::NoRoom);
+        let second = reader.read(&headers, Body::from("012345")).await.unwrap();
+        let small = reader.read(&headers, chunks(&[1, 1])).await.unwrap();
+        drop((first, second, small));
+        assert_eq!(reader.room.available_permits(), 12);
     }
 }
