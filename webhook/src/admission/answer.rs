@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use json_patch::PatchOperation;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::{Decision, Denial, Outcome, VmiDecision};
 
@@ -22,10 +22,6 @@ struct Response<'a> {
     allowed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch_type: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "base64")]
-    patch: Option<&'a [PatchOperation]>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     warnings: &'a [String],
 }
@@ -49,43 +45,43 @@ impl<'a> Status<'a> {
 #[must_use]
 pub fn answer(uid: &str, decision: &Decision) -> Vec<u8> {
     let (status, patch) = match &decision.outcome {
-        Outcome::OutOfScope | Outcome::Unchanged => (None, None),
-        Outcome::Patched(operations) => (None, Some(operations.as_slice())),
-        Outcome::Denied(denial) => (Some(Status::new(denial)), None),
+        Outcome::OutOfScope | Outcome::Unchanged => (None, &[][..]),
+        Outcome::Patched(operations) => (None, operations.as_slice()),
+        Outcome::Denied(denial) => (Some(Status::new(denial)), &[][..]),
     };
-    write(Response {
-        uid,
-        allowed: status.is_none(),
-        status,
-        patch_type: patch.map(|_| "JSONPatch"),
-        patch,
-        warnings: &decision.warnings,
-    })
+    write(Response { uid, allowed: status.is_none(), status, warnings: &decision.warnings }, patch)
 }
 
 /// The answer about a VMI, which always passes.
 #[must_use]
 pub fn answer_vmi(uid: &str, decision: &VmiDecision) -> Vec<u8> {
-    let patch = Some(decision.operations.as_slice()).filter(|operations| !operations.is_empty());
-    let patch_type = patch.map(|_| "JSONPatch");
-    write(Response { uid, allowed: true, status: None, patch_type, patch, warnings: &decision.warnings })
+    write(Response { uid, allowed: true, status: None, warnings: &decision.warnings }, &decision.operations)
 }
 
 /// The refusal of a review that nothing could be decided about.
 #[must_use]
 pub fn answer_unreadable(uid: &str, denial: &Denial) -> Vec<u8> {
-    let status = Some(Status::new(denial));
-    write(Response { uid, allowed: false, status, patch_type: None, patch: None, warnings: &[] })
+    write(Response { uid, allowed: false, status: Some(Status::new(denial)), warnings: &[] }, &[])
 }
 
-fn write(response: Response<'_>) -> Vec<u8> {
+fn write(response: Response<'_>, patch: &[PatchOperation]) -> Vec<u8> {
     let review = Review { api_version: "admission.k8s.io/v1", kind: "AdmissionReview", response };
-    // Serialising strings, numbers and lists of them into memory has no way to fail.
-    serde_json::to_vec(&review).unwrap_or_default()
+    let mut answer = json(&review);
+    if !patch.is_empty() {
+        // Kubernetes carries the patch as base64 of its JSON. That needs no escapes, so it goes into the response as
+        // it is, before the braces that end it.
+        answer.truncate(answer.len().saturating_sub("}}".len()));
+        answer.extend_from_slice(br#","patchType":"JSONPatch","patch":""#);
+        answer.extend_from_slice(STANDARD.encode(json(&patch)).as_bytes());
+        answer.extend_from_slice(br#""}}"#);
+    }
+    answer
 }
 
-/// Kubernetes carries the patch as base64 of its JSON.
-fn base64<S: Serializer>(patch: &Option<&[PatchOperation]>, serializer: S) -> Result<S::Ok, S::Error> {
-    let json = serde_json::to_vec(&patch.unwrap_or_default()).map_err(serde::ser::Error::custom)?;
-    serializer.serialize_str(&STANDARD.encode(json))
+fn json(value: &impl Serialize) -> Vec<u8> {
+    // Room for what is usual, so that it is not moved while it is written.
+    let mut json = Vec::with_capacity(1024);
+    // Serialising strings, numbers and lists of them into memory has no way to fail.
+    let _ = serde_json::to_writer(&mut json, value);
+    json
 }

@@ -147,7 +147,13 @@ pub fn read_vmi(body: &[u8]) -> Result<Request<'_, Vmi>, Unreadable> {
 
 fn read_as<'a, O: Subject + Deserialize<'a>>(body: &'a [u8]) -> Result<Request<'a, O>, Unreadable> {
     // One pass where all is well. Where the object cannot be read, a second one finds whom to answer.
-    match serde_json::from_slice::<Envelope<'_, O>>(body) {
+    let read = match std::str::from_utf8(body) {
+        // Looked at as one text, its strings need not be looked at one by one.
+        Ok(text) => serde_json::from_str::<Envelope<'_, O>>(text),
+        // It says where.
+        Err(_) => serde_json::from_slice(body),
+    };
+    match read {
         Ok(envelope) => envelope.into_request().and_then(Request::check),
         Err(error) => Err(unreadable(body, O::NOUN, &error)),
     }
