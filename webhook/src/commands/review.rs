@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
@@ -162,7 +163,8 @@ async fn from_cluster(arguments: &Arguments, options: &Options) -> anyhow::Resul
 
 fn networks_of_files(arguments: &Arguments, options: &Options) -> anyhow::Result<BTreeMap<NadName, Network>> {
     let path = arguments.networks.as_deref().context("name a file with --networks, or use --from-cluster")?;
-    Ok(file::load(path, &options.resource_annotations)?.networks)
+    let networks = file::load(path, &options.resource_annotations)?.networks;
+    Ok(networks.into_iter().map(|(name, network)| (name, Arc::unwrap_or_clone(network))).collect())
 }
 
 fn objects(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, Value)>> {

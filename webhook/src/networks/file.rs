@@ -1,7 +1,9 @@
 //! NADs from files: the source that needs no cluster.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::{fs, io};
 
 use contract::{NadName, NadNameError, Quoted};
@@ -14,8 +16,8 @@ use crate::network::Network;
 /// What a file or a directory holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Loaded {
-    /// Each NAD and what it says.
-    pub networks: BTreeMap<NadName, Network>,
+    /// Each NAD and what it says; what several say alike is there once.
+    pub networks: BTreeMap<NadName, Arc<Network>>,
     /// How many objects of other kinds were passed over.
     pub others: usize,
 }
@@ -82,13 +84,10 @@ pub enum MetadataError {
 /// error here: it is loaded as [`Network::Invalid`], and refuses the pods that name it.
 pub fn load(path: &Path, resource_keys: &[String]) -> Result<Loaded, FileError> {
     let mut loaded = Loaded::default();
-    let mut places: BTreeMap<NadName, PathBuf> = BTreeMap::new();
+    let mut distinct: HashSet<Arc<Network>> = HashSet::new();
+    let mut read_before: Vec<PathBuf> = Vec::new();
     for file in files(path)? {
-        let text =
-            fs::read_to_string(&file).map_err(|problem| FileError::Read { path: file.clone(), problem })?;
-        let objects =
-            documents::parse(&text).map_err(|problem| FileError::Document { path: file.clone(), problem })?;
-        for object in objects {
+        for object in objects(&file)? {
             if !is_nad(&object) {
                 loaded.others += 1;
                 continue;
@@ -98,13 +97,44 @@ pub fn load(path: &Path, resource_keys: &[String]) -> Result<Loaded, FileError> 
                 name: metadata(&object, "name").to_owned(),
                 problem,
             })?;
-            if let Some(first) = places.insert(name.clone(), file.clone()) {
-                return Err(FileError::Twice { name, first, second: file });
+            // One of each is enough, also while they come in.
+            let network = Arc::new(network);
+            let network = match distinct.get(&network) {
+                Some(known) => Arc::clone(known),
+                None => {
+                    distinct.insert(Arc::clone(&network));
+                    network
+                }
+            };
+            match loaded.networks.entry(name) {
+                Entry::Vacant(place) => {
+                    place.insert(network);
+                }
+                Entry::Occupied(place) => {
+                    let name = place.key().clone();
+                    let first = holder(&name, &read_before).unwrap_or_else(|| file.clone());
+                    return Err(FileError::Twice { name, first, second: file });
+                }
             }
-            loaded.networks.insert(name, network);
         }
+        read_before.push(file);
     }
     Ok(loaded)
+}
+
+fn objects(file: &Path) -> Result<Vec<Value>, FileError> {
+    let text =
+        fs::read_to_string(file).map_err(|problem| FileError::Read { path: file.to_owned(), problem })?;
+    documents::parse(&text).map_err(|problem| FileError::Document { path: file.to_owned(), problem })
+}
+
+/// The file that holds the NAD. Read once more, so that nobody has to remember it for every NAD.
+fn holder(name: &NadName, files: &[PathBuf]) -> Option<PathBuf> {
+    let holds = |file: &&PathBuf| {
+        let objects = objects(file).unwrap_or_default();
+        objects.iter().filter(|object| is_nad(object)).any(|object| read_name(object).as_ref() == Ok(name))
+    };
+    files.iter().find(holds).cloned()
 }
 
 /// The file itself, or those of a directory in the order of their names. Hidden ones are left out: a
@@ -139,10 +169,13 @@ fn metadata<'o>(object: &'o Value, key: &str) -> &'o str {
     object.get("metadata").and_then(|metadata| metadata.get(key)).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn read(object: &Value, resource_keys: &[String]) -> Result<(NadName, Network), MetadataError> {
+fn read_name(object: &Value) -> Result<NadName, NadNameError> {
     let namespace = metadata(object, "namespace");
-    let name =
-        NadName::new(if namespace.is_empty() { "default" } else { namespace }, metadata(object, "name"))?;
+    NadName::new(if namespace.is_empty() { "default" } else { namespace }, metadata(object, "name"))
+}
+
+fn read(object: &Value, resource_keys: &[String]) -> Result<(NadName, Network), MetadataError> {
+    let name = read_name(object)?;
     let annotations = object
         .get("metadata")
         .and_then(|metadata| metadata.get("annotations"))
@@ -175,7 +208,7 @@ mod tests {
         for (name, text) in files {
             fs::write(directory.path().join(name), text).unwrap();
         }
-        let show = |(name, network): (&NadName, &Network)| match network {
+        let show = |(name, network): (&NadName, &Arc<Network>)| match &**network {
             Network::Valid(requirements) => format!("{name} {:?}", requirements.resources),
             Network::Invalid(error) => format!("{name}: {error}"),
         };

@@ -89,7 +89,7 @@ impl FileSource {
         let loaded = file::load(&self.path, &self.resource_keys)?;
         self.store.begin_list();
         for (nad, network) in loaded.networks {
-            if let Network::Invalid(error) = &network {
+            if let Network::Invalid(error) = &*network {
                 tracing::warn!(%nad, "NetworkAttachmentDefinition {nad}: {error}");
             }
             self.store.set(nad, network);

@@ -74,8 +74,8 @@ impl Default for NetworkStore {
 
 impl NetworkStore {
     /// Takes in what a NAD says.
-    pub fn set(&self, nad: NadName, network: Network) {
-        let entry = Entry { network: self.share(network), list: self.list.load(Ordering::Relaxed) };
+    pub fn set(&self, nad: NadName, network: impl Into<Arc<Network>>) {
+        let entry = Entry { network: self.share(network.into()), list: self.list.load(Ordering::Relaxed) };
         if let Some(shard) = self.shard(&nad) {
             shard.write().unwrap_or_else(PoisonError::into_inner).insert(nad, entry);
         }
@@ -170,12 +170,11 @@ impl NetworkStore {
         })
     }
 
-    fn share(&self, network: Network) -> Arc<Network> {
+    fn share(&self, network: Arc<Network>) -> Arc<Network> {
         let mut distinct = self.distinct();
         if let Some(known) = distinct.get(&network) {
             return Arc::clone(known);
         }
-        let network = Arc::new(network);
         distinct.insert(Arc::clone(&network));
         network
     }
