@@ -7,6 +7,7 @@
     reason = "this crate only drives tests: what it cannot do is a failed test"
 )]
 
+pub mod bench;
 pub mod cluster;
 pub mod node;
 pub mod standin;

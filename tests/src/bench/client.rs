@@ -1,0 +1,181 @@
+//! The client: connections that are opened once, and reviews sent over them in a closed or an open loop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::http::{Request, header};
+use clap::ValueEnum;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use kube::client::ConfigExt;
+use rustls::pki_types::ServerName;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+
+use super::Server;
+
+/// What is spoken over TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Protocol {
+    /// One review at a time on a connection.
+    Http1,
+    /// As the API server speaks: many reviews side by side on a connection.
+    Http2,
+}
+
+/// How reviews are sent.
+#[derive(Debug, Clone, Copy)]
+pub enum Load {
+    /// The next one as soon as the last is answered.
+    Closed,
+    /// So many a second, answered or not.
+    Open {
+        /// Reviews a second.
+        rate: f64,
+    },
+}
+
+/// Reviews that can be under way at once on one HTTP/2 connection.
+const STREAMS: usize = 8;
+
+/// One review at a time: a connection, or a stream's place on one.
+enum Lane {
+    Http1(http1::SendRequest<Full<Bytes>>),
+    Http2(http2::SendRequest<Full<Bytes>>),
+}
+
+/// Connections to a server, and what is sent over them.
+pub(super) struct Client {
+    lanes: Vec<Lane>,
+    host: String,
+    path: String,
+    body: Bytes,
+}
+
+impl Client {
+    /// Opens as many connections as it takes for `reviews` side by side.
+    pub(super) async fn open(server: &Server, protocol: Protocol, reviews: usize, body: Bytes) -> Self {
+        let mut config = kube::Config::new(format!("https://{}", server.address).parse().unwrap());
+        // It is measured, not trusted.
+        config.accept_invalid_certs = true;
+        let mut tls = config.rustls_client_config().unwrap();
+        tls.alpn_protocols = match protocol {
+            Protocol::Http1 => vec![b"http/1.1".to_vec()],
+            Protocol::Http2 => vec![b"h2".to_vec()],
+        };
+        let tls = TlsConnector::from(Arc::new(tls));
+        let mut lanes = Vec::new();
+        while lanes.len() < reviews {
+            let stream = TcpStream::connect(&server.address).await.unwrap();
+            stream.set_nodelay(true).unwrap();
+            let name = ServerName::try_from("localhost").unwrap();
+            let stream = TokioIo::new(tls.connect(name, stream).await.unwrap());
+            match protocol {
+                Protocol::Http1 => {
+                    let (lane, connection) = http1::handshake(stream).await.unwrap();
+                    tokio::spawn(connection);
+                    lanes.push(Lane::Http1(lane));
+                }
+                Protocol::Http2 => {
+                    let (lane, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+                    tokio::spawn(connection);
+                    let more = (reviews - lanes.len()).min(STREAMS);
+                    lanes.extend((0..more).map(|_| Lane::Http2(lane.clone())));
+                }
+            }
+        }
+        Self { lanes, host: server.address.clone(), path: server.path.clone(), body }
+    }
+
+    /// Sends reviews for `time`. Gives how long each took, unsorted.
+    pub(super) async fn run(&mut self, load: Load, time: Duration) -> Vec<Duration> {
+        let start = Instant::now();
+        let sent = Arc::new(AtomicU64::new(0));
+        let mut running = JoinSet::new();
+        for mut lane in self.lanes.drain(..) {
+            let sent = Arc::clone(&sent);
+            let (host, path, body) = (self.host.clone(), self.path.clone(), self.body.clone());
+            running.spawn(async move {
+                let mut took = Vec::new();
+                loop {
+                    let begin = match load {
+                        Load::Closed => Instant::now(),
+                        Load::Open { rate } => {
+                            let number = sent.fetch_add(1, Ordering::Relaxed);
+                            due(start + Duration::from_secs_f64(number as f64 / rate)).await
+                        }
+                    };
+                    if begin.duration_since(start) > time {
+                        return (lane, took);
+                    }
+                    lane.review(&host, &path, body.clone()).await;
+                    took.push(begin.elapsed());
+                }
+            });
+        }
+        let mut all = Vec::new();
+        while let Some(lane) = running.join_next().await {
+            let (lane, took) = lane.unwrap();
+            self.lanes.push(lane);
+            all.extend(took);
+        }
+        all
+    }
+
+    /// Sends so many reviews, one after the other.
+    pub(super) async fn send(&mut self, count: usize) {
+        for _ in 0..count {
+            self.lanes[0].review(&self.host, &self.path, self.body.clone()).await;
+        }
+    }
+
+    /// Sends one review, and looks whether the answer is one.
+    pub(super) async fn check(&mut self) {
+        let answer = self.lanes[0].review(&self.host, &self.path, self.body.clone()).await;
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        let response = &answer["response"];
+        assert!(response["allowed"] == true && response["patch"].is_string(), "no patch: {answer}");
+    }
+}
+
+/// Waits until a review is to be sent. Where every lane was busy then, the review has waited since that time;
+/// where the lane was free, the clock's own lateness is nobody's.
+async fn due(due: Instant) -> Instant {
+    if due <= Instant::now() {
+        return due;
+    }
+    tokio::time::sleep_until(due.into()).await;
+    Instant::now()
+}
+
+impl Lane {
+    async fn review(&mut self, host: &str, path: &str, body: Bytes) -> Bytes {
+        let request = |uri: String| {
+            Request::post(uri)
+                .header(header::HOST, host)
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(Full::new(body))
+                .unwrap()
+        };
+        let response = match self {
+            Self::Http1(lane) => {
+                lane.ready().await.unwrap();
+                lane.send_request(request(path.to_owned())).await
+            }
+            Self::Http2(lane) => {
+                lane.ready().await.unwrap();
+                lane.send_request(request(format!("https://{host}{path}"))).await
+            }
+        };
+        let response = response.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
+        body
+    }
+}
