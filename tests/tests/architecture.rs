@@ -112,3 +112,50 @@ fn versions_stand_in_the_workspace_manifest_only() {
         assert!(own.is_empty(), "{manifest}: {own:?}");
     }
 }
+
+/// Crates of which there is more than one version, with all their versions but the newest.
+fn older_versions() -> BTreeSet<String> {
+    let tree = cargo(&[
+        "tree",
+        "--workspace",
+        "--edges",
+        "normal,build,dev",
+        "--duplicates",
+        "--depth",
+        "0",
+        "--prefix",
+        "none",
+        "--format",
+        "{p}",
+    ]);
+    let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for line in tree.lines().filter(|line| !line.is_empty()) {
+        let (name, version) = line.split_once(" v").unwrap();
+        versions.entry(name).or_default().insert(version.split(' ').next().unwrap());
+    }
+    versions.retain(|_, versions| versions.len() > 1);
+    assert!(versions.contains_key("syn"), "this says nothing of versions: {tree}");
+    // None of them goes beyond one digit where it counts, so that text has the order of numbers.
+    versions
+        .into_iter()
+        .flat_map(|(name, versions)| {
+            let older = versions.len() - 1;
+            versions.into_iter().take(older).map(move |version| {
+                let major = version.split('.').next().unwrap();
+                let shown = if major == "0" { version.rsplit_once('.').unwrap().0 } else { major };
+                format!("{name}@{shown}")
+            })
+        })
+        .collect()
+}
+
+#[test]
+fn every_doubled_crate_has_its_reason() {
+    let deny = include_str!("../../deny.toml");
+    let with_reason: BTreeSet<String> = deny
+        .lines()
+        .filter(|line| line.contains("reason = "))
+        .filter_map(|line| Some(line.split_once("{ crate = \"")?.1.split_once('"')?.0.to_owned()))
+        .collect();
+    assert_eq!(older_versions(), with_reason);
+}
