@@ -1,0 +1,78 @@
+//! What launcher-hook does with bytes of somebody else's, and what must hold whatever they are.
+//!
+//! The fuzz targets call these, and so does `launcher-hook/tests/corpus.rs` with all that is in the corpora.
+
+use contract::network_info::NetworkInfo;
+use launcher_hook::define::{Options, Sources, define};
+use launcher_hook::devices::Devices;
+use launcher_hook::domain::{Document, hostdevs};
+
+use super::{DOMAIN, NETWORK_INFO, VMI};
+
+/// Edits a domain.
+pub fn domain_xml(bytes: &[u8]) {
+    let Ok(domain) = std::str::from_utf8(bytes) else { return };
+    if Document::parse(domain).is_ok() {
+        roxmltree::Document::parse(domain).unwrap();
+    }
+    let sources = Sources { network_info: Some(NETWORK_INFO), ..Sources::default() };
+    let options = Options::default();
+    match define(VMI, domain, &sources, &options) {
+        Ok(definition) => {
+            // Another reader reads it, the VFs are there, and once more changes nothing.
+            roxmltree::Document::parse(&definition.xml).unwrap();
+            let found = hostdevs(&definition.xml).unwrap();
+            for device in &definition.devices {
+                let of_device = found.iter().filter(|view| view.source == device.address);
+                assert_eq!(of_device.count(), 1, "{device:?}");
+            }
+            let again = define(VMI, &definition.xml, &sources, &options).unwrap();
+            assert_eq!(again.xml, definition.xml);
+        }
+        Err(error) => assert_sentence(&error.to_string()),
+    }
+}
+
+/// Reads the variables that the device plugin wrote, one on a line; among them are those on `_INFO`.
+pub fn variables(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let variables: Vec<(String, String)> = text
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let sources = Sources { variables: &variables, ..Sources::default() };
+    match Devices::read(&sources) {
+        Ok(devices) => {
+            for (name, devices) in devices.pools() {
+                assert!(variables.iter().any(|(variable, _)| variable == name) && !devices.is_empty());
+            }
+        }
+        Err(error) => return assert_sentence(&error.to_string()),
+    }
+    decide(&sources);
+}
+
+/// Reads the annotation network-info, as it comes through the downward API.
+pub fn network_info(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(Some(info)) = NetworkInfo::parse(text) {
+        let written = serde_json::to_string(&info).unwrap();
+        assert_eq!(NetworkInfo::parse(&written).unwrap(), Some(info));
+    }
+    decide(&Sources { network_info: Some(text), ..Sources::default() });
+}
+
+fn decide(sources: &Sources<'_>) {
+    match define(VMI, DOMAIN, sources, &Options::default()) {
+        Ok(definition) => {
+            roxmltree::Document::parse(&definition.xml).unwrap();
+        }
+        Err(error) => assert_sentence(&error.to_string()),
+    }
+}
+
+/// A message goes into logs and terminals, on one line.
+fn assert_sentence(message: &str) {
+    assert!(!message.is_empty() && !message.chars().any(char::is_control), "{message:?}");
+}
