@@ -114,9 +114,9 @@ impl Webhook {
         sandbox.register(&registration, &probe, &sign);
     }
 
-    /// The same, without waiting for an answer.
-    pub fn apply_registration(&self, sandbox: &Sandbox, ca: &str) {
-        sandbox.kubectl().apply(&registration(sandbox, self.address, ca)).expect_success();
+    /// The same, without waiting for an answer: nobody need listen there yet.
+    pub fn apply_registration(sandbox: &Sandbox, address: SocketAddr, ca: &str) {
+        sandbox.kubectl().apply(&registration(sandbox, address, ca)).expect_success();
     }
 
     /// Where it takes reviews.

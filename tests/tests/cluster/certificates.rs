@@ -95,7 +95,7 @@ async fn a_secret_that_nobody_made_is_made() {
     kubectl.run(["delete", "secret", &format!("{ours}-tls"), "--namespace", &namespace]).expect_success();
     let kubeconfig = sandbox.webhook_kubeconfig().await;
     let webhook = Webhook::spawn_managed(&sandbox, "webhook", &kubeconfig, &[]);
-    webhook.apply_registration(&sandbox, "");
+    Webhook::apply_registration(&sandbox, webhook.address(), "");
     let sentence = format!("not allowed to create Secret {namespace}/{ours}-tls: grant ");
     webhook.logged(&sentence);
     assert!(webhook.admin("/readyz").unwrap().body.contains(&sentence));

@@ -6,6 +6,7 @@ use k8s_openapi::api::authorization::v1::{
 use kube::Api;
 use kube::api::PostParams;
 use rstest::rstest;
+use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 use tests::cluster::{Sandbox, Webhook};
@@ -18,6 +19,12 @@ fn without(permissions: &str, verb: &str, resource: &str) -> String {
     let left: Vec<_> = verbs.split(", ").filter(|one| *one != verb).collect();
     assert_eq!(left.len() + 1, verbs.split(", ").count(), "{verb} in {verbs}");
     format!("{before}resources: [{resource}]{names}verbs: [{}]{after}", left.join(", "))
+}
+
+/// A registration before the webhook is there: one that starts without any shows its certificate at once,
+/// because nobody has to trust it.
+fn register(sandbox: &Sandbox) {
+    Webhook::apply_registration(sandbox, SocketAddr::from(([127, 0, 0, 1], 1)), "");
 }
 
 /// Waits until the API server acts on other permissions.
@@ -71,8 +78,8 @@ async fn it_says_which_and_is_not_ready_until_it_is_granted(#[case] verb: &str, 
     let sentence = format!("not allowed to {verb} {thing}: grant ");
 
     let kubeconfig = sandbox.webhook_kubeconfig().await;
+    register(&sandbox);
     let webhook = Webhook::spawn_managed(&sandbox, "webhook", &kubeconfig, &[]);
-    webhook.apply_registration(&sandbox, "");
     webhook.logged(&sentence);
     // Tried again a few times, and said once.
     thread::sleep(Duration::from_secs(3));
@@ -102,8 +109,8 @@ async fn what_is_not_needed_to_serve_is_said_too(
     sandbox.grant(&without(&sandbox.permissions(), verb, resource));
     wait_until_allowed(&sandbox, verb, resource, false).await;
     let kubeconfig = sandbox.webhook_kubeconfig().await;
+    register(&sandbox);
     let webhook = Webhook::spawn_managed(&sandbox, "webhook", &kubeconfig, &[]);
-    webhook.apply_registration(&sandbox, "");
     webhook.wait_until_ready(Duration::from_secs(90));
     let lines = webhook.logged(&format!("not allowed to {verb} {kind} {}", sandbox.webhook_name()));
     assert_eq!(lines.len(), 1, "{lines:#?}");
