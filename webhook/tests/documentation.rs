@@ -128,7 +128,8 @@ const FOREIGN: [&str; 12] = [
     "--tls-cert-file",
     "--tls-private-key-file",
     "--insecure",
-    "--health-check-port",
+    // --injectHugepageDownApi, up to its first capital.
+    "--inject",
     "--admission-control-config-file",
     "--tier",
 ];
@@ -150,8 +151,10 @@ fn documents() -> Vec<PathBuf> {
     let mut documents: Vec<PathBuf> = fs::read_dir(root().join("docs"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        // Theirs is another program.
-        .filter(|path| !["lab.md", "launcher-hook.md"].iter().any(|name| path.ends_with(name)))
+        // Theirs are other programs.
+        .filter(|path| {
+            !["lab.md", "launcher-hook.md", "performance.md"].iter().any(|name| path.ends_with(name))
+        })
         .collect();
     documents.extend(["README.md", "charts/kubevirt-sriov/README.md"].map(|path| root().join(path)));
     assert!(documents.len() > 8, "{documents:?}");
