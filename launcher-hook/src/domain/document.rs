@@ -55,6 +55,9 @@ impl<'d> Element<'d> {
     }
 }
 
+/// Characters of a tokenizer's error that are shown.
+const LONGEST_PROBLEM: usize = 160;
+
 /// A well-formed domain.
 #[derive(Debug)]
 pub struct Document<'d> {
@@ -111,6 +114,20 @@ fn check_characters(text: &str) -> Result<(), DomainError> {
 
 fn syntax(text: &str, place: usize, problem: impl Into<String>) -> DomainError {
     DomainError::Syntax { line: line(text, place), problem: problem.into() }
+}
+
+/// The tokenizer shows names as they stand in the document, which may be a whole page: they are to take no line of
+/// their own, and not to fill the log.
+fn on_one_line(problem: &str) -> String {
+    let mut line = String::new();
+    for character in problem.chars().take(LONGEST_PROBLEM) {
+        if character.is_control() {
+            line.extend(character.escape_debug());
+        } else {
+            line.push(character);
+        }
+    }
+    line
 }
 
 struct Scanner<'d> {
@@ -178,7 +195,7 @@ impl<'d> Scanner<'d> {
             (quick_xml::Error::Syntax(_), Some((element, _))) => {
                 DomainError::Truncated { element: (*element).to_owned() }
             }
-            _ => syntax(self.text, place, error.to_string()),
+            _ => syntax(self.text, place, on_one_line(&error.to_string())),
         }
     }
 

@@ -99,3 +99,9 @@ fn size_has_a_limit() {
     let text = format!("<domain>{}</domain>", " ".repeat(16 << 20));
     assert!(matches!(Document::parse(&text), Err(DomainError::TooLarge { .. })));
 }
+
+#[test]
+fn what_is_said_of_a_page_is_a_line() {
+    let error = Document::parse(&format!("<domain></domain\n{}>", "x".repeat(5000))).unwrap_err().to_string();
+    assert!(error.len() < 300 && !error.contains('\n'), "{error}");
+}
