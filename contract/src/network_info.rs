@@ -3,15 +3,16 @@
 //! Source: KubeVirt, `pkg/network/downwardapi`; the device part is the k8snetworkplumbingwg device
 //! information specification 1.1.0.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{MacAddress, PciAddress};
 
 /// The whole of the annotation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkInfo {
-    /// One entry for each network that virt-controller found in the network status.
-    #[serde(default)]
+    /// One entry for each network that virt-controller found in the network status. Go writes an empty list
+    /// as `null`.
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub interfaces: Vec<NetworkInfoInterface>,
 }
 
@@ -50,6 +51,10 @@ pub struct PciDevice {
     pub address: PciAddress,
 }
 
+fn null_is_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<NetworkInfoInterface>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
 impl NetworkInfo {
     /// Reads the annotation; `None` where it is empty, as it is until the pod's networks are up.
     ///
@@ -76,6 +81,11 @@ mod tests {
     #[test]
     fn empty_is_not_yet_known() {
         assert_eq!(NetworkInfo::parse("\n").unwrap(), None);
+    }
+
+    #[test]
+    fn no_interfaces_are_known_and_none() {
+        assert_eq!(NetworkInfo::parse(r#"{"interfaces":null}"#).unwrap(), Some(NetworkInfo::default()));
     }
 
     #[test]

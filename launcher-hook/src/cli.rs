@@ -8,6 +8,7 @@ use contract::kubevirt;
 
 use crate::definer::DefinitionArguments;
 use crate::logging::LogArguments;
+use crate::network_info::filler::FillArguments;
 use crate::sources::SourceArguments;
 use crate::sysfs::Roots;
 use crate::verify::Verification;
@@ -111,6 +112,9 @@ pub struct ServeArguments {
     #[command(flatten)]
     #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
     pub definition: DefinitionArguments,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
+    pub fill: FillArguments,
     /// End when this process, the parent, does.
     #[arg(long, value_name = "PID", hide = true)]
     pub end_with: Option<u32>,
@@ -128,6 +132,9 @@ pub struct ExecArguments {
     #[command(flatten)]
     #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
     pub definition: DefinitionArguments,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
+    pub fill: FillArguments,
     /// How long to wait until the socket answers
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub wait: u64,

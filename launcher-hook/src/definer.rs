@@ -114,7 +114,9 @@ impl Definer {
 }
 
 impl Sources {
-    fn texts(&self) -> Texts<'_> {
+    /// The same, borrowed.
+    #[must_use]
+    pub fn texts(&self) -> Texts<'_> {
         Texts {
             variables: &self.variables,
             network_info: self.network_info.as_deref(),

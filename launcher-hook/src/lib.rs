@@ -8,6 +8,7 @@ pub mod definer;
 pub mod devices;
 pub mod domain;
 pub mod logging;
+pub mod network_info;
 pub mod plan;
 pub mod sidecar;
 pub mod sources;

@@ -135,7 +135,7 @@ fn read_text(option: &'static str, path: &Path) -> Result<String, SourceError> {
 }
 
 /// The text of a file that fills in its own time; `None` until it has.
-fn filled(option: &'static str, path: &Path) -> Result<Option<String>, SourceError> {
+pub(crate) fn filled(option: &'static str, path: &Path) -> Result<Option<String>, SourceError> {
     match read_text(option, path) {
         Ok(text) => Ok((!text.trim().is_empty()).then_some(text)),
         Err(SourceError { problem, .. }) if problem.kind() == io::ErrorKind::NotFound => Ok(None),

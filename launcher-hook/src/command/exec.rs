@@ -15,6 +15,7 @@ use super::install::SELF;
 use crate::cli::{ExecArguments, ServeArguments};
 use crate::definer::DefinitionArguments;
 use crate::logging::LogArguments;
+use crate::network_info::filler::FillArguments;
 use crate::sidecar::SOCKET_NAME;
 use crate::sources::SourceArguments;
 use crate::sysfs::Roots;
@@ -22,7 +23,7 @@ use crate::sysfs::Roots;
 const POLL: Duration = Duration::from_millis(5);
 
 pub(super) fn run(arguments: ExecArguments, log: &LogArguments, roots: Roots) -> anyhow::Result<ExitCode> {
-    let ExecArguments { socket_dir, verify, definition, wait, command } = arguments;
+    let ExecArguments { socket_dir, verify, definition, fill, wait, command } = arguments;
     let Some((program, program_arguments)) = command.split_first() else {
         bail!("no command after --");
     };
@@ -30,7 +31,7 @@ pub(super) fn run(arguments: ExecArguments, log: &LogArguments, roots: Roots) ->
     if let Some(socket) = sockets.iter().find(|socket| answers(socket)) {
         bail!("another program already answers on {}", socket.display());
     }
-    let serve = ServeArguments { socket_dir, verify, definition, end_with: Some(std::process::id()) };
+    let serve = ServeArguments { socket_dir, verify, definition, fill, end_with: Some(std::process::id()) };
     let mut server = Command::new(SELF)
         .arg0("launcher-hook")
         .arg("serve")
@@ -82,7 +83,8 @@ fn stop(mut server: Child) {
 
 /// The command line that parses to these arguments. Taken apart field by field, so that none is forgotten.
 fn serve_arguments(serve: ServeArguments, log: &LogArguments, roots: Roots) -> Vec<OsString> {
-    let ServeArguments { socket_dir, verify, definition, end_with } = serve;
+    let ServeArguments { socket_dir, verify, definition, fill, end_with } = serve;
+    let FillArguments { fill_network_info, vmi_networks, network_info_patience } = fill;
     let DefinitionArguments { assign, binding, sources } = definition;
     let SourceArguments { network_info, environ, networks_annotation, network_status } = sources;
     let LogArguments { log_format, log_level } = log;
@@ -105,6 +107,11 @@ fn serve_arguments(serve: ServeArguments, log: &LogArguments, roots: Roots) -> V
     options.extend(environ.map(|path| ("--environ", path.into())));
     options.extend(networks_annotation.map(|path| ("--networks-annotation", path.into())));
     options.extend(network_status.map(|path| ("--network-status", path.into())));
+    if let Some(path) = fill_network_info {
+        options.push(("--network-info-patience", network_info_patience.to_string().into()));
+        options.push(("--fill-network-info", path.into()));
+    }
+    options.extend(vmi_networks.map(|path| ("--vmi-networks", path.into())));
     options.extend(end_with.map(|id| ("--end-with", id.to_string().into())));
     options
         .into_iter()
@@ -126,7 +133,8 @@ mod tests {
     #[test]
     fn the_server_gets_what_exec_was_told() {
         let options = "--socket-dir=/a --socket-dir=/b --verify=fail --assign=multus --binding=-x --network-info=/i \
-                       --environ=/e --networks-annotation=/n --network-status=/s --end-with=7 --log-format=json \
+                       --environ=/e --networks-annotation=/n --network-status=/s --end-with=7 --fill-network-info=/f \
+                       --vmi-networks=/v --network-info-patience=5 --log-format=json \
                        --log-level=debug --sysfs=/1 --procfs=/2 --dev=/3";
         let parse = |arguments: Vec<OsString>| {
             let call = ["launcher-hook", "serve"].map(OsString::from);

@@ -4,12 +4,14 @@ use std::process::ExitCode;
 
 use crate::cli::ServeArguments;
 use crate::definer::Definer;
+use crate::network_info::filler::Filler;
 use crate::sidecar::server;
 use crate::sysfs::Roots;
 
 pub(super) fn run(arguments: ServeArguments, roots: Roots) -> anyhow::Result<ExitCode> {
-    let ServeArguments { socket_dir, verify, definition, end_with } = arguments;
+    let ServeArguments { socket_dir, verify, definition, fill, end_with } = arguments;
+    let filler = Filler::new(fill, definition.sources.clone(), definition.assign);
     let definer = Definer { arguments: definition, verification: verify, roots };
-    server::run(definer, &socket_dir, end_with)?;
+    server::run(definer, filler, &socket_dir, end_with)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use super::services::Services;
 use super::socket::Socket;
 use crate::definer::Definer;
+use crate::network_info::filler::Filler;
 
 /// How long calls may go on once the end is asked for. KubeVirt waits a minute for the longest.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -28,18 +29,33 @@ const PARENT_POLL: Duration = Duration::from_secs(1);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers in each of `directories` until a signal, virt-launcher's Shutdown or the end of process `parent`.
+/// What `filler` fills is there before the sockets are.
 ///
 /// # Errors
-/// Where no socket can be made.
-pub fn run(definer: Definer, directories: &[PathBuf], parent: Option<u32>) -> anyhow::Result<()> {
+/// Where no socket can be made, or nothing can be filled.
+pub fn run(
+    definer: Definer,
+    filler: Option<Filler>,
+    directories: &[PathBuf],
+    parent: Option<u32>,
+) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    runtime.block_on(serve(definer, directories, parent))
+    runtime.block_on(serve(definer, filler, directories, parent))
 }
 
-async fn serve(definer: Definer, directories: &[PathBuf], parent: Option<u32>) -> anyhow::Result<()> {
+async fn serve(
+    definer: Definer,
+    filler: Option<Filler>,
+    directories: &[PathBuf],
+    parent: Option<u32>,
+) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    if let Some(mut filler) = filler {
+        filler.fill()?;
+        tokio::spawn(filler.run());
+    }
     let (stop, mut stopped) = watch::channel(false);
     let services = Services::new(definer, stop.clone());
     let mut files = Vec::new();

@@ -31,7 +31,7 @@ pub fn decide_vmi(vmi: &Vmi, namespace: &str, networks: &impl Networks, options:
     let mut decision = VmiDecision::default();
     let mut known = VmiNetworks::default();
     let interfaces = vmi.spec.domain.devices.interfaces.as_deref().unwrap_or_default();
-    let sriov = |name: &str| interfaces.iter().find(|one| one.name == name && one.is_sriov());
+    let is_sriov = |name: &str| interfaces.iter().any(|one| one.name == name && one.is_sriov());
 
     for network in vmi.spec.networks.iter().flatten() {
         let Some(multus) = &network.multus else { continue };
@@ -70,14 +70,15 @@ pub fn decide_vmi(vmi: &Vmi, namespace: &str, networks: &impl Networks, options:
                 _ => None,
             },
         };
-        if resource.is_none() && sriov(&network.name).is_some() {
+        let sriov = is_sriov(&network.name);
+        if resource.is_none() && sriov {
             decision.warnings.push(format!(
                 "{place}: its interface is sriov, but NetworkAttachmentDefinition {nad} names no resource in \
                  {}: the virtual machine will get no VF for it",
                 options.resource_annotations.join(" or ")
             ));
         }
-        known.0.insert(network.name.clone(), VmiNetwork { nad, resource });
+        known.0.insert(network.name.clone(), VmiNetwork { nad, resource, sriov });
     }
     decision.warnings.extend(lonely(vmi, interfaces));
     decision.warnings.extend(alike(&known, interfaces));

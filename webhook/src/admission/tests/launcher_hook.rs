@@ -57,8 +57,12 @@ fn compute_runs_the_helper_in_front_of_its_own_command() {
         json!([
             "/var/run/launcher-hook/launcher-hook",
             "exec",
-            "--socket-dir",
-            "/var/run/kubevirt-hooks/launcher-hook",
+            "--socket-dir=/var/run/kubevirt-hooks/launcher-hook",
+            "--network-info=/etc/launcher-hook/network-info",
+            "--network-status=/etc/launcher-hook/network-status",
+            "--networks-annotation=/etc/launcher-hook/networks",
+            "--fill-network-info=/etc/podinfo/network-info",
+            "--vmi-networks=/etc/launcher-hook/vmi-networks",
             "--",
             "/usr/bin/virt-launcher-monitor"
         ])
@@ -92,6 +96,54 @@ fn compute_runs_the_helper_in_front_of_its_own_command() {
     );
 }
 
+fn named<'p>(list: &'p Value, key: &str, name: &str) -> Vec<&'p Value> {
+    list.as_array().unwrap().iter().filter(|one| one[key] == name).collect()
+}
+
+#[test]
+fn compute_gets_a_directory_of_its_own_for_network_info_and_the_annotations_beside_it() {
+    let pod = kubevirt_pod();
+    let after = patched(&pod, &decide_pod(&pod, &options(Mode::Compute)));
+    let mounts = &container(&after, "containers", "compute").unwrap()["volumeMounts"];
+    assert_eq!(
+        named(mounts, "mountPath", "/etc/podinfo"),
+        [&json!({"name": "launcher-hook-network-info", "mountPath": "/etc/podinfo"})]
+    );
+    assert_eq!(
+        named(mounts, "name", "launcher-hook-podinfo"),
+        [&json!({"name": "launcher-hook-podinfo", "mountPath": "/etc/launcher-hook", "readOnly": true})]
+    );
+    let volumes = &after["spec"]["volumes"];
+    assert_eq!(
+        named(volumes, "name", "launcher-hook-network-info"),
+        [&json!({"name": "launcher-hook-network-info", "emptyDir": {}})]
+    );
+    let item = |path: &str, key: &str| json!({"path": path, "fieldRef": {"fieldPath": format!("metadata.annotations['{key}']")}});
+    assert_eq!(
+        named(volumes, "name", "launcher-hook-podinfo"),
+        [&json!({"name": "launcher-hook-podinfo", "downwardAPI": {"items": [
+            item("network-info", "kubevirt.io/network-info"),
+            item("network-status", "k8s.v1.cni.cncf.io/network-status"),
+            item("networks", "k8s.v1.cni.cncf.io/networks"),
+            item("vmi-networks", "kubevirt-sriov.io/networks")
+        ]}})]
+    );
+    // Binding sidecars mount KubeVirt's own.
+    assert_eq!(named(volumes, "name", "network-info-annotation").len(), 1);
+}
+
+#[test]
+fn a_pod_without_network_info_gets_none() {
+    let mut pod = kubevirt_pod();
+    let mounts = pod["spec"]["containers"][0]["volumeMounts"].as_array_mut().unwrap();
+    mounts.retain(|mount| mount["mountPath"] != "/etc/podinfo");
+    let after = patched(&pod, &decide_pod(&pod, &options(Mode::Compute)));
+    let compute = container(&after, "containers", "compute").unwrap();
+    assert!(named(&compute["volumeMounts"], "mountPath", "/etc/podinfo").is_empty());
+    let command = compute["command"].to_string();
+    assert!(!command.contains("fill") && command.contains("--network-info="), "{command}");
+}
+
 #[test]
 fn a_sidecar_gets_the_socket_directory_and_network_info() {
     let mut pod = kubevirt_pod();
@@ -106,14 +158,18 @@ fn a_sidecar_gets_the_socket_directory_and_network_info() {
         json!([
             "serve",
             "--socket-dir=/var/run/kubevirt-hooks",
-            "--plugin-socket-dir=/var/run/kubevirt-plugin"
+            "--verify=off",
+            "--network-info=/etc/launcher-hook/network-info",
+            "--network-status=/etc/launcher-hook/network-status",
+            "--networks-annotation=/etc/launcher-hook/networks",
+            "--socket-dir=/var/run/kubevirt-plugin"
         ])
     );
     assert_eq!(
         sidecar["volumeMounts"],
         json!([
             {"name": "hook-sidecar-sockets", "mountPath": "/var/run/kubevirt-hooks", "subPath": "launcher-hook"},
-            {"name": "network-info-annotation", "mountPath": "/etc/podinfo", "readOnly": true},
+            {"name": "launcher-hook-podinfo", "mountPath": "/etc/launcher-hook", "readOnly": true},
             {"name": "kubevirt-plugin-sockets", "mountPath": "/var/run/kubevirt-plugin", "subPath": "launcher-hook"}
         ])
     );
@@ -140,12 +196,9 @@ fn what_kubevirt_made_for_its_own_sidecars_is_used(#[values(Mode::Sidecar, Mode:
     let pod = pod_with_hook_sidecar();
     let after = patched(&pod, &decide_pod(&pod, &options(mode)));
     assert_eq!(sockets(&after), "2");
-    let named = |list: &Value, key: &str, name: &str| {
-        list.as_array().unwrap().iter().filter(|one| one[key] == name).count()
-    };
-    assert_eq!(named(&after["spec"]["volumes"], "name", "hook-sidecar-sockets"), 1);
+    assert_eq!(named(&after["spec"]["volumes"], "name", "hook-sidecar-sockets").len(), 1);
     let mounts = &container(&after, "containers", "compute").unwrap()["volumeMounts"];
-    assert_eq!(named(mounts, "mountPath", "/var/run/kubevirt-hooks"), 1);
+    assert_eq!(named(mounts, "mountPath", "/var/run/kubevirt-hooks").len(), 1);
     assert!(container(&after, "containers", "hook-sidecar-0").is_some());
 }
 

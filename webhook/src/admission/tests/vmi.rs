@@ -30,7 +30,7 @@ fn the_annotation_says_what_stands_behind_each_network_and_is_written_once() {
     json_patch::patch(&mut after, &decision.operations).unwrap();
     assert_eq!(
         after["metadata"]["annotations"]["kubevirt-sriov.io/networks"],
-        r#"{"a":{"nad":"ns/vf","resource":"intel.com/sriov_vfio"},"b":{"nad":"net-admin/sriov-net-b","resource":"intel.com/sriov_vfio"},"c":{"nad":"ns/bridge"}}"#
+        r#"{"a":{"nad":"ns/vf","resource":"intel.com/sriov_vfio","sriov":true},"b":{"nad":"net-admin/sriov-net-b","resource":"intel.com/sriov_vfio","sriov":true},"c":{"nad":"ns/bridge","sriov":true}}"#
     );
     assert_eq!(decide_value(&after, &Options::default()).operations, []);
 }

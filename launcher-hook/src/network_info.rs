@@ -1,0 +1,178 @@
+//! What KubeVirt reads as network-info, completed where its own text does not say all.
+//!
+//! From 1.7 on KubeVirt takes the addresses of VFs from network-info alone, before it calls any hook, and
+//! network-info has none where Multus was told none. The pod's variables may settle the rest. Nothing that
+//! KubeVirt wrote is changed, and nothing is added that is not settled.
+
+pub mod filler;
+
+use std::collections::BTreeSet;
+
+use contract::VmiNetworks;
+use contract::network_info::{DeviceInfo, NetworkInfo, PciDevice};
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+use crate::define::Sources;
+use crate::devices::{Devices, DevicesError, pci_address};
+use crate::plan::{Assign, Origin, PlanError, Request, plan};
+
+/// The text for KubeVirt, and how it came about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Completion {
+    /// KubeVirt's own text, which says all.
+    Own(String),
+    /// KubeVirt's text, if there is one, with devices added.
+    Completed {
+        /// The text.
+        text: String,
+        /// What was added: network, address, and how it is known, each as `network=address (origin)`.
+        added: Vec<String>,
+    },
+    /// KubeVirt's text, if there is one, although devices are missing in it.
+    Open {
+        /// The text; nothing while KubeVirt has written none.
+        text: Option<String>,
+        /// What is missing, and why nothing settles it.
+        reason: Unsettled,
+    },
+}
+
+/// Why devices stay unknown.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Unsettled {
+    /// Nobody has said which networks there are.
+    #[error(
+        "which networks of the VMI have a VF is not known: neither its annotation {} nor KubeVirt's network-info is there",
+        contract::annotation::NETWORKS_OF_VMI
+    )]
+    Networks,
+    /// No source names a device.
+    #[error("nothing is known of a device for network {}", .networks.join(", "))]
+    Nothing {
+        /// The networks.
+        networks: Vec<String>,
+    },
+    /// The devices cannot be told apart.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The VMI's annotation.
+    #[error("annotation {} cannot be read: {problem}", contract::annotation::NETWORKS_OF_VMI)]
+    VmiNetworks {
+        /// What the JSON parser says.
+        problem: String,
+    },
+}
+
+impl From<DevicesError> for Unsettled {
+    fn from(error: DevicesError) -> Self {
+        Self::Plan(error.into())
+    }
+}
+
+/// Completes KubeVirt's text. `vmi_networks` is the VMI's annotation as the webhook wrote it; `rule` decides
+/// where the variables leave a choice.
+#[must_use]
+pub fn complete(sources: &Sources<'_>, vmi_networks: Option<&str>, rule: Assign) -> Completion {
+    let text = sources.network_info.map(str::to_owned).filter(|text| !text.trim().is_empty());
+    match added(sources, vmi_networks, rule) {
+        Err(reason) => Completion::Open { text, reason },
+        Ok(added) if added.is_empty() => {
+            text.map_or(Completion::Open { text: None, reason: Unsettled::Networks }, Completion::Own)
+        }
+        Ok(added) => Completion::Completed {
+            text: with_devices(text.as_deref(), &added),
+            added: added
+                .iter()
+                .map(|(network, device, origin)| format!("{network}={} ({origin})", device.address))
+                .collect(),
+        },
+    }
+}
+
+type Added = Vec<(String, PciDevice, Origin)>;
+
+/// The devices that KubeVirt's text lacks.
+fn added(sources: &Sources<'_>, vmi_networks: Option<&str>, rule: Assign) -> Result<Added, Unsettled> {
+    let devices = Devices::read(sources)?;
+    let wanted = wanted(sources, vmi_networks)?;
+    let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+    if wanted.iter().all(|network| devices.network_info(network).is_some()) {
+        return Ok(Vec::new());
+    }
+    let request = Request {
+        vmi: None,
+        wanted: &wanted,
+        annotation: sources.networks_annotation,
+        devices: &devices,
+        aliases: &Default::default(),
+        rule,
+    };
+    // What the plan warns of it says again when the domain is defined.
+    let planned = plan(&request, &mut Vec::new())?;
+    if planned.is_empty() {
+        return Err(Unsettled::Nothing { networks: wanted.into_iter().map(str::to_owned).collect() });
+    }
+    let missing = planned.into_iter().filter(|(.., origin)| *origin != Origin::NetworkInfo);
+    Ok(missing.map(|(network, address, origin)| (network, PciDevice { address }, origin)).collect())
+}
+
+/// The networks that KubeVirt looks for: those whose interface is `sriov`, and what it lists itself without a
+/// device or with a PCI function.
+fn wanted(sources: &Sources<'_>, vmi_networks: Option<&str>) -> Result<BTreeSet<String>, Unsettled> {
+    let own = NetworkInfo::parse(sources.network_info.unwrap_or_default())
+        .map_err(|error| DevicesError::NetworkInfo { problem: error.to_string() })?;
+    let vmi_networks = vmi_networks.filter(|text| !text.trim().is_empty());
+    let vmi_networks = vmi_networks
+        .map(VmiNetworks::parse)
+        .transpose()
+        .map_err(|error| Unsettled::VmiNetworks { problem: error.to_string() })?;
+    if own.is_none() && vmi_networks.is_none() {
+        return Err(Unsettled::Networks);
+    }
+    let named = vmi_networks.unwrap_or_default().0.into_iter();
+    let named = named.filter(|(_, network)| network.sriov).map(|(name, _)| name);
+    let listed = own.unwrap_or_default().interfaces.into_iter().filter(|interface| {
+        let info = interface.device_info.as_ref();
+        info.is_none() || pci_address(info).is_some()
+    });
+    Ok(named.chain(listed.map(|interface| interface.network)).collect())
+}
+
+/// KubeVirt's text with devices entered where they are missing; everything else in it stays.
+fn with_devices(text: Option<&str>, added: &Added) -> String {
+    let mut info = text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null);
+    if !info.is_object() {
+        info = Value::Object(Map::new());
+    }
+    let mut interfaces = match info.get_mut("interfaces").map(Value::take) {
+        Some(Value::Array(interfaces)) => interfaces,
+        _ => Vec::new(),
+    };
+    for (network, device, _) in added {
+        let device =
+            DeviceInfo { kind: "pci".to_owned(), version: VERSION.to_owned(), pci: Some(device.clone()) };
+        let device = json!(device);
+        match interfaces
+            .iter_mut()
+            .find(|interface| interface.get("network").is_some_and(|name| name == network))
+        {
+            Some(Value::Object(interface)) => {
+                interface.insert("deviceInfo".to_owned(), device);
+            }
+            _ => interfaces.push(json!({"network": network, "deviceInfo": device})),
+        }
+    }
+    // As KubeVirt sorts them.
+    interfaces.sort_by(|one, other| one["network"].as_str().cmp(&other["network"].as_str()));
+    if let Value::Object(info) = &mut info {
+        info.insert("interfaces".to_owned(), interfaces.into());
+    }
+    info.to_string()
+}
+
+/// Of the device information specification.
+const VERSION: &str = "1.1.0";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! Keeps the file filled that KubeVirt reads as network-info.
+//!
+//! KubeVirt gives the file one second to have content and fails the start where it does not exist; the start
+//! is tried again. So it exists before the command runs, empty until there is something to say.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use super::{Completion, complete};
+use crate::plan::Assign;
+use crate::sources::{SourceArguments, SourceError, filled};
+
+/// What to fill, and what else it is filled from.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+#[command(next_help_heading = "network-info for KubeVirt")]
+pub struct FillArguments {
+    /// Keep this file filled with KubeVirt's network-info, completed where it names no device for a network and
+    /// the variables leave one way only
+    #[arg(long, value_name = "FILE")]
+    pub fill_network_info: Option<PathBuf>,
+    /// The VMI's annotation kubevirt-sriov.io/networks, as the pod has it: which networks there are
+    #[arg(long, value_name = "FILE", requires = "fill_network_info")]
+    pub vmi_networks: Option<PathBuf>,
+    /// How long --assign waits for KubeVirt's own network-info before it decides
+    #[arg(long, value_name = "SECONDS", default_value_t = 90, requires = "fill_network_info")]
+    pub network_info_patience: u64,
+}
+
+/// The file cannot be filled.
+#[derive(Debug, Error)]
+pub enum FillError {
+    /// A source cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The file cannot be written.
+    #[error("--fill-network-info: cannot write {}: {problem}; it has to be in a folder that this user can write to", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel says.
+        problem: io::Error,
+    },
+}
+
+/// Fills one file, time and again.
+#[derive(Debug)]
+pub struct Filler {
+    file: PathBuf,
+    vmi_networks: Option<PathBuf>,
+    sources: SourceArguments,
+    rule: Assign,
+    patience: Duration,
+    started: Instant,
+    written: Option<String>,
+    said: Option<String>,
+    settled: bool,
+}
+
+/// While something is missing, and afterwards.
+const INTERVALS: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
+
+impl Filler {
+    /// None where there is nothing to fill. `rule` counts once KubeVirt's text is there, or patience has run out.
+    #[must_use]
+    pub fn new(arguments: FillArguments, sources: SourceArguments, rule: Assign) -> Option<Self> {
+        let FillArguments { fill_network_info, vmi_networks, network_info_patience } = arguments;
+        Some(Self {
+            file: fill_network_info?,
+            vmi_networks,
+            sources,
+            rule,
+            patience: Duration::from_secs(network_info_patience),
+            started: Instant::now(),
+            written: None,
+            said: None,
+            settled: false,
+        })
+    }
+
+    /// Reads the sources, and writes the file where that changes it.
+    ///
+    /// # Errors
+    /// A source that cannot be read, or a file that cannot be written.
+    pub fn fill(&mut self) -> Result<(), FillError> {
+        let sources = self.sources.read()?;
+        let vmi_networks = match &self.vmi_networks {
+            Some(path) => filled("--vmi-networks", path)?,
+            None => None,
+        };
+        let is_decided = sources.network_info.is_some() || self.started.elapsed() >= self.patience;
+        let rule = if is_decided { self.rule } else { Assign::Refuse };
+        let (text, said, settled) = match complete(&sources.texts(), vmi_networks.as_deref(), rule) {
+            Completion::Own(text) => (text, "KubeVirt's own says all".to_owned(), true),
+            Completion::Completed { text, added } => (text, format!("completed: {}", added.join(", ")), true),
+            Completion::Open { text, reason } => {
+                (text.unwrap_or_default(), format!("incomplete: {reason}"), false)
+            }
+        };
+        self.settled = settled;
+        if self.written.as_ref() != Some(&text) {
+            write(&self.file, &text)
+                .map_err(|problem| FillError::Write { path: self.file.clone(), problem })?;
+            self.written = Some(text);
+        }
+        self.say(said);
+        Ok(())
+    }
+
+    /// Fills for ever.
+    pub async fn run(mut self) {
+        loop {
+            let [open, settled] = INTERVALS;
+            tokio::time::sleep(if self.settled { settled } else { open }).await;
+            if let Err(error) = self.fill() {
+                self.say(error.to_string());
+            }
+        }
+    }
+
+    /// Logs what is new only: this goes on as long as the pod lives.
+    fn say(&mut self, sentence: String) {
+        if self.said.as_ref() != Some(&sentence) {
+            tracing::info!(file = %self.file.display(), "network-info: {sentence}");
+            self.said = Some(sentence);
+        }
+    }
+}
+
+/// Whole or not at all: KubeVirt may read at any time.
+fn write(file: &Path, text: &str) -> io::Result<()> {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = file.with_file_name(name);
+    fs::write(&new, text)?;
+    fs::rename(&new, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_there_before_anything_is_known_and_follows_what_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["source", "networks"] {
+            fs::write(path(name), "").unwrap();
+        }
+        let variable = "PCIDEVICE_INTEL_COM_VF=0000:01:10.0";
+        fs::write(path("environ"), variable).unwrap();
+        let sources = SourceArguments {
+            network_info: path("source"),
+            environ: Some(path("environ")),
+            networks_annotation: None,
+            network_status: None,
+        };
+        let arguments = FillArguments {
+            fill_network_info: Some(path("network-info")),
+            vmi_networks: Some(path("networks")),
+            network_info_patience: 90,
+        };
+        let mut filler = Filler::new(arguments, sources, Assign::Refuse).unwrap();
+        let mut filled = || {
+            filler.fill().unwrap();
+            fs::read_to_string(path("network-info")).unwrap()
+        };
+        assert_eq!(filled(), "");
+        fs::write(path("networks"), r#"{"a":{"nad":"ns/vf","resource":"intel.com/vf","sriov":true}}"#)
+            .unwrap();
+        assert!(filled().contains(r#""pci-address":"0000:01:10.0""#));
+        let own = r#"{"interfaces":[{"network":"a","deviceInfo":{"type":"pci","version":"1.1.0","pci":{"pci-address":"0000:01:10.0"}},"mtu":9000}]}"#;
+        fs::write(path("source"), own).unwrap();
+        assert_eq!(filled(), own);
+        assert!(!path("network-info.new").exists());
+    }
+
+    #[test]
+    fn a_rule_waits_for_kubevirt_or_for_patience_to_run_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("environ"), "PCIDEVICE_INTEL_COM_VF=0000:01:10.2,0000:01:10.0").unwrap();
+        let networks = r#"{"a":{"nad":"ns/a","resource":"intel.com/vf","sriov":true},"b":{"nad":"ns/b","resource":"intel.com/vf","sriov":true}}"#;
+        fs::write(path("networks"), networks).unwrap();
+        let filled = |patience| {
+            let sources = SourceArguments {
+                network_info: path("source"),
+                environ: Some(path("environ")),
+                networks_annotation: None,
+                network_status: None,
+            };
+            let arguments = FillArguments {
+                fill_network_info: Some(path("network-info")),
+                vmi_networks: Some(path("networks")),
+                network_info_patience: patience,
+            };
+            Filler::new(arguments, sources, Assign::InOrder).unwrap().fill().unwrap();
+            fs::read_to_string(path("network-info")).unwrap()
+        };
+        assert_eq!(filled(90), "");
+        assert!(filled(0).contains(r#"{"deviceInfo":{"pci":{"pci-address":"0000:01:10.2"}"#));
+        fs::write(path("source"), r#"{"interfaces":[{"network":"a"},{"network":"b"}]}"#).unwrap();
+        assert!(filled(90).contains("0000:01:10.2"));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = SourceArguments {
+            network_info: folder.path().join("none"),
+            environ: None,
+            networks_annotation: None,
+            network_status: None,
+        };
+        let arguments = FillArguments {
+            fill_network_info: Some(folder.path().join("nowhere/network-info")),
+            vmi_networks: None,
+            network_info_patience: 90,
+        };
+        let error = Filler::new(arguments, sources, Assign::Refuse).unwrap().fill().unwrap_err().to_string();
+        assert!(error.contains("nowhere/network-info"), "{error}");
+    }
+}
