@@ -9,5 +9,6 @@
 
 pub mod bench;
 pub mod cluster;
+pub mod hooks;
 pub mod node;
 pub mod standin;
