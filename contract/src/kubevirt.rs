@@ -8,6 +8,12 @@ pub const LAUNCHER_LABEL: &str = "kubevirt.io";
 /// Value of [`LAUNCHER_LABEL`] on a virt-launcher pod.
 pub const LAUNCHER: &str = "virt-launcher";
 
+/// Kind of the object that a virtual machine's pods belong to.
+pub const VMI_KIND: &str = "VirtualMachineInstance";
+
+/// API group and version of [`VMI_KIND`].
+pub const VMI_API_VERSION: &str = "kubevirt.io/v1";
+
 /// The container that runs libvirt and QEMU. It is first today; its place promises nothing.
 pub const COMPUTE_CONTAINER: &str = "compute";
 

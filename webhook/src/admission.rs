@@ -21,7 +21,7 @@ pub use decide::{Attachment, Decision, Need, Outcome, decide};
 pub use denial::{Denial, Reason};
 pub use launcher_hook::{LauncherHook, Mode};
 pub use options::{Options, Scope, Unresolved};
-pub use pod::{Container, Pod};
+pub use pod::{Container, Owner, Pod};
 pub use review::{Kind, Request, Subject, Unreadable, read, read_vmi, review_of};
 pub use vmi::{VmiDecision, decide_vmi};
 

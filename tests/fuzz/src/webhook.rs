@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use webhook::admission::{self, Options, Outcome, Unreadable, Unresolved};
 use webhook::network::{Network, Networks};
 use webhook::networks::file;
+use webhook::nodes::NotWatched;
 
 /// The including crate's own way to the fixtures.
 use super::NADS;
@@ -49,7 +50,8 @@ pub fn review(bytes: &[u8]) {
     if let Ok(request) = admission::read_vmi(bytes)
         && let Some(vmi) = &request.object
     {
-        let decision = admission::decide_vmi(vmi, request.namespace(), &*KNOWN, &Options::default());
+        let decision =
+            admission::decide_vmi(vmi, request.namespace(), &*KNOWN, &NotWatched, &Options::default());
         let answer = answer_of(&admission::answer_vmi(&request.uid, &decision), &request.uid);
         assert_eq!(answer["response"]["allowed"], true);
     }

@@ -60,7 +60,12 @@ impl Kubectl {
         self.run_with_input(["apply", "--dry-run=server", "-f", "-"], manifest)
     }
 
-    fn run_with_input<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>, input: &str) -> Output {
+    /// Runs kubectl with these arguments and something on its standard input.
+    pub fn run_with_input<A: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = A>,
+        input: &str,
+    ) -> Output {
         let mut child = Command::new(asset("kubectl"))
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)

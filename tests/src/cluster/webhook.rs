@@ -31,14 +31,22 @@ impl Webhook {
         Self::start_with(sandbox, &kubeconfig, &ServingCertificate::issue())
     }
 
+    /// The same, with further arguments.
+    pub async fn start_with_arguments(sandbox: &Sandbox, arguments: &[&str]) -> Self {
+        let kubeconfig = sandbox.webhook_kubeconfig().await;
+        Self::start_so(sandbox, &kubeconfig, &ServingCertificate::issue(), arguments)
+    }
+
     /// The same, with a kubeconfig and a certificate of the test's.
     pub fn start_with(sandbox: &Sandbox, kubeconfig: &Path, tls: &ServingCertificate) -> Self {
+        Self::start_so(sandbox, kubeconfig, tls, &[])
+    }
+
+    fn start_so(sandbox: &Sandbox, kubeconfig: &Path, tls: &ServingCertificate, arguments: &[&str]) -> Self {
         let folder = tls.write(&sandbox.folder().join("tls"));
-        let webhook = Self::spawn(
-            sandbox,
-            "webhook",
-            &["--kubeconfig", &path(kubeconfig), "--tls-dir", &path(&folder)],
-        );
+        let (kubeconfig, folder) = (path(kubeconfig), path(&folder));
+        let common = ["--kubeconfig", &kubeconfig, "--tls-dir", &folder];
+        let webhook = Self::spawn(sandbox, "webhook", &[&common, arguments].concat());
         webhook.wait_until_ready(READY_WITHIN);
         webhook.register(sandbox, &tls.ca);
         webhook

@@ -15,3 +15,4 @@ mod permissions;
 mod refusals;
 mod release;
 mod too_few;
+mod virtual_machines;

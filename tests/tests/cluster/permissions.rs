@@ -100,6 +100,8 @@ async fn the_service_account_may_do_exactly_this() {
         ("our Secret", "list"),
         ("our Secret", "watch"),
         ("our Secret", "patch"),
+        ("events beside us", "create"),
+        ("events elsewhere", "create"),
     ]);
     assert_eq!(allowed, expected);
 }

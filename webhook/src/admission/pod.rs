@@ -38,6 +38,24 @@ pub struct Metadata<'a> {
     labels: Option<Labels<'a>>,
     #[serde(borrow)]
     annotations: Option<Annotations<'a>>,
+    /// Left unread for the few decisions that need it.
+    #[serde(borrow)]
+    owner_references: Option<&'a RawValue>,
+}
+
+/// Who a pod belongs to.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub struct Owner<'a> {
+    /// Its kind.
+    #[serde(borrow)]
+    pub kind: Cow<'a, str>,
+    /// Its name.
+    #[serde(borrow)]
+    pub name: Cow<'a, str>,
+    /// Its unique id.
+    #[serde(borrow)]
+    pub uid: Cow<'a, str>,
 }
 
 /// A pod's specification.
@@ -127,6 +145,13 @@ impl Pod<'_> {
             (None, Some(prefix)) => format!("{prefix}*"),
             (None, None) => "(no name)".to_owned(),
         }
+    }
+
+    /// The VMI that it is a pod of, where it names one.
+    #[must_use]
+    pub fn vmi(&self) -> Option<Owner<'_>> {
+        let owners: Vec<Owner<'_>> = later(self.metadata.owner_references).ok()??;
+        owners.into_iter().find(|owner| owner.kind == kubevirt::VMI_KIND)
     }
 
     pub(super) fn is_virt_launcher(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use contract::vmi::Vmi;
-use contract::{Quoted, Text};
+use contract::{Quoted, Text, kubevirt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -30,6 +30,8 @@ pub struct Request<'a, O = Pod<'a>> {
     /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
     #[serde(borrow)]
     pub operation: Option<Text<'a>>,
+    /// Whether nothing is to come of it.
+    pub dry_run: Option<bool>,
     /// What is to be created; `None` where the request is about something else (another operation, a
     /// subresource), and there is nothing to decide.
     pub object: Option<O>,
@@ -103,7 +105,7 @@ impl Subject for Pod<'_> {
 
 impl Subject for Vmi {
     const NOUN: &'static str = "VMI";
-    const KIND: Kind<'static> = Kind::new("kubevirt.io", "v1", "VirtualMachineInstance");
+    const KIND: Kind<'static> = Kind::new("kubevirt.io", "v1", kubevirt::VMI_KIND);
 
     fn own_names(&self) -> [Option<&str>; 2] {
         [self.metadata.name.as_deref(), self.metadata.generate_name.as_deref()]

@@ -14,6 +14,7 @@ use serde_json::json;
 use super::Options;
 use super::patch::{add, replace};
 use crate::network::{Network, Networks};
+use crate::nodes::Nodes;
 
 /// What is to be answered about a VMI.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -27,7 +28,15 @@ pub struct VmiDecision {
 }
 
 /// Decides about a VMI that is to be created or changed in `namespace`.
-pub fn decide_vmi(vmi: &Vmi, namespace: &str, networks: &impl Networks, options: &Options) -> VmiDecision {
+///
+/// `nodes` tells whether a resource is to be had at all; what it does not know is not warned of.
+pub fn decide_vmi(
+    vmi: &Vmi,
+    namespace: &str,
+    networks: &impl Networks,
+    nodes: &impl Nodes,
+    options: &Options,
+) -> VmiDecision {
     let mut decision = VmiDecision::default();
     let mut known = VmiNetworks::default();
     let interfaces = vmi.spec.domain.devices.interfaces.as_deref().unwrap_or_default();
@@ -76,6 +85,14 @@ pub fn decide_vmi(vmi: &Vmi, namespace: &str, networks: &impl Networks, options:
                 "{place}: its interface is sriov, but NetworkAttachmentDefinition {nad} names no resource in \
                  {}: the virtual machine will get no VF for it",
                 options.resource_annotations.join(" or ")
+            ));
+        }
+        if let Some(resource) = &resource
+            && nodes.offer(resource) == Some(false)
+        {
+            decision.warnings.push(format!(
+                "{place}: no node offers the resource {resource} of NetworkAttachmentDefinition {nad}: the \
+                 virtual machine's pod will wait until one does; see the SR-IOV device plugin on the nodes"
             ));
         }
         known.0.insert(network.name.clone(), VmiNetwork { nad, resource, sriov });

@@ -22,9 +22,11 @@ use tokio::sync::Semaphore;
 
 use super::body::{BodyError, BodyLimits, BodyReader};
 use crate::admission::{self, Denial, Options, Request as Review, Unreadable};
+use crate::events::VmiEvents;
 use crate::logging::{ReviewLine, ReviewLog};
 use crate::network::{Network, NetworkError, Networks};
 use crate::networks::{Found, LiveLookup};
+use crate::nodes::{NodeStore, NotWatched};
 pub use metrics::ReviewMetrics;
 use reviewed::{Pods, Reviewed, Vmis};
 
@@ -41,6 +43,10 @@ pub struct Reviews<N> {
     pub networks: Arc<N>,
     /// Where those that are not are looked up.
     pub live: Option<LiveLookup>,
+    /// What the nodes offer, where they are watched.
+    pub nodes: Option<Arc<NodeStore>>,
+    /// Who tells VMIs that their pod was refused.
+    pub events: Option<VmiEvents>,
     /// How it is decided.
     pub options: Options,
     /// What is counted.
@@ -152,6 +158,11 @@ impl<N: Networks> Reviews<N> {
                     denial,
                 };
                 self.done(start, subject);
+                if let Some(events) = &self.events
+                    && let Some(refusal) = R::refusal(&review, &decision)
+                {
+                    events.report(refusal);
+                }
                 Ok(answer)
             }
             Err(Unreadable::NoReview(sentence)) => Err(Refusal::no_review(sentence)),
@@ -181,7 +192,11 @@ impl<N: Networks> Reviews<N> {
         review: &Review<'_, R::Object<'_>>,
         networks: &impl Networks,
     ) -> R::Decision {
-        unwinding(|| R::decide(review, networks, &self.options)).unwrap_or_else(|Panicked| R::broken())
+        unwinding(|| match self.nodes.as_deref() {
+            Some(nodes) => R::decide(review, networks, nodes, &self.options),
+            None => R::decide(review, networks, &NotWatched, &self.options),
+        })
+        .unwrap_or_else(|Panicked| R::broken())
     }
 
     fn done(&self, start: Instant, line: Line<'_>) {

@@ -1,6 +1,8 @@
 //! What the author of a VMI hears.
 
 use super::*;
+use crate::nodes::{Nodes, NotWatched};
+use contract::ResourceName;
 use rstest::rstest;
 
 /// A VMI in `ns` with `sriov` interfaces to these networks: name, NAD, MAC address.
@@ -19,7 +21,7 @@ fn vmi(networks: &[(&str, &str, Option<&str>)]) -> Value {
 }
 
 fn decide_value(vmi: &Value, options: &Options) -> VmiDecision {
-    decide_vmi(&serde_json::from_value(vmi.clone()).unwrap(), "ns", &networks(), options)
+    decide_vmi(&serde_json::from_value(vmi.clone()).unwrap(), "ns", &networks(), &NotWatched, options)
 }
 
 #[test]
@@ -97,7 +99,8 @@ fn a_review_of_a_vmi_is_answered_with_patch_and_warnings() {
     let body = review.to_string();
     let request = read_vmi(body.as_bytes()).unwrap();
     assert_eq!((request.namespace(), request.subject_name()), ("ns", "vm"));
-    let decision = decide_vmi(request.object.as_ref().unwrap(), "ns", &networks(), &Options::default());
+    let decision =
+        decide_vmi(request.object.as_ref().unwrap(), "ns", &networks(), &NotWatched, &Options::default());
     let response: Value = serde_json::from_slice(&answer_vmi(&request.uid, &decision)).unwrap();
     let response = &response["response"];
     assert_eq!((&response["allowed"], &response["patchType"]), (&json!(true), &json!("JSONPatch")));
@@ -112,4 +115,20 @@ fn a_pod_is_no_vmi() {
     };
     assert_eq!(denial.reason, Reason::WrongKind);
     assert!(denial.message.contains(r#""v1 Pod", not about a VMI"#), "{}", denial.message);
+}
+
+#[test]
+fn a_resource_that_no_node_offers_is_told_where_nodes_are_watched() {
+    struct Offered(&'static str);
+    impl Nodes for Offered {
+        fn offer(&self, resource: &ResourceName) -> Option<bool> {
+            Some(resource.as_str() == self.0)
+        }
+    }
+    let vmi = serde_json::from_value(vmi(&[("a", "vf", None), ("b", "cx6", None)])).unwrap();
+    let nodes = Offered("mellanox.com/cx6_vfio");
+    let warnings = decide_vmi(&vmi, "ns", &networks(), &nodes, &Options::default()).warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    let start = r#"spec.networks "a": no node offers the resource intel.com/sriov_vfio of NetworkAttachmentDefinition ns/vf"#;
+    assert!(warnings[0].starts_with(start), "{warnings:?}");
 }

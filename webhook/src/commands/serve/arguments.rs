@@ -14,7 +14,8 @@ use crate::logging::LogFormat;
 
 /// Answer the API server's reviews over HTTPS
 ///
-/// POST /mutate takes AdmissionReviews of pods; a second, plain listener has /livez, /readyz and /metrics.
+/// POST /mutate takes AdmissionReviews of pods, POST /mutate-vmi those of VirtualMachineInstances, which are
+/// only ever warned of; a second, plain listener has /livez, /readyz and /metrics.
 /// Networks come from files with --networks, otherwise from the cluster that the program runs in or that
 /// --kubeconfig names.
 #[derive(Debug, Args)]
@@ -57,6 +58,9 @@ pub(in crate::commands) struct Arguments {
 
     #[command(flatten)]
     pub(super) admission: AdmissionOptions,
+
+    #[command(flatten)]
+    pub(super) virtual_machines: VirtualMachineArguments,
 
     #[command(flatten)]
     pub(super) limits: LimitsArguments,
@@ -107,6 +111,19 @@ pub(super) struct CertificateArguments {
 
     #[command(flatten)]
     pub(super) managed: ManagedOptions,
+}
+
+/// What the authors of virtual machines are told.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Virtual machines")]
+pub(super) struct VirtualMachineArguments {
+    /// Write no events on VirtualMachineInstances whose pods are refused
+    #[arg(long)]
+    pub(super) no_vmi_events: bool,
+
+    /// Watch nodes, and warn of networks whose resource no node offers; needs list and watch on nodes
+    #[arg(long)]
+    pub(super) watch_nodes: bool,
 }
 
 /// What clients may take, and how it ends.

@@ -15,14 +15,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::arguments::{
     Arguments, CertificateArguments, LimitsArguments, LoggingArguments, NetworksArguments,
+    VirtualMachineArguments,
 };
 use super::certificate;
 use super::hint::hint;
 use crate::admission::Options;
 use crate::commands::cluster_options::ClusterOptions;
+use crate::events::{EventMetrics, Limits, VmiEvents};
 use crate::logging::{self, ReviewLog};
 use crate::metrics::{self, CertificateMetrics, LogMetrics};
 use crate::networks::{ClusterSource, FileSource, LiveLookup, LiveMetrics, NetworkStore, SignOfLife};
+use crate::nodes::NodeStore;
 use crate::server::admin::{self, Readiness};
 use crate::server::reviews::{self, RequestLimits, ReviewMetrics, Reviews};
 use crate::server::{BodyLimits, ConnectionLimits, ConnectionMetrics, Listener, Phase, Shutdown};
@@ -57,6 +60,7 @@ async fn serve(arguments: Arguments, log: ReviewLog) -> anyhow::Result<()> {
         certificate: from,
         cluster,
         admission,
+        virtual_machines: VirtualMachineArguments { no_vmi_events, watch_nodes },
         limits,
         logging: _,
     } = arguments;
@@ -68,6 +72,15 @@ async fn serve(arguments: Arguments, log: ReviewLog) -> anyhow::Result<()> {
     let store = Arc::new(NetworkStore::default());
     registry.register_collector(Box::new(Arc::clone(&store)));
     let client = client(&cluster, &networks, &from, &store).await?;
+    let nodes = client.clone().filter(|_| watch_nodes).map(|client| {
+        let nodes = Arc::new(NodeStore::default());
+        tokio::spawn(Arc::clone(&nodes).run(client));
+        nodes
+    });
+    let events = client
+        .clone()
+        .filter(|_| !no_vmi_events)
+        .map(|client| VmiEvents::start(client, Limits::default(), EventMetrics::register(&mut registry)));
     let live = start_networks(networks, client.clone(), &options, &store, &mut registry)?;
 
     let serving = Arc::new(ServingCertificate::new());
@@ -89,6 +102,8 @@ async fn serve(arguments: Arguments, log: ReviewLog) -> anyhow::Result<()> {
     let reviews = Reviews {
         networks: Arc::clone(&store),
         live,
+        nodes,
+        events,
         options,
         metrics: ReviewMetrics::register(&mut registry),
         log,

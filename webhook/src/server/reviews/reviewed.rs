@@ -8,7 +8,9 @@ use contract::vmi::Vmi;
 use crate::admission::{
     self, Decision, Denial, Options, Outcome, Pod, Reason, Request, Subject, Unreadable, VmiDecision,
 };
+use crate::events::{Refusal, VmiReference};
 use crate::network::Networks;
+use crate::nodes::Nodes;
 
 /// NADs that are looked up live for one review at most. KubeVirt's virtual machines have a few networks.
 const LOOKED_UP: usize = 64;
@@ -25,8 +27,12 @@ pub(super) trait Reviewed {
     fn decide(
         request: &Request<'_, Self::Object<'_>>,
         networks: &impl Networks,
+        nodes: &impl Nodes,
         options: &Options,
     ) -> Self::Decision;
+
+    /// The VMI that should hear of it, where the answer is a refusal and nothing is only tried out.
+    fn refusal(request: &Request<'_, Self::Object<'_>>, decision: &Self::Decision) -> Option<Refusal>;
 
     /// The decision where deciding failed.
     fn broken() -> Self::Decision;
@@ -58,8 +64,26 @@ impl Reviewed for Pods {
         admission::read(body)
     }
 
-    fn decide(request: &Request<'_>, networks: &impl Networks, options: &Options) -> Decision {
+    fn decide(
+        request: &Request<'_>,
+        networks: &impl Networks,
+        _: &impl Nodes,
+        options: &Options,
+    ) -> Decision {
         admission::decide(request, networks, options)
+    }
+
+    fn refusal(request: &Request<'_>, decision: &Decision) -> Option<Refusal> {
+        let (Some(pod), Outcome::Denied(denial)) = (&request.object, &decision.outcome) else {
+            return None;
+        };
+        let vmi = pod.vmi().filter(|_| request.dry_run != Some(true))?;
+        let vmi = VmiReference {
+            namespace: request.namespace().to_owned(),
+            name: vmi.name.into_owned(),
+            uid: vmi.uid.into_owned(),
+        };
+        Some(Refusal { vmi, pod: pod.display_name(), message: denial.message.clone() })
     }
 
     fn broken() -> Decision {
@@ -106,11 +130,20 @@ impl Reviewed for Vmis {
         admission::read_vmi(body)
     }
 
-    fn decide(request: &Request<'_, Vmi>, networks: &impl Networks, options: &Options) -> VmiDecision {
+    fn decide(
+        request: &Request<'_, Vmi>,
+        networks: &impl Networks,
+        nodes: &impl Nodes,
+        options: &Options,
+    ) -> VmiDecision {
         match &request.object {
-            Some(vmi) => admission::decide_vmi(vmi, request.namespace(), networks, options),
+            Some(vmi) => admission::decide_vmi(vmi, request.namespace(), networks, nodes, options),
             None => VmiDecision::default(),
         }
+    }
+
+    fn refusal(_: &Request<'_, Vmi>, _: &VmiDecision) -> Option<Refusal> {
+        None
     }
 
     fn broken() -> VmiDecision {

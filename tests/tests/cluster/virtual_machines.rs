@@ -1,0 +1,209 @@
+//! What the author of a virtual machine hears, as `kubectl apply` and `kubectl get events` show it.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tests::cluster::{Pod, Sandbox, Webhook, manifest};
+
+fn install_vmis(sandbox: &Sandbox) {
+    let kubectl = sandbox.kubectl();
+    kubectl.apply(&manifest("vmi-crd.yaml", &[])).expect_success();
+    let name = "crd/virtualmachineinstances.kubevirt.io";
+    kubectl.run(["wait", "--for=condition=Established", "--timeout=60s", name]).expect_success();
+}
+
+/// A VMI with these interfaces and networks beside the pod's own.
+fn vmi(sandbox: &Sandbox, name: &str, interfaces: &[Value], networks: &[Value]) -> String {
+    let with = |first: Value, more: &[Value]| [&[first], more].concat();
+    json!({
+        "apiVersion": "kubevirt.io/v1",
+        "kind": "VirtualMachineInstance",
+        "metadata": {"name": name, "namespace": sandbox.namespace()},
+        "spec": {
+            "domain": {
+                "memory": {"guest": "64Mi"},
+                "devices": {"interfaces": with(json!({"name": "default", "masquerade": {}}), interfaces)}
+            },
+            "networks": with(json!({"name": "default", "pod": {}}), networks)
+        }
+    })
+    .to_string()
+}
+
+fn sriov(name: &str) -> Value {
+    json!({"name": name, "sriov": {}})
+}
+
+fn multus(name: &str, nad: &str) -> Value {
+    json!({"name": name, "multus": {"networkName": nad}})
+}
+
+#[tokio::test]
+async fn each_mistake_is_a_warning_that_kubectl_shows() {
+    let sandbox = Sandbox::new("mistakes");
+    install_vmis(&sandbox);
+    sandbox.apply_network("vf", "example.com/offered_vf");
+    sandbox.apply_network("rare", "example.com/rare_vf");
+    sandbox.apply_network("bridge", "");
+    sandbox.apply_network("broken", "no-resource-name");
+    let kubectl = sandbox.kubectl();
+    // The permission that the chart grants where nodes are to be watched.
+    let account = format!("{}:{}", sandbox.system_namespace(), sandbox.webhook_name());
+    let role = ["create", "clusterrole", "mistakes-nodes", "--verb=list,watch", "--resource=nodes"];
+    kubectl.run(role).expect_success();
+    let binding = ["create", "clusterrolebinding", "mistakes-nodes", "--clusterrole=mistakes-nodes"];
+    let account = format!("--serviceaccount={account}");
+    kubectl.run(binding.into_iter().chain([account.as_str()])).expect_success();
+    kubectl.apply(r#"{"apiVersion":"v1","kind":"Node","metadata":{"name":"mistakes"}}"#).expect_success();
+    let patch = r#"{"status":{"allocatable":{"example.com/offered_vf":"4"},"capacity":{"example.com/offered_vf":"4"}}}"#;
+    kubectl.run(["patch", "node", "mistakes", "--subresource=status", "--patch", patch]).expect_success();
+
+    let _webhook = Webhook::start_with_arguments(&sandbox, &["--watch-nodes"]).await;
+    // Until the nodes are listed nobody is warned of them.
+    let rare = vmi(&sandbox, "probe", &[sriov("a")], &[multus("a", "rare")]);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while kubectl.dry_run(&rare).stderr.is_empty() {
+        assert!(Instant::now() < deadline, "nodes are not watched");
+    }
+
+    let unknown = "Warning: spec.networks \"a\": NetworkAttachmentDefinition mistakes/missing does not exist: create it, \
+                   or correct the name; until then the virtual machine's pod is refused\n";
+    let cases: [(&str, Vec<Value>, Vec<Value>, &str); 9] = [
+        ("good", vec![sriov("a")], vec![multus("a", "vf")], ""),
+        ("unknown", vec![sriov("a")], vec![multus("a", "missing")], unknown),
+        (
+            "no-resource",
+            vec![sriov("a")],
+            vec![multus("a", "mistakes/bridge")],
+            "Warning: spec.networks \"a\": its interface is sriov, but NetworkAttachmentDefinition mistakes/bridge names \
+             no resource in k8s.v1.cni.cncf.io/resourceName: the virtual machine will get no VF for it\n",
+        ),
+        (
+            "no-network",
+            vec![sriov("a")],
+            vec![],
+            "Warning: interface \"a\" is sriov, but network \"a\" is not in spec.networks\n",
+        ),
+        (
+            "alike",
+            vec![sriov("a"), sriov("b")],
+            vec![multus("a", "vf"), multus("b", "vf")],
+            "Warning: interfaces a, b are VFs of NetworkAttachmentDefinition mistakes/vf with no macAddress of their \
+             own: nothing but their order tells them apart\n",
+        ),
+        (
+            "not-offered",
+            vec![sriov("a")],
+            vec![multus("a", "rare")],
+            "Warning: spec.networks \"a\": no node offers the resource example.com/rare_vf of \
+             NetworkAttachmentDefinition mistakes/rare: the virtual machine's pod will wait until one does; see the \
+             SR-IOV device plugin on the nodes\n",
+        ),
+        (
+            "broken",
+            vec![sriov("a")],
+            vec![multus("a", "broken")],
+            "Warning: spec.networks \"a\": NetworkAttachmentDefinition mistakes/broken: its annotation \
+             k8s.v1.cni.cncf.io/resourceName: \"no-resource-name\" is no resource name",
+        ),
+        (
+            "no-name",
+            vec![sriov("a")],
+            vec![multus("a", "../vf")],
+            "Warning: spec.networks \"a\": multus.networkName: namespace \"..\"",
+        ),
+        ("bridged", vec![json!({"name": "a", "bridge": {}})], vec![multus("a", "bridge")], ""),
+    ];
+    for (name, interfaces, networks, expected) in cases {
+        let output = kubectl.apply(&vmi(&sandbox, name, &interfaces, &networks));
+        print!("$ kubectl apply -f {name}.yaml\n{}{}", output.stderr, output.stdout);
+        assert_eq!(output.code, Some(0), "{name}: {}", output.stderr);
+        let whole = expected.ends_with('\n') || expected.is_empty();
+        let said = &output.stderr;
+        assert!(if whole { said == expected } else { said.starts_with(expected) }, "{name}: {said}");
+    }
+
+    let read = |name: &str| {
+        let path = r"jsonpath={.metadata.annotations.kubevirt-sriov\.io/networks}";
+        kubectl.run(["get", "vmi", name, "--namespace", "mistakes", "--output", path]).expect_success()
+    };
+    assert_eq!(
+        read("good"),
+        r#"{"a":{"nad":"mistakes/vf","resource":"example.com/offered_vf","sriov":true}}"#
+    );
+    assert_eq!(read("bridged"), r#"{"a":{"nad":"mistakes/bridge"}}"#);
+    assert_eq!(read("unknown"), "");
+}
+
+/// Type, reason, count and message of the events on a VMI, as they come.
+fn events(sandbox: &Sandbox, vmi: &str) -> Vec<String> {
+    let kubectl = sandbox.kubectl();
+    let line = "{range .items[*]}{.type} {.reason} {.source.component} {.involvedObject.uid} {.message}{\"\\n\"}{end}";
+    let selector =
+        format!("involvedObject.kind=VirtualMachineInstance,involvedObject.name={vmi},reason=PodRefused");
+    let namespace = sandbox.namespace();
+    let output = format!("jsonpath={line}");
+    let arguments =
+        ["get", "events", "--namespace", namespace, "--field-selector", &selector, "--output", &output];
+    kubectl.run(arguments).expect_success().lines().map(str::to_owned).collect()
+}
+
+fn wait_for_events(sandbox: &Sandbox, vmi: &str, count: usize) -> Vec<String> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let events = events(sandbox, vmi);
+        if events.len() >= count {
+            return events;
+        }
+        assert!(Instant::now() < deadline, "{count} events on {vmi}: {events:?}");
+    }
+}
+
+/// A pod of this VMI, as virt-controller would create it.
+fn pod_of(sandbox: &Sandbox, vmi: &str, uid: &str, networks: &str) -> String {
+    let pod = Pod::virt_launcher("unnamed").networks(networks).in_namespace(sandbox.namespace());
+    let mut pod = pod.value().clone();
+    pod["metadata"].as_object_mut().unwrap().remove("name");
+    pod["metadata"]["generateName"] = json!(format!("virt-launcher-{vmi}-"));
+    pod["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance", "name": vmi, "uid": uid,
+        "controller": true, "blockOwnerDeletion": true
+    }]);
+    pod.to_string()
+}
+
+#[tokio::test]
+async fn the_vmi_of_a_refused_pod_is_told_once() {
+    let sandbox = Sandbox::new("refusals");
+    install_vmis(&sandbox);
+    let webhook = Webhook::start(&sandbox).await;
+    let kubectl = sandbox.kubectl();
+    let networks = [multus("a", "missing")];
+    kubectl.apply(&vmi(&sandbox, "vm", &[sriov("a")], &networks)).expect_success();
+    let uid = ["get", "vmi", "vm", "--namespace", "refusals", "--output", "jsonpath={.metadata.uid}"];
+    let uid = kubectl.run(uid).expect_success();
+
+    let pod = pod_of(&sandbox, "vm", &uid, "missing");
+    // A dry run leaves nothing behind; the refusal itself is the same.
+    assert!(kubectl.dry_run(&pod).expect_failure().contains("refusals/missing does not exist"));
+    // virt-controller tries again and again.
+    for _ in 0..5 {
+        assert!(kubectl.create(&pod).expect_failure().contains("refusals/missing does not exist"));
+    }
+    let told = format!(
+        "Warning PodRefused sriov-webhook {uid} pod virt-launcher-vm-* refused: annotation \
+         k8s.v1.cni.cncf.io/networks: element 1: NetworkAttachmentDefinition refusals/missing does not exist: create \
+         it, or correct the name"
+    );
+    assert_eq!(wait_for_events(&sandbox, "vm", 1), [told.as_str()]);
+
+    // Another reason is news. Events are written in turn, so the repeated ones are not still to come.
+    assert!(kubectl.create(&pod_of(&sandbox, "vm", &uid, "-")).expect_failure().contains("denied"));
+    let events = wait_for_events(&sandbox, "vm", 2);
+    assert_eq!((events.len(), events.iter().filter(|event| **event == told).count()), (2, 1), "{events:?}");
+    let counted = webhook.admin("/metrics").unwrap().body;
+    for (result, count) in [("written", 2), ("repeated", 4)] {
+        let line = format!("sriov_webhook_vmi_events_total{{result=\"{result}\"}} {count}\n");
+        assert!(counted.contains(&line), "{line} in {counted}");
+    }
+}
