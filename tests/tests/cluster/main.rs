@@ -8,6 +8,7 @@ mod changes;
 mod chart;
 mod doctor;
 mod image;
+mod injection;
 mod many_networks;
 mod match_conditions;
 mod outages;
