@@ -114,6 +114,9 @@ pub(super) struct Named<'a> {
 #[derive(Debug, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct VolumeMount<'a> {
+    /// The volume.
+    #[serde(borrow)]
+    pub name: Cow<'a, str>,
     /// The path in the container.
     #[serde(borrow)]
     pub mount_path: Cow<'a, str>,

@@ -25,6 +25,7 @@ const PLUGIN_DIRECTORY: &str = "/var/run/kubevirt-plugin";
 const COUNT_FLAG: &str = "--hook-sidecars";
 /// Where virt-launcher reads network-info.
 const NETWORK_INFO_DIRECTORY: &str = "/etc/podinfo";
+const KUBEVIRT_NETWORK_INFO_VOLUME: &str = "network-info-annotation";
 /// What takes the place of KubeVirt's own volume there: the helper writes into it.
 const NETWORK_INFO_VOLUME: &str = "launcher-hook-network-info";
 /// The pod's annotations as files, for the helper alone.
@@ -95,7 +96,9 @@ impl<'p> Pieces<'p> {
         self.add_sockets(&mut volumes, &mut mounts);
         let mut options = vec![format!("--socket-dir={COMPUTE_SOCKET_DIRECTORY}")];
         options.extend(source_options());
-        let network_info = self.mount_at(NETWORK_INFO_DIRECTORY);
+        // Under another name the volume is another: older versions of KubeVirt have another file there.
+        let network_info =
+            self.mount_at(NETWORK_INFO_DIRECTORY, |volume| volume == KUBEVIRT_NETWORK_INFO_VOLUME);
         if network_info.is_some() {
             volumes.push(json!({"name": NETWORK_INFO_VOLUME, "emptyDir": {}}));
             options.push(format!("--fill-network-info={}", kubevirt::NETWORK_INFO_FILE));
@@ -174,7 +177,7 @@ impl<'p> Pieces<'p> {
             volumes.push(json!({"name": SOCKET_VOLUME, "emptyDir": {}}));
         }
         let directory = kubevirt::HOOK_SOCKET_DIRECTORY;
-        if self.mount_at(directory).is_none() {
+        if self.mount_at(directory, |_| true).is_none() {
             mounts.push(json!({"name": SOCKET_VOLUME, "mountPath": directory}));
         }
     }
@@ -210,9 +213,10 @@ impl<'p> Pieces<'p> {
         }
     }
 
-    /// Which of `compute`'s mounts is at a path.
-    fn mount_at(&self, path: &str) -> Option<usize> {
-        self.mounts.iter().flatten().position(|mount| mount.mount_path.trim_end_matches('/') == path)
+    /// Which of `compute`'s mounts is at a path, if its volume has such a name.
+    fn mount_at(&self, path: &str, has_name: impl Fn(&str) -> bool) -> Option<usize> {
+        let mut mounts = self.mounts.iter().flatten();
+        mounts.position(|mount| mount.mount_path.trim_end_matches('/') == path && has_name(&mount.name))
     }
 
     fn has_volume(&self, name: &str) -> bool {

@@ -132,14 +132,23 @@ fn compute_gets_a_directory_of_its_own_for_network_info_and_the_annotations_besi
     assert_eq!(named(volumes, "name", "network-info-annotation").len(), 1);
 }
 
-#[test]
-fn a_pod_without_network_info_gets_none() {
+#[rstest]
+#[case::none(|mounts: &mut Vec<Value>| mounts.retain(|mount| mount["mountPath"] != "/etc/podinfo"), 0)]
+#[case::another_file_of_an_older_kubevirt(
+    |mounts: &mut Vec<Value>| {
+        let mount = mounts.iter_mut().find(|mount| mount["mountPath"] == "/etc/podinfo");
+        mount.unwrap()["name"] = json!("network-pci-map-annotation");
+    },
+    1
+)]
+fn a_pod_without_network_info_gets_none(#[case] change: fn(&mut Vec<Value>), #[case] left: usize) {
     let mut pod = kubevirt_pod();
-    let mounts = pod["spec"]["containers"][0]["volumeMounts"].as_array_mut().unwrap();
-    mounts.retain(|mount| mount["mountPath"] != "/etc/podinfo");
+    change(pod["spec"]["containers"][0]["volumeMounts"].as_array_mut().unwrap());
     let after = patched(&pod, &decide_pod(&pod, &options(Mode::Compute)));
     let compute = container(&after, "containers", "compute").unwrap();
-    assert!(named(&compute["volumeMounts"], "mountPath", "/etc/podinfo").is_empty());
+    let mounts = named(&compute["volumeMounts"], "mountPath", "/etc/podinfo");
+    assert_eq!(mounts.iter().filter(|mount| mount["name"] != "launcher-hook-network-info").count(), left);
+    assert_eq!(mounts.len(), left);
     let command = compute["command"].to_string();
     assert!(!command.contains("fill") && command.contains("--network-info="), "{command}");
 }
