@@ -146,6 +146,59 @@ networks_annotation() {
     printf '[%s]' "$out"
 }
 
+# nads NETWORK=RESOURCE…: the NADs lab/NETWORK.
+nads() {
+    local entry
+    for entry in "$@"; do
+        cat <<NAD
+---
+apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata:
+  name: ${entry%%=*}
+  namespace: lab
+  annotations:
+    k8s.v1.cni.cncf.io/resourceName: ${entry#*=}
+NAD
+    done
+}
+
+# pod ANNOTATION-OF-NETWORKS NETWORK=MAC…: KubeVirt's pod, as much of it as anybody looks at.
+pod() {
+    local networks=$1 entry selections=''
+    shift
+    for entry in "$@"; do
+        selections+="${selections:+,}{\"name\":\"${entry%%=*}\",\"namespace\":\"lab\",\"mac\":\"${entry#*=}\",\"interface\":\"$(interface_name "${entry%%=*}")\"}"
+    done
+    cat <<POD
+apiVersion: v1
+kind: Pod
+metadata:
+  name: virt-launcher-guest
+  namespace: lab
+  labels: {kubevirt.io: virt-launcher}
+  annotations:
+    k8s.v1.cni.cncf.io/networks: '[$selections]'
+    kubevirt-sriov.io/networks: '$networks'
+spec:
+  volumes:
+    - name: network-info-annotation
+      downwardAPI:
+        items:
+          - path: network-info
+            fieldRef: {fieldPath: "metadata.annotations['kubevirt.io/network-info']"}
+  containers:
+    - name: compute
+      command: [/usr/bin/virt-launcher-monitor]
+      args: [--name, guest, --hook-sidecars, "0"]
+      volumeMounts:
+        - {name: network-info-annotation, mountPath: /etc/podinfo}
+POD
+}
+
+# What KubeVirt calls a network's interface in the pod.
+interface_name() { echo "pod$(printf %s "$1" | sha256sum | cut -c 1-11)"; }
+
 # A domain as KubeVirt hands it to the hooks, small enough to boot under emulation: domain NAME [kernel arguments]
 domain() {
     cat <<DOMAIN

@@ -172,8 +172,8 @@ machine_devices() {
 }
 
 # A busy host can make the emulated APIC lose a one-shot timer, and with it a processor: a periodic
-# one comes again.
-KERNEL_ARGUMENTS=(nohz=off highres=off)
+# one comes again. So late can the first one be that the kernel takes it for broken and panics: it must not look.
+KERNEL_ARGUMENTS=(nohz=off highres=off no_timer_check)
 
 # vng's arguments for the machine: machine_command SHARED-FOLDER [kernel arguments…].
 # 2 GiB, not more; no KVM even where there is some: nested SVM is only sure under emulation.
