@@ -99,6 +99,10 @@ impl Devices {
     }
 
     fn read_variable(&mut self, name: &str, value: &str) -> Result<(), DevicesError> {
+        // Neither a device plugin nor KubeVirt writes others, and they would stand in messages.
+        if !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Ok(());
+        }
         if name == NetworkResources::VARIABLE {
             if self.nad_resources.is_none() && !value.trim().is_empty() {
                 self.nad_resources = Some(NetworkResources::parse(value)?);
@@ -110,11 +114,7 @@ impl Devices {
                     .map_err(|problem| DevicesError::ResourceName { variable: name.to_owned(), problem })?;
                 self.network_resources.insert(network.to_owned(), resource);
             }
-        } else if name.starts_with(DEVICES_PREFIX)
-            // No device plugin writes others, and they would stand in messages.
-            && name.bytes().all(|byte| byte.is_ascii_graphic())
-            && !self.pools.contains_key(name)
-        {
+        } else if name.starts_with(DEVICES_PREFIX) && !self.pools.contains_key(name) {
             // A resource may be called `…_info` itself: what tells the two apart is that one is JSON.
             if name.ends_with("_INFO") && value.trim_start().starts_with('{') {
                 return Ok(());
