@@ -158,7 +158,7 @@ impl<'d> Document<'d> {
                     if !pci {
                         edits.attribute(found, "type", "pci");
                     }
-                    if !pci || hostdev.guest(self.text)? != Some(address) {
+                    if !pci || hostdev.guest != Some(address) {
                         edits.address(found, address);
                     }
                 }

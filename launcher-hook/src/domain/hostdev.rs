@@ -29,20 +29,18 @@ pub struct HostdevView {
 pub fn hostdevs(domain: &str) -> Result<Vec<HostdevView>, DomainError> {
     let document = Document::parse(domain)?;
     let hostdevs = document.hostdevs()?;
-    hostdevs
+    Ok(hostdevs
         .iter()
         .filter(|hostdev| hostdev.pci)
         .filter_map(|hostdev| {
-            hostdev.source.as_ref().map(|source| {
-                Ok(HostdevView {
-                    alias: hostdev.alias.clone(),
-                    network: hostdev.network().map(str::to_owned),
-                    source: source.address,
-                    guest: hostdev.guest(document.text)?,
-                })
+            Some(HostdevView {
+                alias: hostdev.alias.clone(),
+                network: hostdev.network().map(str::to_owned),
+                source: hostdev.source.as_ref()?.address,
+                guest: hostdev.guest,
             })
         })
-        .collect()
+        .collect())
 }
 
 /// A hostdev of any kind, or an interface that is one.
@@ -53,6 +51,8 @@ pub(super) struct Hostdev<'e, 'd> {
     pub(super) pci: bool,
     pub(super) alias: Option<String>,
     pub(super) source: Option<Source<'e, 'd>>,
+    /// Where the guest sees a plain PCI hostdev, if that is said.
+    pub(super) guest: Option<PciAddress>,
 }
 
 /// Where on the host a hostdev's function is.
@@ -74,13 +74,6 @@ impl Hostdev<'_, '_> {
     /// How a message names it.
     pub(super) fn label(&self) -> String {
         self.alias.clone().unwrap_or_else(|| format!("{} without alias", self.element.name))
-    }
-
-    pub(super) fn guest(&self, text: &str) -> Result<Option<PciAddress>, DomainError> {
-        match self.element.child("address", text)? {
-            Some(address) if address.has("type", "pci") => pci_address(address, text).map(Some),
-            _ => Ok(None),
-        }
     }
 }
 
@@ -130,7 +123,11 @@ impl<'d> Document<'d> {
                 Ok(Source { element, address_element, address: pci_address(address_element, text)? })
             })
             .transpose()?;
-        Ok(Hostdev { element, pci, alias, source })
+        let guest = match element.child("address", text)? {
+            Some(address) if pci && address.has("type", "pci") => Some(pci_address(address, text)?),
+            _ => None,
+        };
+        Ok(Hostdev { element, pci, alias, source, guest })
     }
 }
 
