@@ -26,7 +26,7 @@ pub fn example(name: &str) -> String {
 }
 
 /// The VMI of the examples, and the pod that KubeVirt makes of it as the examples show it, with what
-/// [`complete`] adds.
+/// `complete` adds.
 #[must_use]
 pub fn example_pod() -> Value {
     let vmi: Value = serde_saphyr::from_str(&example("vmi.yaml")).unwrap();
