@@ -5,6 +5,7 @@ mod alerts;
 mod apply;
 mod certificates;
 mod changes;
+mod chaos;
 mod chart;
 mod doctor;
 mod image;
