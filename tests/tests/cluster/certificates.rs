@@ -80,8 +80,10 @@ async fn the_first_start_writes_secret_and_bundle() {
         managers.iter().filter(|one| one.manager.as_deref() == Some("sriov-webhook")).collect();
     assert_eq!(ours.len(), 1);
     let fields = &ours[0].fields_v1.as_ref().unwrap().0;
-    let entry = format!("k:{{\"name\":\"{}\"}}", sandbox.webhook_entry());
-    assert_eq!(*fields, json!({"f:webhooks": {entry: {"f:clientConfig": {"f:caBundle": {}}}}}));
+    let pods = format!("k:{{\"name\":\"{}\"}}", sandbox.webhook_entry());
+    let vmis = format!("k:{{\"name\":\"vmis.{}\"}}", sandbox.webhook_entry());
+    let bundle_alone = json!({"f:clientConfig": {"f:caBundle": {}}});
+    assert_eq!(*fields, json!({"f:webhooks": {pods: bundle_alone, vmis: bundle_alone}}));
 
     let inspected = certs(&sandbox, &["inspect"]).await.expect_success();
     assert!(inspected.contains("127.0.0.1"), "{inspected}");
