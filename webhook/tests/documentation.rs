@@ -1,14 +1,15 @@
 //! The documentation and `--help` say the same, and its links lead somewhere.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test says what went wrong by stopping there")]
 
+mod flags;
 mod harness;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use flags::{flags, help};
 use harness::{PATIENCE, Server};
 
 fn root() -> PathBuf {
@@ -17,13 +18,6 @@ fn root() -> PathBuf {
 
 fn text(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
-}
-
-fn help(command: &[&str]) -> String {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_sriov-webhook")).arg("help").args(command).output().unwrap();
-    assert!(output.status.success(), "help {command:?}");
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// The flags that a command declares, each with its default.
@@ -44,21 +38,6 @@ fn declared(command: &[&str]) -> BTreeMap<String, Option<String>> {
     }
     flags.remove("--help");
     flags
-}
-
-/// Everything that looks like a long flag.
-fn flags(text: &str) -> BTreeSet<String> {
-    let is_part = |c: char| c.is_ascii_lowercase() || c == '-';
-    let mut found = BTreeSet::new();
-    for (place, _) in text.match_indices("--") {
-        let before = text[..place].chars().next_back().unwrap_or(' ');
-        let rest = &text[place + 2..];
-        let flag = &rest[..rest.find(|c| !is_part(c)).unwrap_or(rest.len())];
-        if flag.starts_with(|c: char| c.is_ascii_lowercase()) && !is_part(before) {
-            found.insert(format!("--{}", flag.trim_end_matches('-')));
-        }
-    }
-    found
 }
 
 #[test]
