@@ -65,7 +65,9 @@ impl RunningPod {
             let log = self.log("compute");
             let mut lines = log.lines().map(|line| line.trim_end_matches('\r'));
             found = lines.find(|line| words.iter().all(|word| line.contains(word))).map(str::to_owned);
-            found.is_some() || log.contains("FAILED: ")
+            // A pod that the kubelet did not admit has no log.
+            let refused = log.is_empty() && self.field(".status.phase") == "Failed";
+            found.is_some() || refused || log.contains("FAILED: ")
         });
         found.unwrap_or_else(|| panic!("no line with {words:?}: {}", self.account()))
     }
@@ -83,7 +85,13 @@ impl RunningPod {
     /// Runs a command in the container `compute`.
     #[track_caller]
     pub fn exec(&self, command: &[&str]) -> Output {
-        let head = ["exec", &self.name, "--container", "compute", "--"];
+        self.exec_in("compute", command)
+    }
+
+    /// Runs a command in a container.
+    #[track_caller]
+    pub fn exec_in(&self, container: &str, command: &[&str]) -> Output {
+        let head = ["exec", &self.name, "--container", container, "--"];
         self.kubectl.run(head.iter().chain(command))
     }
 

@@ -15,11 +15,12 @@ use serde_json::{Value, json};
 pub type Scenario = (&'static str, fn(&Node));
 
 /// All of them; those in which no guest boots come first.
-pub const ALL: [Scenario; 10] = [
+pub const ALL: [Scenario; 11] = [
     ("the webhook down, and back", outages::webhook),
     ("more VMs than VFs", scarcity::more_than_there_are),
     ("a resource that no node has", scarcity::nowhere),
     ("the API server gone for a moment while a pod waits", outages::api_server),
+    ("a VF that is taken away before a container has it", neighbours::taken_away_before),
     ("the example VMI's pod, by network-info, to answered pings", two_networks::by_network_info),
     ("the example VMI's pod, by --assign multus, to answered pings", two_networks::by_order_of_multus),
     ("neighbouring VFs: the kubelet and the device plugin restarted, a VF used again", neighbours::reuse),

@@ -3,6 +3,7 @@
 use super::{STORAGE, UPLINK, answers, pod_on, with_mode};
 use crate::node::{Node, RunningPod};
 use contract::annotation;
+use std::thread;
 
 /// Off: the pod has its VF and nobody puts it into the domain. Sidecar: the helper has network-info alone.
 pub(super) fn off_and_sidecar(node: &Node) {
@@ -37,16 +38,18 @@ struct Silent<'n>(&'n Node);
 
 impl<'n> Silent<'n> {
     fn start(node: &'n Node) -> Self {
+        let silent = Self(node);
         node.machine().expect(
-            "stop sriovdp; rm -rf /var/run/k8s.cni.cncf.io; \
-         start silent \"$SHARED/programs/silent/sriovdp\" --config-file \"$HERE/sriovdp.json\" --no-device-info",
+            "silent() { rm -rf /var/run/k8s.cni.cncf.io; start silent \"$SHARED/programs/silent/sriovdp\" \
+                --config-file \"$HERE/sriovdp.json\" --no-device-info; }; replace_plugin sriovdp 4 silent",
         );
-        Self(node)
+        silent
     }
 }
 
 impl Drop for Silent<'_> {
     fn drop(&mut self) {
-        self.0.machine().call("stop silent; restart sriovdp");
+        let answer = self.0.machine().call("replace_plugin silent 4 again sriovdp");
+        assert!(thread::panicking() || answer.status == 0, "{answer:?}");
     }
 }

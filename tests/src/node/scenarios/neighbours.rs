@@ -4,6 +4,8 @@ use super::{STORAGE, answers, idle, pod_on, vfs, with_mode};
 use crate::node::kubevirt::{pod_of, vmi};
 use crate::node::{Node, RunningPod};
 use contract::annotation;
+use serde_json::{Value, json};
+use std::thread;
 
 /// Two guests at once; kubelet and device plugin restarted under them; a VF that is used again.
 pub(super) fn reuse(node: &Node) {
@@ -20,7 +22,8 @@ pub(super) fn reuse(node: &Node) {
     );
 
     // Under a running guest: the node is the same afterwards, and so is the guest.
-    node.machine().expect("restart sriovdp; restart kubelet");
+    node.machine()
+        .expect("since=$(kubelet_log_size); restart sriovdp; restart kubelet; kubelet_knows \"$since\" 4");
     for pod in [&first, &second] {
         // Through the new kubelet: the old one is dead.
         let running = || pod.exec(&["virsh", "list", "--name"]).stdout.trim() != "";
@@ -47,17 +50,86 @@ pub(super) fn reuse(node: &Node) {
 /// The helper says which VF is gone, instead of libvirt saying something else.
 pub(super) fn taken_away(node: &Node) {
     let (pod, _) = pod_on(STORAGE, "unlucky", 9);
+    let pod = behind_gate(pod);
     let pod = RunningPod::create(node, &with_mode(pod, "compute")).unwrap();
-    pod.wait_for("network status", || !pod.annotation(annotation::NETWORK_STATUS).is_empty());
+    pod.wait_for_line(&["gate: closed"]);
     let vf = vfs(&pod).remove(0);
-    node.machine().expect(&format!("vf_bind {vf} ''"));
+    let _away = Away::take(node, &vf);
+    open_gate(&pod, "compute");
     pod.wait_for("end of the launcher", || pod.log("compute").contains("FAILED: "));
     let log = pod.log("compute");
-    println!("  {}", log.lines().filter(|line| line.contains(&vf)).collect::<Vec<_>>().join("\n  "));
-    assert!(log.contains(&vf) && log.contains("vfio-pci"), "{log}");
-    pod.wait_for("node with 3 VFs", || node.devices() == "3");
-    node.machine().expect(&format!("vf_bind {vf} vfio-pci"));
-    pod.wait_for("node with 4 VFs again", || node.devices() == "4");
+    let told =
+        log.lines().find(|line| line.contains(&format!("VF {vf} is bound to no driver, not to vfio-pci")));
+    println!("  {}", told.unwrap_or_else(|| panic!("the helper does not tell what became of {vf}: {log}")));
+}
+
+/// A VF that goes even before the container is made: nobody but the container runtime can say so, and the pod
+/// comes when the VF is back.
+pub(super) fn taken_away_before(node: &Node) {
+    let (pod, _) = pod_on(STORAGE, "unluckier", 18);
+    let mut pod = idle(pod);
+    let image = pod["spec"]["containers"][0]["image"].clone();
+    let wait = format!("until [ -e {GATE} ]; do sleep 1; done");
+    pod["spec"]["initContainers"] = json!([{
+        "name": "gate",
+        "image": image,
+        "command": ["/usr/bin/sh", "-c", wait],
+    }]);
+    let pod = RunningPod::create(node, &pod).unwrap();
+    let gate = || pod.field(".status.initContainerStatuses[?(@.name==\"gate\")].state.running");
+    pod.wait_for("running init container", || !gate().is_empty());
+    let vf = vfs(&pod).remove(0);
+    let group = node.machine().expect(&format!("vf_group {vf}"));
+    {
+        let _away = Away::take(node, &vf);
+        open_gate(&pod, "gate");
+        let message = format!("/dev/vfio/{}: no such file or directory", group.trim());
+        pod.wait_for("event about the VF", || pod.events().contains(&message));
+        let events = pod.events();
+        println!("  {}", events.lines().find(|line| line.contains(&message)).unwrap_or_default());
+    }
+    pod.wait_for("running pod once the VF is back", || pod.field(".status.phase") == "Running");
+}
+
+/// What the pods here wait for.
+const GATE: &str = "/tmp/gate";
+
+/// A launcher that waits for [`GATE`]; what the webhook puts in front of it runs already.
+fn behind_gate(mut pod: Value) -> Value {
+    let compute = &mut pod["spec"]["containers"][0];
+    let launcher = compute["command"][0].as_str().unwrap();
+    let script =
+        format!("echo 'gate: closed'; until [ -e {GATE} ]; do sleep 1; done; exec {launcher} \"$@\"");
+    compute["command"] = json!(["/usr/bin/sh", "-c", script, launcher]);
+    pod
+}
+
+fn open_gate(pod: &RunningPod, container: &str) {
+    pod.exec_in(container, &["/usr/bin/sh", "-c", &format!(": >{GATE}")]).expect_success();
+}
+
+/// A VF that no driver has, until this is dropped.
+struct Away<'n> {
+    node: &'n Node,
+    vf: String,
+}
+
+impl<'n> Away<'n> {
+    fn take(node: &'n Node, vf: &str) -> Self {
+        let away = Self { node, vf: vf.to_owned() };
+        let since = "since=$(kubelet_log_size)";
+        node.machine().expect(&format!("{since}; vf_bind {vf} ''; kubelet_knows \"$since\" 3"));
+        away
+    }
+}
+
+impl Drop for Away<'_> {
+    fn drop(&mut self) {
+        let script =
+            format!("since=$(kubelet_log_size); vf_bind {} vfio-pci; kubelet_knows \"$since\" 4", self.vf);
+        let answer = self.node.machine().call(&script);
+        assert!(thread::panicking() || answer.status == 0, "{answer:?}");
+    }
 }
 
 /// What the PF says of its VFs.
