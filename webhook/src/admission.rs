@@ -5,6 +5,7 @@
 //! ```
 
 mod answer;
+mod compact;
 mod decide;
 mod denial;
 mod launcher_hook;
@@ -17,6 +18,7 @@ mod review;
 mod vmi;
 
 pub use answer::{answer, answer_unreadable, answer_vmi};
+pub use compact::Unread;
 pub use decide::{Attachment, Decision, Need, Outcome, decide};
 pub use denial::{Denial, Reason};
 pub use launcher_hook::{LauncherHook, Mode};

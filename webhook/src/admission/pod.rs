@@ -7,7 +7,8 @@ use std::marker::PhantomData;
 
 use contract::{Text, annotation, kubevirt};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
+
+use super::compact::Unread;
 
 /// A pod.
 #[derive(Debug, Default, serde::Deserialize)]
@@ -40,7 +41,7 @@ pub struct Metadata<'a> {
     annotations: Option<Annotations<'a>>,
     /// Left unread for the few decisions that need it.
     #[serde(borrow)]
-    owner_references: Option<&'a RawValue>,
+    owner_references: Option<Unread<'a>>,
 }
 
 /// Who a pod belongs to.
@@ -70,7 +71,7 @@ pub struct Spec<'a> {
     pub init_containers: Option<Vec<Container<'a>>>,
     /// The volumes, left unread for the few decisions that need it.
     #[serde(borrow)]
-    pub volumes: Option<&'a RawValue>,
+    pub volumes: Option<Unread<'a>>,
     /// Labels that the node must have; `None` where the key is absent.
     #[serde(borrow)]
     pub node_selector: Option<Entries<'a, Option<Text<'a>>>>,
@@ -88,16 +89,16 @@ pub struct Container<'a> {
     pub resources: Option<Resources<'a>>,
     /// The command, left unread for the few decisions that need it.
     #[serde(borrow)]
-    pub command: Option<&'a RawValue>,
+    pub command: Option<Unread<'a>>,
     /// Its arguments, left unread for the few decisions that need it.
     #[serde(borrow)]
-    pub args: Option<&'a RawValue>,
+    pub args: Option<Unread<'a>>,
     /// Its environment, left unread for the few decisions that need it.
     #[serde(borrow)]
-    pub env: Option<&'a RawValue>,
+    pub env: Option<Unread<'a>>,
     /// Its mounts, left unread for the few decisions that need it.
     #[serde(borrow)]
-    pub volume_mounts: Option<&'a RawValue>,
+    pub volume_mounts: Option<Unread<'a>>,
     #[serde(borrow)]
     restart_policy: Option<Text<'a>>,
 }
@@ -123,8 +124,8 @@ pub(super) struct VolumeMount<'a> {
 }
 
 /// Reads what few decisions need: skipping it is all that the others pay.
-pub(super) fn later<'a, T: Deserialize<'a>>(text: Option<&'a RawValue>) -> serde_json::Result<Option<T>> {
-    text.map_or(Ok(None), |text| serde_json::from_str(text.get()))
+pub(super) fn later<'a, T: Deserialize<'a>>(text: Option<Unread<'a>>) -> serde_json::Result<Option<T>> {
+    text.map_or(Ok(None), |text| text.read().map(Some))
 }
 
 /// What a container asks for.

@@ -1,6 +1,7 @@
 //! From a request's body to what is to be decided.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use contract::vmi::Vmi;
 use contract::{Quoted, Text, kubevirt};
@@ -8,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::{Denial, Pod, Reason};
+use super::{Denial, Pod, Reason, compact};
 
 /// The request of an AdmissionReview that can be decided.
 #[derive(Debug, Deserialize)]
@@ -66,7 +67,7 @@ pub enum Unreadable {
 }
 
 /// A whole review. `O` is what the object is read as, or nothing where only the rest counts.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(bound(deserialize = "O: Deserialize<'de>"), rename_all = "camelCase")]
 struct Envelope<'a, O> {
     #[serde(borrow, default)]
@@ -147,18 +148,30 @@ pub fn read_vmi(body: &[u8]) -> Result<Request<'_, Vmi>, Unreadable> {
     read_as(body)
 }
 
-fn read_as<'a, O: Subject + Deserialize<'a>>(body: &'a [u8]) -> Result<Request<'a, O>, Unreadable> {
+fn read_as<'a, O: Subject + Deserialize<'a> + fmt::Debug>(
+    body: &'a [u8],
+) -> Result<Request<'a, O>, Unreadable> {
     // One pass where all is well. Where the object cannot be read, a second one finds whom to answer.
-    let read = match std::str::from_utf8(body) {
-        // Looked at as one text, its strings need not be looked at one by one.
-        Ok(text) => serde_json::from_str::<Envelope<'_, O>>(text),
-        // It says where.
-        Err(_) => serde_json::from_slice(body),
-    };
-    match read {
+    match envelope(body) {
         Ok(envelope) => envelope.into_request().and_then(Request::check),
         Err(error) => Err(unreadable(body, O::NOUN, &error)),
     }
+}
+
+fn envelope<'a, O: Deserialize<'a> + fmt::Debug>(body: &'a [u8]) -> serde_json::Result<Envelope<'a, O>> {
+    // Looked at as one text, its strings need not be looked at one by one.
+    let Ok(text) = std::str::from_utf8(body) else {
+        // It says where.
+        return serde_json::from_slice(body);
+    };
+    let Some(envelope) = compact::read::<Envelope<'_, O>>(text) else {
+        return serde_json::from_str(text);
+    };
+    debug_assert_eq!(
+        serde_json::from_str::<Envelope<'_, O>>(text).map(|envelope| format!("{envelope:?}")).ok(),
+        Some(format!("{envelope:?}"))
+    );
+    Ok(envelope)
 }
 
 fn unreadable(body: &[u8], noun: &str, error: &serde_json::Error) -> Unreadable {
@@ -263,8 +276,8 @@ impl Kind<'static> {
     }
 }
 
-impl std::fmt::Display for Kind<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Kind<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let separator = if self.group.is_empty() { "" } else { "/" };
         let name = format!("{}{separator}{} {}", self.group, self.version, self.kind);
         write!(f, "{}", Quoted(&name))

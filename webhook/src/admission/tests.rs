@@ -1,6 +1,7 @@
 //! Whole decisions, from the body to the answer.
 
 mod bad_input;
+mod compact;
 mod launcher_hook;
 mod podnetinfo;
 mod properties;
