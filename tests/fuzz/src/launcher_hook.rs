@@ -13,14 +13,14 @@ use super::{DOMAIN, NETWORK_INFO, VMI};
 pub fn domain_xml(bytes: &[u8]) {
     let Ok(domain) = std::str::from_utf8(bytes) else { return };
     if Document::parse(domain).is_ok() {
-        roxmltree::Document::parse(domain).unwrap();
+        assert_well_formed(domain);
     }
     let sources = Sources { network_info: Some(NETWORK_INFO), ..Sources::default() };
     let options = Options::default();
     match define(VMI, domain, &sources, &options) {
         Ok(definition) => {
             // Another reader reads it, the VFs are there, and once more changes nothing.
-            roxmltree::Document::parse(&definition.xml).unwrap();
+            assert_well_formed(&definition.xml);
             let found = hostdevs(&definition.xml).unwrap();
             for device in &definition.devices {
                 let of_device = found.iter().filter(|view| view.source == device.address);
@@ -30,6 +30,14 @@ pub fn domain_xml(bytes: &[u8]) {
             assert_eq!(again.xml, definition.xml);
         }
         Err(error) => assert_sentence(&error.to_string()),
+    }
+}
+
+/// By another reader. A prefix that nobody declared is refused there, but not by libxml2, and so not by libvirt.
+fn assert_well_formed(domain: &str) {
+    match roxmltree::Document::parse(domain) {
+        Ok(_) | Err(roxmltree::Error::UnknownNamespace(..)) => {}
+        Err(error) => panic!("{error}"),
     }
 }
 
