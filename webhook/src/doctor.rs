@@ -22,7 +22,8 @@ pub enum Check {
     Kubevirt,
     /// Are the annotations of all NADs in order?
     Nad,
-    /// Does a node advertise each resource that a NAD names, and a NAD name each that a node advertises?
+    /// Does a node advertise each resource that a NAD names, and a NAD name each that a node advertises? Are there
+    /// enough, or do pods wait?
     Resource,
     /// Do the pods of VMIs with SR-IOV interfaces hold what they need?
     Vmi,

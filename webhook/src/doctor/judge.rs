@@ -1,5 +1,6 @@
 //! What the facts mean, and what to do about them.
 
+mod demand;
 mod kubevirt;
 mod machines;
 mod resources;

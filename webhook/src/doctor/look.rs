@@ -48,6 +48,8 @@ pub async fn look(client: &Client, settings: &Settings) -> Facts {
     }
     if wants(&[Check::Vmi]) {
         facts.machines = Some(machines(client).await);
+    }
+    if wants(&[Check::Resource, Check::Vmi]) {
         facts.pods = Some(pods(client).await);
     }
     facts

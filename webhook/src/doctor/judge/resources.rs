@@ -1,12 +1,13 @@
-//! NADs and nodes: does each have what the other speaks of?
+//! NADs and nodes: does each have what the other speaks of, and is there enough of it?
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use contract::NadName;
 
+use super::demand::{held, waiting};
 use super::seen;
 use crate::cluster::Unseen;
-use crate::doctor::facts::{Facts, Node};
+use crate::doctor::facts::{Facts, LauncherPod, Node};
 use crate::doctor::{Check, Finding};
 use crate::network::Network;
 
@@ -55,8 +56,15 @@ pub(super) fn resources(facts: &Facts) -> Vec<Finding> {
     };
     let needed = resources_of(networks);
     let mut findings = Vec::new();
+    let pods = match seen(CHECK, facts.pods.as_ref()) {
+        Ok(pods) => pods.as_slice(),
+        Err(unseen) => {
+            findings.extend(unseen);
+            &[]
+        }
+    };
     for (resource, nads) in &needed {
-        findings.push(one(resource, nads, nodes));
+        findings.push(one(resource, nads, nodes, pods));
     }
     // Only what stands beside a resource that a NAD names, or is the device plugin's or the operator's own, is
     // taken for SR-IOV: graphics cards and KubeVirt's own devices are advertised in the same way.
@@ -90,12 +98,9 @@ fn resources_of(networks: &BTreeMap<NadName, Network>) -> BTreeMap<String, Vec<&
     resources
 }
 
-fn one(resource: &str, nads: &[&NadName], nodes: &[Node]) -> Finding {
+fn one(resource: &str, nads: &[&NadName], nodes: &[Node], pods: &[LauncherPod]) -> Finding {
     const CHECK: Check = Check::Resource;
-    let names: Vec<String> = nads.iter().take(NAMED).map(ToString::to_string).collect();
-    let more = nads.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let by = format!("named by {}{more}", names.join(", "));
+    let by = format!("named by {}", some(nads));
     let counts: Vec<u64> = nodes.iter().filter_map(|node| node.allocatable.get(resource).copied()).collect();
     if counts.is_empty() {
         return Finding::wrong(
@@ -113,7 +118,36 @@ fn one(resource: &str, nads: &[&NadName], nodes: &[Node]) -> Finding {
              on the node says what is missing",
         );
     }
+    let waiting = waiting(resource, pods);
+    if !waiting.is_empty() {
+        let held = held(resource, nodes, pods).into_iter();
+        let held: Vec<_> =
+            held.map(|one| format!("{} of {} on {}", one.held, one.allocatable, one.node)).collect();
+        let wait = if waiting.len() == 1 {
+            "1 pod waits".to_owned()
+        } else {
+            format!("{} pods wait", waiting.len())
+        };
+        return Finding::warning(
+            CHECK,
+            format!(
+                "{resource}: {wait} for it: {}; virtual machines hold {}; {by}",
+                some(&waiting),
+                some(&held)
+            ),
+            "create more VFs (sriov_numvfs of the PF, numVfs of the SriovNetworkNodePolicy), or stop a virtual machine \
+             that holds some; those that seem free are held by other pods, or are fewer than a pod needs",
+        );
+    }
     Finding::ok(CHECK, format!("{resource}: {}; {by}", supply(resource, nodes)))
+}
+
+/// The first few by name, the others by number.
+fn some(things: &[impl ToString]) -> String {
+    let names: Vec<String> = things.iter().take(NAMED).map(ToString::to_string).collect();
+    let more = things.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", names.join(", "))
 }
 
 fn supply(resource: &str, nodes: &[Node]) -> String {

@@ -204,6 +204,26 @@ fn a_cluster_in_which_little_is() {
     |facts: &mut Facts| facts.nodes = Some(Ok(vec![node("a", &[(RESOURCE, 0)])])),
     Check::Resource, State::Wrong, "0 on 1 node"
 )]
+#[case::all_taken(
+    |facts: &mut Facts| {
+        facts.nodes = Some(Ok(vec![node("a", &[(RESOURCE, 1)])]));
+        let mut holds = pod("storage", json!({RESOURCE: "1"}));
+        holds.pod["spec"]["nodeName"] = json!("a");
+        let waits = LauncherPod {
+            name: "late".to_owned(),
+            created_by: "5678".to_owned(),
+            unschedulable: Some("0/1 nodes are available: 1 Insufficient intel.com/sriov_vfio.".to_owned()),
+            ..pod("storage", json!({RESOURCE: "1"}))
+        };
+        facts.pods = Some(Ok(vec![holds, waits]));
+    },
+    Check::Resource, State::Warning,
+    "intel.com/sriov_vfio: 1 pod waits for it: default/late; virtual machines hold 1 of 1 on a; named by default/storage"
+)]
+#[case::pods_may_not_be_listed(
+    |facts: &mut Facts| facts.pods = Some(Err(Unseen::Forbidden { kind: "pods", reason: "no".to_owned() })),
+    Check::Resource, State::Warning, "pods may not be listed"
+)]
 #[case::no_network_names_it(
     |facts: &mut Facts| facts.nodes = Some(Ok(vec![node("a", &[(RESOURCE, 1), ("intel.com/other", 3)])])),
     Check::Resource, State::Warning, "intel.com/other: 3 on 1 node, and no NAD names it"
@@ -226,7 +246,7 @@ fn a_cluster_in_which_little_is() {
 )]
 #[case::no_node(
     |facts: &mut Facts| facts.pods = Some(Ok(vec![LauncherPod {
-        unschedulable: Some("0/3 nodes are available: 3 Insufficient intel.com/sriov_vfio".to_owned()),
+        unschedulable: Some("0/3 nodes are available: 3 Insufficient memory.".to_owned()),
         ..pod("storage", json!({RESOURCE: "1"}))
     }])),
     Check::Vmi, State::Warning, "has no node: 0/3 nodes"

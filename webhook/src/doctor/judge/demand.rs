@@ -1,0 +1,113 @@
+//! Who wants a resource: virtual machines that hold it, and those that wait for it.
+
+use serde_json::Value;
+
+use crate::doctor::facts::{LauncherPod, Node};
+
+/// How often a node has the resource, and how many of these its virtual machines hold.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Held<'f> {
+    pub(super) node: &'f str,
+    pub(super) held: u64,
+    pub(super) allocatable: u64,
+}
+
+/// The nodes that advertise the resource.
+pub(super) fn held<'f>(resource: &str, nodes: &'f [Node], pods: &[LauncherPod]) -> Vec<Held<'f>> {
+    let on = |node: &Node| {
+        let there =
+            |pod: &&LauncherPod| pod.pod.pointer("/spec/nodeName").is_some_and(|name| *name == node.name);
+        pods.iter().filter(there).map(|pod| limit(resource, &pod.pod)).sum()
+    };
+    nodes
+        .iter()
+        .filter_map(|node| {
+            let allocatable = *node.allocatable.get(resource)?;
+            Some(Held { node: &node.name, held: on(node), allocatable })
+        })
+        .collect()
+}
+
+/// The pods for which the scheduler finds no node because the resource is short.
+pub(super) fn waiting(resource: &str, pods: &[LauncherPod]) -> Vec<String> {
+    let waits =
+        |pod: &&LauncherPod| pod.unschedulable.as_deref().is_some_and(|reason| is_short(resource, reason));
+    pods.iter().filter(waits).map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect()
+}
+
+/// Whether the scheduler's sentence says `Insufficient` of this resource, and not of one whose name begins so.
+fn is_short(resource: &str, reason: &str) -> bool {
+    let mut words = reason.split_whitespace();
+    while words.any(|word| word == "Insufficient") {
+        if words.next().is_some_and(|word| word.trim_end_matches(['.', ',']) == resource) {
+            return true;
+        }
+    }
+    false
+}
+
+/// What the pod's containers ask for together.
+fn limit(resource: &str, pod: &Value) -> u64 {
+    let containers = pod.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
+    let limits =
+        containers.filter_map(|container| container.pointer("/resources/limits")?.get(resource)?.as_str());
+    limits.filter_map(|limit| limit.parse::<u64>().ok()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    const RESOURCE: &str = "intel.com/sriov_vfio";
+
+    #[rstest]
+    #[case::last("0/1 nodes are available: 1 Insufficient intel.com/sriov_vfio.", true)]
+    #[case::before_others(
+        "0/2 nodes are available: 1 Insufficient cpu, 2 Insufficient intel.com/sriov_vfio, 1 x.",
+        true
+    )]
+    #[case::a_sentence_follows("1 Insufficient intel.com/sriov_vfio. no new claims to deallocate", true)]
+    #[case::a_longer_name("0/1 nodes are available: 1 Insufficient intel.com/sriov_vfio_x710.", false)]
+    #[case::another("0/1 nodes are available: 1 Insufficient memory.", false)]
+    #[case::named_otherwise("intel.com/sriov_vfio", false)]
+    #[case::nothing_follows("1 Insufficient", false)]
+    fn the_sentence_of_the_scheduler(#[case] reason: &str, #[case] expected: bool) {
+        assert_eq!(is_short(RESOURCE, reason), expected);
+    }
+
+    #[test]
+    fn each_node_counts_for_itself() {
+        let node = |name: &str, count: Option<u64>| Node {
+            name: name.to_owned(),
+            allocatable: count
+                .map(|count| (RESOURCE.to_owned(), count))
+                .into_iter()
+                .collect::<BTreeMap<_, _>>(),
+        };
+        let pod = |node: Option<&str>, limits: Value| LauncherPod {
+            namespace: "default".to_owned(),
+            name: "virt-launcher-a".to_owned(),
+            created_by: String::new(),
+            unschedulable: None,
+            pod: json!({"spec": {"nodeName": node, "containers": [
+                {"name": "compute", "resources": {"limits": limits}},
+                {"name": "without-limits"},
+            ]}}),
+        };
+        let nodes = [node("a", Some(4)), node("b", Some(2)), node("none", None)];
+        let pods = [
+            pod(Some("a"), json!({RESOURCE: "2"})),
+            pod(Some("a"), json!({RESOURCE: "1", "intel.com/other": "7"})),
+            pod(None, json!({RESOURCE: "5"})),
+            pod(Some("none"), json!({RESOURCE: "6"})),
+        ];
+        let expected =
+            [Held { node: "a", held: 3, allocatable: 4 }, Held { node: "b", held: 0, allocatable: 2 }];
+        assert_eq!(held(RESOURCE, &nodes, &pods), expected);
+    }
+}
