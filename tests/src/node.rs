@@ -14,9 +14,7 @@ pub mod scenarios;
 pub use machine::{Answer, Machine};
 pub use pod::RunningPod;
 
-use crate::cluster::{
-    ControlPlane, Kubectl, Process, Sandbox, ServingCertificate, Webhook, asset, run_folder,
-};
+use crate::cluster::{ControlPlane, Kubectl, Process, Sandbox, ServingCertificate, Webhook, asset};
 use kubevirt::Controller;
 use std::fs;
 use std::path::Path;
@@ -53,7 +51,7 @@ impl Node {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let control_plane = ControlPlane::start("node");
         tell("etcd and kube-apiserver are up");
-        let machine = Machine::start(&run_folder().join("machine"), &control_plane);
+        let machine = Machine::start(&machine::folder(), &control_plane);
         let scheduler = start_scheduler(&control_plane);
         let sandbox = Sandbox::in_control_plane(Arc::clone(&control_plane), NAMESPACE);
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();

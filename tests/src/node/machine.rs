@@ -1,7 +1,7 @@
 //! The virtual machine that is the node, seen from outside.
 
 use super::{NODE, copy};
-use crate::cluster::{ControlPlane, Process, free_address};
+use crate::cluster::{ControlPlane, Process, free_address, run_folder};
 use serde_json::json;
 use std::env;
 use std::fs;
@@ -14,6 +14,10 @@ use std::time::{Duration, Instant};
 
 /// How long a command in the machine may take; it is emulated.
 const CALL_WITHIN: Duration = Duration::from_secs(180);
+
+/// The emulator can lose a processor's timer; then nothing goes on in the machine. Its pulse is one of each second,
+/// and of some seconds where everything is busy.
+const STANDS_STILL_AFTER: Duration = Duration::from_secs(120);
 
 /// The machine; it is switched off when this is dropped, and by itself when this program dies.
 #[derive(Debug)]
@@ -65,7 +69,7 @@ impl Machine {
         fs::write(folder.join("settings"), settings).unwrap();
 
         let ending = Arc::new(AtomicBool::new(false));
-        let heart = thread::spawn(beat(folder.join("alive"), Arc::clone(&ending)));
+        let heart = thread::spawn(beat(folder.to_owned(), Arc::clone(&ending)));
         let machine = concat!(env!("CARGO_MANIFEST_DIR"), "/node/machine");
         let log = folder.join("log/machine.log");
         let process = Process::start(&log, Path::new(machine), [folder]);
@@ -102,9 +106,24 @@ impl Machine {
                 tell(part);
             }
             self.check_alive();
+            assert!(!Self::stands_still(), "{STILL}");
             assert!(Instant::now() < deadline, "the machine is not up after {limit:?}:\n{progress}");
             thread::sleep(Duration::from_millis(200));
         }
+    }
+
+    /// Whether the machine that was started last has no pulse any more; no scenario can be blamed for that.
+    pub fn stands_still() -> bool {
+        folder().join("still").exists()
+    }
+
+    /// Takes the machine's folder away, and all others of a run that has ended, for another to begin. What the
+    /// machine said last stays.
+    pub fn clear_run() {
+        let console = fs::read(folder().join("log/console.log")).unwrap_or_default();
+        fs::remove_dir_all(run_folder()).unwrap();
+        fs::create_dir_all(run_folder()).unwrap();
+        fs::write(run_folder().join("console.still.log"), console).unwrap();
     }
 
     /// Runs a shell script in the machine, which knows the functions of `tests/node/inside` and
@@ -121,6 +140,9 @@ impl Machine {
                 let text = |extension| fs::read_to_string(call.with_extension(extension)).unwrap_or_default();
                 let status = status.trim().parse().unwrap();
                 return Answer { status, stdout: text("out"), stderr: text("err") };
+            }
+            if Self::stands_still() {
+                return Answer { status: -1, stdout: String::new(), stderr: STILL.to_owned() };
             }
             self.check_alive();
             assert!(Instant::now() < deadline, "no answer after {CALL_WITHIN:?} to: {script}");
@@ -168,13 +190,29 @@ impl Drop for Machine {
     }
 }
 
-/// Touches a file again and again, for the machine to see that somebody is there.
-fn beat(file: PathBuf, ending: Arc<AtomicBool>) -> impl FnOnce() {
+/// What is said of it.
+pub(super) const STILL: &str = "the emulated machine stands still";
+
+/// The folder that a machine shares.
+pub(super) fn folder() -> PathBuf {
+    run_folder().join("machine")
+}
+
+/// Touches a file again and again, for the machine to see that somebody is there, and looks for the machine's own
+/// pulse.
+fn beat(folder: PathBuf, ending: Arc<AtomicBool>) -> impl FnOnce() {
     move || {
         let mut count = 0_u32;
+        let (mut pulse, mut felt) = (String::new(), Instant::now());
         while !ending.load(Ordering::SeqCst) {
             if count.is_multiple_of(50) {
-                let _ = fs::write(&file, count.to_string());
+                let _ = fs::write(folder.join("alive"), count.to_string());
+                let now = fs::read_to_string(folder.join("pulse")).unwrap_or_default();
+                if now != pulse {
+                    (pulse, felt) = (now, Instant::now());
+                } else if felt.elapsed() > STANDS_STILL_AFTER {
+                    let _ = fs::write(folder.join("still"), "");
+                }
             }
             count += 1;
             thread::sleep(Duration::from_millis(100));

@@ -1,6 +1,7 @@
 //! A virt-launcher pod on the node.
 
-use super::{NAMESPACE, Node};
+use super::machine::STILL;
+use super::{Machine, NAMESPACE, Node};
 use crate::cluster::{Kubectl, Output};
 use serde_json::Value;
 use std::thread;
@@ -77,6 +78,7 @@ impl RunningPod {
     pub fn wait_for(&self, what: &str, mut is_so: impl FnMut() -> bool) {
         let deadline = Instant::now() + STEP_WITHIN;
         while !is_so() {
+            assert!(!Machine::stands_still(), "no {what}: {STILL}");
             assert!(Instant::now() < deadline, "no {what} after {STEP_WITHIN:?}: {}", self.account());
             thread::sleep(INTERVAL);
         }
@@ -136,7 +138,7 @@ impl RunningPod {
 
 impl Drop for RunningPod {
     fn drop(&mut self) {
-        if !self.deleted {
+        if !self.deleted && !Machine::stands_still() {
             let arguments = ["delete", "pod", &self.name, "--grace-period=2", "--timeout=120s"];
             // It may be gone already.
             let _ = self.kubectl.run(arguments);
