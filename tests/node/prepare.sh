@@ -29,8 +29,10 @@ node_prepare() {
         apt_locked install_node_packages
         node_packages_complete || give_up "runc or containernetworking-plugins is missing; see $LAB_CACHE/install.log"
     fi
-    KUBEBUILDER_ASSETS=$("$REPOSITORY/tests/cluster/build" --with node) || return 1
-    export KUBEBUILDER_ASSETS
+    KUBEBUILDER_ASSETS=$("$REPOSITORY/tests/cluster/build" --with node --with helm) || return 1
+    # The folder of what was built comes last.
+    HELM=${KUBEBUILDER_ASSETS##*:}/helm
+    export KUBEBUILDER_ASSETS HELM
     (cd "$REPOSITORY" && cargo build --locked --quiet --package tests --bins --package webhook) || return 1
     mkdir -p "$NODE_CACHE"
     exec 7>"$NODE_CACHE/lock"

@@ -35,7 +35,6 @@ pub use sandbox::Sandbox;
 pub use serving_certificate::ServingCertificate;
 pub use stored_pod::StoredPod;
 pub use webhook::Webhook;
-pub(crate) use webhook::sriov_webhook;
 
 use std::env;
 use std::net::{SocketAddr, TcpListener};

@@ -14,13 +14,12 @@ pub mod scenarios;
 pub use machine::{Answer, Machine};
 pub use pod::RunningPod;
 
-use crate::cluster::{ControlPlane, Kubectl, Process, Sandbox, ServingCertificate, Webhook, asset};
+use crate::cluster::{ControlPlane, Kubectl, Process, Release, Webhook, asset};
 use kubevirt::Controller;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::runtime::{Builder, Runtime};
 
 /// The API server finds a kubelet by its node's name, and this name leads to QEMU's forwarded port.
 pub const NODE: &str = "localhost";
@@ -28,8 +27,8 @@ pub const NODE: &str = "localhost";
 /// Where the pods are.
 pub const NAMESPACE: &str = "default";
 
-/// The image of launcher-hook, as `images/build` names it.
-const LAUNCHER_HOOK_IMAGE: &str = concat!("ghcr.io/kubevirt-sriov/launcher-hook:", env!("CARGO_PKG_VERSION"));
+/// What the chart is told; all else is as it comes. The processors are emulated, and launcher-hook is not optimised.
+const VALUES: [&str; 4] = ["--set", "launcherHook.cpuLimit=1000m", "--set", "launcherHook.memory=64Mi"];
 
 /// How long the node may take from its kernel's start to being ready; two minutes on two idle cores.
 const READY_WITHIN: Duration = Duration::from_secs(900);
@@ -41,8 +40,8 @@ pub struct Node {
     machine: Machine,
     _controller: Controller,
     _scheduler: Process,
-    sandbox: Sandbox,
-    runtime: Runtime,
+    release: Release,
+    control_plane: Arc<ControlPlane>,
 }
 
 impl Node {
@@ -53,18 +52,19 @@ impl Node {
         tell("etcd and kube-apiserver are up");
         let machine = Machine::start(&machine::folder(), &control_plane);
         let scheduler = start_scheduler(&control_plane);
-        let sandbox = Sandbox::in_control_plane(Arc::clone(&control_plane), NAMESPACE);
-        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let release = Release::in_control_plane(Arc::clone(&control_plane), NAMESPACE);
         let node = Self {
             webhook: Mutex::new(None),
             machine,
             _controller: Controller::start(control_plane.kubectl()),
             _scheduler: scheduler,
-            sandbox,
-            runtime,
+            release,
+            control_plane,
         };
         node.kubectl().run(["create", "namespace", "net-admin"]).expect_success();
         node.apply_examples();
+        node.release.deploy("install", &VALUES).expect_success();
+        tell("helm has installed the chart");
         node.start_webhook();
         tell("sriov-webhook answers");
         node.machine.wait_until_up(READY_WITHIN, tell);
@@ -74,7 +74,7 @@ impl Node {
 
     /// kubectl as administrator.
     pub fn kubectl(&self) -> Kubectl {
-        self.sandbox.kubectl()
+        self.control_plane.kubectl()
     }
 
     /// The virtual machine.
@@ -82,38 +82,30 @@ impl Node {
         &self.machine
     }
 
-    /// The parts outside of the machine.
-    pub fn sandbox(&self) -> &Sandbox {
-        &self.sandbox
+    /// etcd and kube-apiserver.
+    pub fn control_plane(&self) -> &ControlPlane {
+        &self.control_plane
     }
 
-    /// Starts the webhook, or starts it again, and registers it.
+    /// The chart as it is installed.
+    pub fn release(&self) -> &Release {
+        &self.release
+    }
+
+    /// Starts the webhook, or starts it again: a replica as the chart's Deployment describes it, behind the
+    /// chart's Service and registration.
     pub fn start_webhook(&self) {
-        let kubeconfig = self.runtime.block_on(self.sandbox.webhook_kubeconfig());
-        let tls = ServingCertificate::issue();
-        let folder = tls.write(&self.sandbox.folder().join("tls"));
-        let path = |path: &Path| path.display().to_string();
-        let arguments = [
-            "--kubeconfig",
-            &path(&kubeconfig),
-            "--tls-dir",
-            &path(&folder),
-            "--launcher-hook-image",
-            LAUNCHER_HOOK_IMAGE,
-            // The processors are emulated, and the program is not optimised.
-            "--launcher-hook-cpu-limit=1",
-            "--launcher-hook-memory=64Mi",
-        ];
-        let webhook = Webhook::spawn(&self.sandbox, "webhook", &arguments);
-        webhook.wait_until_ready(Duration::from_secs(60));
-        webhook.register(&self.sandbox, &tls.ca);
-        *self.webhook.lock().unwrap_or_else(PoisonError::into_inner) = Some(webhook);
+        let replica = self.release.replica("webhook");
+        self.release.balancer().add(replica.address());
+        self.release.wait_until_asked();
+        *self.webhook.lock().unwrap_or_else(PoisonError::into_inner) = Some(replica);
     }
 
     /// Kills the webhook. Its registration stays.
     pub fn kill_webhook(&self) {
         let webhook = self.webhook.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(webhook.expect("the webhook runs"));
+        let webhook = webhook.expect("the webhook runs");
+        self.release.balancer().remove(webhook.address());
     }
 
     fn apply_examples(&self) {

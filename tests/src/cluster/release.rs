@@ -163,7 +163,9 @@ impl Release {
 
     fn token(&self, account: &str) -> String {
         let system = self.system();
-        let token = self.kubectl().run(["create", "token", account, "--namespace", &system]);
+        // The lab's may run for hours, and nothing renews it here.
+        let duration = "--duration=24h";
+        let token = self.kubectl().run(["create", "token", account, duration, "--namespace", &system]);
         token.expect_success().trim().to_owned()
     }
 

@@ -213,7 +213,7 @@ fn path(path: &Path) -> String {
 }
 
 /// The program beside this one or, for test programs, in the folder above; the tier's `run` has built it.
-pub(crate) fn sriov_webhook() -> PathBuf {
+fn sriov_webhook() -> PathBuf {
     let own = env::current_exe().unwrap();
     let programs = own.ancestors().skip(1).take(2).map(|folder| folder.join("sriov-webhook"));
     let program = { programs }.find(|program| program.exists());

@@ -31,7 +31,7 @@ pub fn open(node: &Node) {
         .current_dir(&folder)
         .env("PATH", path)
         .env("NODE_SHARED", node.machine().folder())
-        .env("KUBECONFIG", node.sandbox().control_plane().folder().join("admin.kubeconfig"))
+        .env("KUBECONFIG", node.control_plane().admin_kubeconfig())
         .status();
     shell.unwrap_or_else(|error| panic!("bash: {error}"));
 }

@@ -13,15 +13,14 @@ pub(super) fn webhook(node: &Node) {
     node.kill_webhook();
     let refused = RunningPod::create(node, &pod).expect_err("no webhook, no pod");
     println!("  {}", refused.trim());
-    let name = node.sandbox().webhook_entry();
-    assert!(refused.contains(&format!("failed calling webhook \"{name}\"")), "{refused}");
+    assert!(refused.contains("failed calling webhook \"pods.kubevirt-sriov.io\""), "{refused}");
     node.start_webhook();
     runs_with_one(node, &pod);
 }
 
 /// The scheduler and the kubelet find the API server again, and so does the webhook.
 pub(super) fn api_server(node: &Node) {
-    let control_plane = node.sandbox().control_plane();
+    let control_plane = node.control_plane();
     control_plane.kill_api_server();
     thread::sleep(Duration::from_secs(5));
     control_plane.restart_api_server();

@@ -1,11 +1,9 @@
 //! VFs that are not there.
 
 use super::{STORAGE, idle, pod_on};
-use crate::cluster::sriov_webhook;
 use crate::node::kubevirt::{pod_of, vmi};
 use crate::node::{Node, RunningPod};
 use serde_json::json;
-use std::process::Command;
 
 /// The scheduler says which resource is short; the pod comes when one is given back.
 pub(super) fn more_than_there_are(node: &Node) {
@@ -18,6 +16,8 @@ pub(super) fn more_than_there_are(node: &Node) {
     let (late, _) = pod_on(STORAGE, "late", 14);
     let late = RunningPod::create(node, &idle(late)).unwrap();
     waits_for(&late, "intel.com/sriov_vfio");
+    let waits = format!("intel.com/sriov_vfio: 1 pod waits for it: default/{}", late.name());
+    doctor_says(node, &[&waits, "virtual machines hold 4 of 4 on localhost"]);
     all.delete();
     late.wait_for("running pod once VFs are free", || late.field(".status.phase") == "Running");
 }
@@ -45,10 +45,7 @@ pub(super) fn nowhere(node: &Node) {
 /// A line of `sriov-webhook doctor` has all of these words.
 #[track_caller]
 fn doctor_says(node: &Node, words: &[&str]) {
-    let kubeconfig = node.sandbox().control_plane().folder().join("admin.kubeconfig");
-    let doctor =
-        Command::new(sriov_webhook()).arg("doctor").arg("--kubeconfig").arg(kubeconfig).output().unwrap();
-    let findings = String::from_utf8_lossy(&doctor.stdout);
+    let findings = node.release().doctor(&[]).stdout;
     let line = findings.lines().find(|line| words.iter().all(|word| line.contains(word)));
     let line = line.unwrap_or_else(|| panic!("doctor has no line with {words:?}: {findings}"));
     println!("  doctor: {line}");
