@@ -15,16 +15,17 @@ mod pod;
 mod podnetinfo;
 mod quantity;
 mod review;
+mod unread;
 mod vmi;
 
 pub use answer::{answer, answer_unreadable, answer_vmi};
-pub use compact::Unread;
 pub use decide::{Attachment, Decision, Need, Outcome, decide};
 pub use denial::{Denial, Reason};
 pub use launcher_hook::{LauncherHook, Mode};
 pub use options::{Options, Scope, Unresolved};
 pub use pod::{Container, Owner, Pod};
 pub use review::{Kind, Request, Subject, Unreadable, read, read_vmi, review_of};
+pub use unread::Unread;
 pub use vmi::{VmiDecision, decide_vmi};
 
 #[cfg(test)]

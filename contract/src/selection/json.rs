@@ -12,6 +12,13 @@ use crate::Text;
 use super::{ElementError, NetworkSelection, SelectionError, check_address, interface_name, mac, nad};
 
 pub(super) fn parse(text: &str, default_namespace: &str) -> Result<Vec<NetworkSelection>, SelectionError> {
+    // One pass where all is well. Where it is not, a second one finds the element that is to blame.
+    if let Ok(elements) = serde_json::from_str::<Vec<Element<'_>>>(text)
+        && let Ok(selections) =
+            elements.into_iter().map(|element| select(element, text, default_namespace)).collect()
+    {
+        return Ok(selections);
+    }
     let elements: Vec<&RawValue> =
         serde_json::from_str(text).map_err(|error| SelectionError::Json { problem: error.to_string() })?;
     elements
@@ -25,8 +32,16 @@ pub(super) fn parse(text: &str, default_namespace: &str) -> Result<Vec<NetworkSe
 }
 
 fn parse_element(text: &str, default_namespace: &str) -> Result<NetworkSelection, ElementError> {
-    let element: Element<'_> = serde_json::from_str(text)
+    let element = serde_json::from_str(text)
         .map_err(|error| ElementError::Json { value: text.to_owned(), problem: error.to_string() })?;
+    select(element, text, default_namespace)
+}
+
+fn select(
+    element: Element<'_>,
+    text: &str,
+    default_namespace: &str,
+) -> Result<NetworkSelection, ElementError> {
     if element.name.is_empty() {
         return Err(ElementError::NoName { value: text.to_owned() });
     }

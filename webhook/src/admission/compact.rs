@@ -14,8 +14,9 @@ use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor, value::BorrowedStrDeserializer,
 };
 use serde::forward_to_deserialize_any;
-use serde_json::value::RawValue;
 use wide::u8x16;
+
+use super::unread::UNREAD;
 
 /// Reads `text`, or leaves it to serde_json.
 pub(super) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
@@ -24,49 +25,6 @@ pub(super) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
     // Go's encoder ends a text with a line feed.
     let rest = text.get(reader.at..)?;
     (rest.is_empty() || rest == "\n").then_some(value)
-}
-
-/// A value that is checked but left unread, for the few who need it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unread<'a>(&'a str);
-
-impl<'a> Unread<'a> {
-    /// Reads it after all.
-    ///
-    /// # Errors
-    /// Where it is no `T`.
-    pub fn read<T: Deserialize<'a>>(self) -> serde_json::Result<T> {
-        serde_json::from_str(self.0)
-    }
-}
-
-const UNREAD: &str = "Unread";
-
-impl<'de: 'a, 'a> Deserialize<'de> for Unread<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct UnreadVisitor;
-        impl<'de> Visitor<'de> for UnreadVisitor {
-            type Value = Unread<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("any value")
-            }
-
-            // From the reader here.
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Unread(text))
-            }
-
-            // From serde_json.
-            fn visit_newtype_struct<D: Deserializer<'de>>(
-                self,
-                deserializer: D,
-            ) -> Result<Self::Value, D::Error> {
-                <&RawValue>::deserialize(deserializer).map(|value| Unread(value.get()))
-            }
-        }
-        deserializer.deserialize_newtype_struct(UNREAD, UnreadVisitor)
-    }
 }
 
 /// Why does not matter: serde_json says it better.

@@ -16,7 +16,8 @@ pub(super) fn resources(index: usize, container: &Container<'_>, needs: &[Need])
         return Vec::new();
     }
     let totals = || needs.iter().map(|need| (need.resource.as_str(), need.total.to_string()));
-    let place = container_place(index).with_trailing_token("resources");
+    let mut place = container_place(index);
+    place.push_back("resources");
     let Some(resources) = &container.resources else {
         let quantities = object(totals());
         return vec![add(place, object([("limits", quantities.clone()), ("requests", quantities)]))];
@@ -78,7 +79,9 @@ pub(super) fn spec_place(field: &str) -> PointerBuf {
 
 /// One of the pod's containers.
 pub(super) fn container_place(index: usize) -> PointerBuf {
-    spec_place("containers").with_trailing_token(index)
+    let mut place = spec_place("containers");
+    place.push_back(index);
+    place
 }
 
 fn object<'k, V: Into<Value>>(entries: impl IntoIterator<Item = (&'k str, V)>) -> Value {

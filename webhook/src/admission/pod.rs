@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use contract::{Text, annotation, kubevirt};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::compact::Unread;
+use super::unread::Unread;
 
 /// A pod.
 #[derive(Debug, Default, serde::Deserialize)]
