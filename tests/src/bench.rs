@@ -12,7 +12,7 @@ mod server;
 mod table;
 
 pub use bodies::{network_files, review};
-pub use client::{Load, Protocol};
+pub use client::{Load, Protocol, speaks};
 pub use measure::{Figures, Round, measure, send};
 pub use server::Server;
 pub use table::{Spread, print};

@@ -1,5 +1,6 @@
 //! The client: connections that are opened once, and reviews sent over them in a closed or an open loop.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,10 +13,12 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use kube::client::ConfigExt;
 use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, Error as TlsError};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::Server;
 
@@ -49,6 +52,33 @@ enum Lane {
     Http2(http2::SendRequest<Full<Bytes>>),
 }
 
+/// Whether a server takes connections of this protocol.
+pub async fn speaks(server: &Server, protocol: Protocol) -> bool {
+    let refused = |error: &io::Error| {
+        let error = error.get_ref().and_then(|error| error.downcast_ref());
+        matches!(error, Some(TlsError::AlertReceived(AlertDescription::NoApplicationProtocol)))
+    };
+    !connect(&connector(protocol), server).await.is_err_and(|error| refused(&error))
+}
+
+fn connector(protocol: Protocol) -> TlsConnector {
+    let mut config = kube::Config::new("https://localhost".parse().unwrap());
+    // It is measured, not trusted.
+    config.accept_invalid_certs = true;
+    let mut tls = config.rustls_client_config().unwrap();
+    tls.alpn_protocols = match protocol {
+        Protocol::Http1 => vec![b"http/1.1".to_vec()],
+        Protocol::Http2 => vec![b"h2".to_vec()],
+    };
+    TlsConnector::from(Arc::new(tls))
+}
+
+async fn connect(tls: &TlsConnector, server: &Server) -> io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(&server.address).await?;
+    stream.set_nodelay(true)?;
+    tls.connect(ServerName::try_from("localhost").unwrap(), stream).await
+}
+
 /// Connections to a server, and what is sent over them.
 pub(super) struct Client {
     lanes: Vec<Lane>,
@@ -60,21 +90,10 @@ pub(super) struct Client {
 impl Client {
     /// Opens as many connections as it takes for `reviews` side by side.
     pub(super) async fn open(server: &Server, protocol: Protocol, reviews: usize, body: Bytes) -> Self {
-        let mut config = kube::Config::new(format!("https://{}", server.address).parse().unwrap());
-        // It is measured, not trusted.
-        config.accept_invalid_certs = true;
-        let mut tls = config.rustls_client_config().unwrap();
-        tls.alpn_protocols = match protocol {
-            Protocol::Http1 => vec![b"http/1.1".to_vec()],
-            Protocol::Http2 => vec![b"h2".to_vec()],
-        };
-        let tls = TlsConnector::from(Arc::new(tls));
+        let tls = connector(protocol);
         let mut lanes = Vec::new();
         while lanes.len() < reviews {
-            let stream = TcpStream::connect(&server.address).await.unwrap();
-            stream.set_nodelay(true).unwrap();
-            let name = ServerName::try_from("localhost").unwrap();
-            let stream = TokioIo::new(tls.connect(name, stream).await.unwrap());
+            let stream = TokioIo::new(connect(&tls, server).await.unwrap());
             match protocol {
                 Protocol::Http1 => {
                     let (lane, connection) = http1::handshake(stream).await.unwrap();

@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use clap::{Parser, Subcommand};
 use tests::bench::{
-    Load, Protocol, Round, Server, Spread, floor, measure, network_files, print, review, send,
+    Load, Protocol, Round, Server, Spread, floor, measure, network_files, print, review, send, speaks,
 };
 use tokio::runtime::Runtime;
 
@@ -144,10 +144,17 @@ impl Bench<'_> {
         if let (Some(url), Some(id)) = (&self.arguments.peer, self.arguments.peer_pid) {
             servers.push(Server::peer(url, id));
         }
-        let names: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
         let body = Bytes::from(review(None));
-        let asked: Vec<_> = servers.iter().map(|server| (server, body.clone())).collect();
         for protocol in [Protocol::Http1, Protocol::Http2] {
+            let mut asked = Vec::new();
+            for server in &servers {
+                if speaks(server, protocol).await {
+                    asked.push((server, body.clone()));
+                } else {
+                    println!("\n{} does not speak {protocol:?}, and is left out", server.name);
+                }
+            }
+            let names: Vec<&str> = asked.iter().map(|(server, _)| server.name.as_str()).collect();
             let closed = measure(&asked, self.round(protocol, Load::Closed)).await;
             print(
                 &format!("{protocol:?}, as fast as it answers, {} bytes a review", body.len()),
