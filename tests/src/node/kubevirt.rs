@@ -15,6 +15,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+/// A pod with this annotation gets no network-info: KubeVirt's comes when it comes, a test's when it is to.
+pub const HELD_BACK: &str = "kubevirt-sriov.test/network-info-held-back";
+
 /// How often pods are looked at.
 const INTERVAL: Duration = Duration::from_millis(500);
 
@@ -157,7 +160,8 @@ fn write_network_info(kubectl: &Kubectl) {
         let annotations = &pod["metadata"]["annotations"];
         // A launcher that plays an older KubeVirt mounts no network-info.
         let mounted = pod["spec"]["volumes"].to_string().contains(kubevirt::NETWORK_INFO);
-        if pod["status"]["phase"] != "Running" || !mounted || !annotations[kubevirt::NETWORK_INFO].is_null() {
+        let not_now = !annotations[kubevirt::NETWORK_INFO].is_null() || !annotations[HELD_BACK].is_null();
+        if pod["status"]["phase"] != "Running" || !mounted || not_now {
             continue;
         }
         if let Some(information) = network_info(pod) {

@@ -52,6 +52,12 @@ impl RunningPod {
         self.field(&format!(".metadata.annotations.{}", key.replace('.', r"\.")))
     }
 
+    /// Removes an annotation.
+    #[track_caller]
+    pub fn remove_annotation(&self, key: &str) {
+        self.kubectl.run(["annotate", "pod", &self.name, &format!("{key}-")]).expect_success();
+    }
+
     /// What a container has printed so far.
     #[must_use]
     pub fn log(&self, container: &str) -> String {

@@ -1,6 +1,6 @@
 //! The example VMI: two networks on one resource, each NIC on its own network.
 
-use crate::node::kubevirt::{downward_api, example_pod};
+use crate::node::kubevirt::{HELD_BACK, downward_api, example_pod};
 use crate::node::{Node, RunningPod};
 use contract::annotation;
 use serde_json::{Value, json};
@@ -13,9 +13,9 @@ const NETWORKS: [(&str, &str, &str); 2] =
 
 /// KubeVirt 1.7 and newer: network-info says which VF is whose.
 pub(super) fn by_network_info(node: &Node) {
-    let pod = super::with_mode(example_pod(), "compute");
-    let pod = follow(node, &pod, "launcher: network-info says");
-    pod.wait_for_line(&["launcher: network-info is there and empty"]);
+    let mut pod = super::with_mode(example_pod(), "compute");
+    pod["metadata"]["annotations"][HELD_BACK] = json!("until the helper has seen that it is empty");
+    follow(node, &pod, "launcher: network-info says");
 }
 
 /// Without network-info, as in a pod of KubeVirt 1.6: which VF is whose follows from the order of the
@@ -48,6 +48,10 @@ fn follow(node: &Node, pod: &Value, before_start: &str) -> RunningPod {
     tell("its networks are attached");
     pod.wait_for("running container", || !pod.field(".status.containerStatuses[0].state.running").is_empty());
     tell("compute runs");
+    if !pod.annotation(HELD_BACK).is_empty() {
+        pod.wait_for_line(&["network-info: incomplete", "nor KubeVirt's network-info is there"]);
+        pod.remove_annotation(HELD_BACK);
+    }
     pod.wait_for_line(&[before_start]);
     tell("the launcher knows what it needs");
     pod.wait_for_line(&["launcher: started"]);
