@@ -141,7 +141,7 @@ impl Node {
 
 fn start_scheduler(control_plane: &ControlPlane) -> Process {
     let log = control_plane.folder().join("kube-scheduler.log");
-    let kubeconfig = control_plane.folder().join("admin.kubeconfig");
+    let kubeconfig = control_plane.admin_kubeconfig();
     let arguments = [
         format!("--kubeconfig={}", kubeconfig.display()),
         "--leader-elect=false".to_owned(),

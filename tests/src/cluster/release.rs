@@ -77,7 +77,7 @@ impl Release {
 
     /// helm as administrator, in the release's namespace.
     pub fn helm(&self, arguments: &[&str]) -> Output {
-        let kubeconfig = self.control_plane.folder().join("admin.kubeconfig").display().to_string();
+        let kubeconfig = self.control_plane.admin_kubeconfig().display().to_string();
         let system = self.system();
         let cluster = ["--kubeconfig", &kubeconfig, "--namespace", &system];
         helm(&self.folder, &[arguments, &cluster].concat())
@@ -175,7 +175,7 @@ impl Release {
 
     /// `sriov-webhook doctor` as administrator.
     pub fn doctor(&self, arguments: &[&str]) -> Output {
-        let kubeconfig = self.control_plane.folder().join("admin.kubeconfig").display().to_string();
+        let kubeconfig = self.control_plane.admin_kubeconfig().display().to_string();
         let name = self.full_name();
         let common = ["doctor", "--kubeconfig", &kubeconfig, "--webhook-configuration", &name];
         let probe = ["--probe-namespace", &self.name];
@@ -184,7 +184,7 @@ impl Release {
 
     /// `sriov-webhook review` of what is in the cluster, as administrator.
     pub fn review(&self, arguments: &[&str]) -> Output {
-        let kubeconfig = self.control_plane.folder().join("admin.kubeconfig").display().to_string();
+        let kubeconfig = self.control_plane.admin_kubeconfig().display().to_string();
         let common = ["review", "--from-cluster", "--kubeconfig", &kubeconfig];
         Webhook::command(&[&common[..], arguments].concat())
     }

@@ -260,7 +260,7 @@ fn version(program: &Path) -> String {
 
 /// The administrator's kubeconfig, with the name that this machine has in the other.
 fn write_kubeconfig(folder: &Path, control_plane: &ControlPlane) {
-    let text = fs::read_to_string(control_plane.folder().join("admin.kubeconfig")).unwrap();
+    let text = fs::read_to_string(control_plane.admin_kubeconfig()).unwrap();
     let port = control_plane.address().port();
     let text = text.replace(&format!("127.0.0.1:{port}"), &format!("10.0.2.2:{port}"));
     fs::write(folder.join("kubeconfig"), text).unwrap();

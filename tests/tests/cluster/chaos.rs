@@ -165,7 +165,7 @@ async fn churn(client: kube::Client, namespace: String, counts: Arc<Counts>) {
 }
 
 fn roll_ca(release: &Release) {
-    let kubeconfig = ControlPlane::shared().folder().join("admin.kubeconfig").display().to_string();
+    let kubeconfig = ControlPlane::shared().admin_kubeconfig().display().to_string();
     let (system, name) = (release.system(), release.full_name());
     let (secret, service) = (format!("{system}/{name}-tls"), format!("{system}/{name}"));
     let output = Webhook::command(&[
