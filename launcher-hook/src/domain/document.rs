@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use quick_xml::Reader;
+use quick_xml::NsReader;
 use quick_xml::events::Event;
+use quick_xml::name::{NamespaceResolver, QName, ResolveResult};
 
 use super::DomainError;
 use super::tag::{Attribute, TagProblem, allowed, check_reference, decode, read_tag};
@@ -144,17 +145,17 @@ impl<'d> Scanner<'d> {
         // quick-xml skips a byte order mark without counting it.
         let marked = self.text.strip_prefix('\u{feff}').unwrap_or(self.text);
         let base = self.text.len() - marked.len();
-        let mut reader = Reader::from_str(marked);
+        let mut reader = NsReader::from_str(marked);
         reader.config_mut().check_comments = true;
         loop {
             let start = base + position(reader.buffer_position());
             let event = reader.read_event().map_err(|error| self.open_element(start, &error))?;
             let place = start..base + position(reader.buffer_position());
             match event {
-                Event::Start(_) => self.start(place)?,
+                Event::Start(_) => self.start(place, reader.resolver())?,
                 Event::Empty(_) => {
                     let end = place.end..place.end;
-                    self.start(place)?;
+                    self.start(place, reader.resolver())?;
                     self.end(end);
                 }
                 Event::End(_) => self.end(place),
@@ -210,13 +211,21 @@ impl<'d> Scanner<'d> {
         }
     }
 
-    fn start(&mut self, tag: Range<usize>) -> Result<(), DomainError> {
+    fn start(&mut self, tag: Range<usize>, namespaces: &NamespaceResolver) -> Result<(), DomainError> {
         let mut attributes = std::mem::take(&mut self.attributes);
         let name = read_tag(self.text, &tag, &mut attributes).map_err(|problem| {
             let shown = self.text.get(tag.start + 1..tag.end).unwrap_or_default();
             let name = shown.split([' ', '\t', '\n', '\r', '/', '>']).next().unwrap_or_default();
             self.problem(&tag, name, problem)
         })?;
+        let names = std::iter::once(name).chain(attributes.iter().map(|attribute| attribute.name));
+        if let Some(prefix) = names.filter_map(|name| undeclared(name, namespaces)).next() {
+            return Err(DomainError::UndeclaredPrefix {
+                line: line(self.text, tag.start),
+                element: name.to_owned(),
+                prefix: prefix.to_owned(),
+            });
+        }
         let own = !name.contains(':')
             && !attributes.iter().any(|attribute| attribute.name == "xmlns" && !attribute.raw.is_empty());
         let parent = self.open.last();
@@ -304,6 +313,13 @@ impl<'d> Scanner<'d> {
             _ => Ok(()),
         }
     }
+}
+
+/// The prefix of a name, where nothing in force says what it stands for.
+fn undeclared<'n>(name: &'n str, namespaces: &NamespaceResolver) -> Option<&'n str> {
+    let (prefix, _) = name.split_once(':')?;
+    let (resolved, _) = namespaces.resolve_attribute(QName(name));
+    matches!(resolved, ResolveResult::Unknown(_)).then_some(prefix)
 }
 
 /// A place in a text of at most [`LARGEST`] bytes.

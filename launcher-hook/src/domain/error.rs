@@ -67,6 +67,20 @@ pub enum DomainError {
         /// The attribute.
         attribute: String,
     },
+    /// A name of nobody knows whose.
+    #[error(
+        "line {line}: element {} uses the prefix {}, which no xmlns:… around it declares",
+        Quoted(.element),
+        Quoted(.prefix)
+    )]
+    UndeclaredPrefix {
+        /// Where.
+        line: usize,
+        /// The element, which has the prefix or an attribute with it.
+        element: String,
+        /// The prefix.
+        prefix: String,
+    },
     /// Some other document.
     #[error("the root element is {}, not \"domain\"", Quoted(.element))]
     NotDomain {

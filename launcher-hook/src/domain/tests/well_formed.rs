@@ -12,6 +12,7 @@ use rstest::rstest;
 #[case::entities("<domain><name a=\"&quot;\">&lt;&#65;&amp;</name></domain>")]
 #[case::cdata("<domain><name><![CDATA[<x>&y;]]></name></domain>")]
 #[case::foreign_namespace("<domain xmlns:q='u'><q:commandline><q:arg value='-S'/></q:commandline></domain>")]
+#[case::prefix_declared_beside("<domain><q:a q:b='c' xml:lang='en' xmlns:q='u'/></domain>")]
 #[case::space_in_end_tag("<domain></domain >")]
 #[case::not_ascii("<domain><title>ü🦀\u{fffd}</title></domain>")]
 #[case::carriage_returns("<domain>\r\n</domain>\r\n")]
@@ -49,6 +50,18 @@ fn reads(#[case] text: &str) {
 )]
 #[case::cut_in_a_comment("<domain><!-- ", "the domain ends inside of element \"domain\": it was cut off")]
 #[case::twice("<domain>\n<a b='1' c='2' b='3'/></domain>", "line 2: element \"a\" has attribute \"b\" twice")]
+#[case::undeclared_prefix(
+    "<domain>\n<q:a/></domain>",
+    "line 2: element \"q:a\" uses the prefix \"q\", which no xmlns:… around it declares"
+)]
+#[case::undeclared_prefix_of_an_attribute(
+    "<domain><a q:b='c'/></domain>",
+    "line 1: element \"a\" uses the prefix \"q\", which no xmlns:… around it declares"
+)]
+#[case::prefix_declared_elsewhere(
+    "<domain><a xmlns:q='u'/><q:a/></domain>",
+    "line 1: element \"q:a\" uses the prefix \"q\", which no xmlns:… around it declares"
+)]
 fn refuses(#[case] text: &str, #[case] message: &str) {
     assert_eq!(converge(text, &[]).unwrap_err().to_string(), message);
 }
