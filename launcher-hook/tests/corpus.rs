@@ -2,12 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test says what went wrong by stopping there")]
 #![allow(unreachable_pub, missing_docs, reason = "the fuzz targets call these from another crate")]
 
+#[path = "../../tests/fuzz/src/replay.rs"]
+mod replay;
 #[path = "../../tests/fuzz/src/launcher_hook.rs"]
 mod targets;
 
-use std::fs;
-use std::path::Path;
-
+use replay::replay;
 use rstest::rstest;
 
 const VMI: &str = include_str!("fixtures/vmi.json");
@@ -19,13 +19,5 @@ const NETWORK_INFO: &str = include_str!("fixtures/network-info.json");
 #[case::variables("variables", targets::variables)]
 #[case::network_info("network_info", targets::network_info)]
 fn corpora(#[case] target: &str, #[case] run: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus").join(target);
-    let mut count = 0;
-    for file in fs::read_dir(folder).unwrap() {
-        let file = file.unwrap().path();
-        println!("{}", file.display());
-        run(&fs::read(&file).unwrap());
-        count += 1;
-    }
-    assert!(count > 0);
+    replay(target, run);
 }

@@ -7,8 +7,8 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use serde::de::IgnoredAny;
-use serde_json::{Value, json};
-use webhook::admission::{self, Options, Outcome};
+use serde_json::Value;
+use webhook::admission::{self, Options, Outcome, review_of};
 use webhook::network::{Network, Networks as _};
 use webhook::networks::NetworkStore;
 
@@ -20,18 +20,7 @@ fn review(networks: Option<&str>) -> Vec<u8> {
     if let Some(networks) = networks {
         pod["metadata"]["annotations"][contract::annotation::NETWORKS] = networks.into();
     }
-    let review = json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
-            "kind": {"group": "", "version": "v1", "kind": "Pod"},
-            "operation": "CREATE",
-            "namespace": "default",
-            "object": pod,
-        },
-    });
-    serde_json::to_vec(&review).unwrap()
+    serde_json::to_vec(&review_of(pod)).unwrap()
 }
 
 /// The two networks of the pod among `count` others.

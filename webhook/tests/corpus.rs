@@ -6,12 +6,12 @@
 )]
 #![allow(unreachable_pub, dead_code, missing_docs, reason = "the fuzz targets call these from another crate")]
 
+#[path = "../../tests/fuzz/src/replay.rs"]
+mod replay;
 #[path = "../../tests/fuzz/src/webhook.rs"]
 mod targets;
 
-use std::fs;
-use std::path::Path;
-
+use replay::replay;
 use rstest::rstest;
 
 const NADS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/nads.yaml");
@@ -21,13 +21,5 @@ const NADS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/nads.yam
 #[case::review("review", targets::review)]
 #[case::nad_yaml("nad_yaml", targets::nad_yaml)]
 fn corpora(#[case] target: &str, #[case] run: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus").join(target);
-    let mut count = 0;
-    for file in fs::read_dir(folder).unwrap() {
-        let file = file.unwrap().path();
-        println!("{}", file.display());
-        run(&fs::read(&file).unwrap());
-        count += 1;
-    }
-    assert!(count > 0);
+    replay(target, run);
 }

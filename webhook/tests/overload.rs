@@ -16,7 +16,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness::{PATIENCE, Server, Stream, any_certificate, connect, repository};
+use harness::{PATIENCE, Server, Stream, any_certificate, connect, repository, review};
 use rstest::rstest;
 
 const HOUR: &str = "1h";
@@ -28,25 +28,15 @@ fn serve(limits: &[&str]) -> Server {
     )
 }
 
-fn review() -> String {
-    serde_json::json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
-            "kind": {"group": "", "version": "v1", "kind": "Pod"},
-            "operation": "CREATE",
-            "namespace": "default",
-            "object": {
-                "metadata": {
-                    "labels": {"kubevirt.io": "virt-launcher"},
-                    "annotations": {"k8s.v1.cni.cncf.io/networks": "storage"},
-                },
-                "spec": {"containers": [{"name": "compute"}]},
-            },
+fn body() -> String {
+    let pod = serde_json::json!({
+        "metadata": {
+            "labels": {"kubevirt.io": "virt-launcher"},
+            "annotations": {"k8s.v1.cni.cncf.io/networks": "storage"},
         },
-    })
-    .to_string()
+        "spec": {"containers": [{"name": "compute"}]},
+    });
+    review(&pod).to_string()
 }
 
 fn head(length: usize) -> String {
@@ -81,7 +71,7 @@ fn answer(stream: &mut Stream) -> io::Result<String> {
 
 /// A review over a connection that stays open.
 fn ask(stream: &mut Stream) -> io::Result<String> {
-    let body = review();
+    let body = body();
     stream.write_all((head(body.len()) + &body).as_bytes())?;
     stream.flush()?;
     answer(stream)
@@ -100,7 +90,7 @@ fn asked_until_answered(server: &Server) {
 
 /// A request of which half of the body has come.
 fn half_sent(server: &Server) -> (Stream, String) {
-    let body = review();
+    let body = body();
     let (first, second) = body.split_at(body.len() / 2);
     let mut stream = connect(server.https, any_certificate());
     stream.write_all((head(body.len()) + first).as_bytes()).unwrap();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use harness::{PATIENCE, Server, any_certificate, connect, program, repository};
+use harness::{PATIENCE, Server, any_certificate, connect, program, repository, review};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -25,20 +25,6 @@ fn fixture(name: &str) -> Value {
 
 fn on_fixtures() -> Server {
     Server::start(["--networks".into(), repository("webhook/tests/fixtures/nads.yaml")])
-}
-
-fn review(pod: &Value) -> Value {
-    json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
-            "kind": {"group": "", "version": "v1", "kind": "Pod"},
-            "operation": "CREATE",
-            "namespace": "default",
-            "object": pod,
-        },
-    })
 }
 
 fn pod(networks: &str) -> Value {

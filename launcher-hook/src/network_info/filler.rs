@@ -143,15 +143,9 @@ fn write(file: &Path, text: &str) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_file_is_there_before_anything_is_known_and_follows_what_is() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        for name in ["source", "networks"] {
-            fs::write(path(name), "").unwrap();
-        }
-        let variable = "PCIDEVICE_INTEL_COM_VF=0000:01:10.0";
-        fs::write(path("environ"), variable).unwrap();
+    /// Reads `source`, `environ` and `networks` in `folder`, and fills `network-info` there.
+    fn filler(folder: &Path, assign: Assign, patience: u64) -> Filler {
+        let path = |name: &str| folder.join(name);
         let sources = SourceArguments {
             network_info: path("source"),
             environ: Some(path("environ")),
@@ -161,9 +155,21 @@ mod tests {
         let arguments = FillArguments {
             fill_network_info: Some(path("network-info")),
             vmi_networks: Some(path("networks")),
-            network_info_patience: 90,
+            network_info_patience: patience,
         };
-        let mut filler = Filler::new(arguments, sources, Assign::Refuse).unwrap();
+        Filler::new(arguments, sources, assign).unwrap()
+    }
+
+    #[test]
+    fn the_file_is_there_before_anything_is_known_and_follows_what_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["source", "networks"] {
+            fs::write(path(name), "").unwrap();
+        }
+        let variable = "PCIDEVICE_INTEL_COM_VF=0000:01:10.0";
+        fs::write(path("environ"), variable).unwrap();
+        let mut filler = filler(folder.path(), Assign::Refuse, 90);
         let mut filled = || {
             filler.fill().unwrap();
             fs::read_to_string(path("network-info")).unwrap()
@@ -186,18 +192,7 @@ mod tests {
         let networks = r#"{"a":{"nad":"ns/a","resource":"intel.com/vf","sriov":true},"b":{"nad":"ns/b","resource":"intel.com/vf","sriov":true}}"#;
         fs::write(path("networks"), networks).unwrap();
         let filled = |patience| {
-            let sources = SourceArguments {
-                network_info: path("source"),
-                environ: Some(path("environ")),
-                networks_annotation: None,
-                network_status: None,
-            };
-            let arguments = FillArguments {
-                fill_network_info: Some(path("network-info")),
-                vmi_networks: Some(path("networks")),
-                network_info_patience: patience,
-            };
-            Filler::new(arguments, sources, Assign::InOrder).unwrap().fill().unwrap();
+            filler(folder.path(), Assign::InOrder, patience).fill().unwrap();
             fs::read_to_string(path("network-info")).unwrap()
         };
         assert_eq!(filled(90), "");
