@@ -7,7 +7,10 @@
     reason = "functions around the tests fail as the tests do"
 )]
 
+mod ending;
+#[path = "../harness/mod.rs"]
 mod harness;
+mod refusals;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,8 +19,8 @@ use harness::{BARE_DOMAIN, DOMAIN, Process, READ_BACK, SOCKET, VMI, answers, fix
 use rstest::rstest;
 use tempfile::TempDir;
 use tokio::net::UnixStream;
+use tonic::Status;
 use tonic::transport::{Channel, Endpoint, Uri};
-use tonic::{Code, Status};
 
 #[allow(unreachable_pub, missing_docs, clippy::all, reason = "generated")]
 mod protocol {
@@ -42,8 +45,6 @@ use protocol::info::{InfoParams, info_client::InfoClient};
 use protocol::plugins::domain_hook_service_client::DomainHookServiceClient;
 use protocol::plugins::{MutateDomainRequest, SidecarContext};
 use protocol::{v1alpha1, v1alpha2, v1alpha3};
-
-const LIMIT: usize = 4 * 1024 * 1024;
 
 /// A running server and the folder that KubeVirt calls `/var/run/kubevirt-hooks`.
 struct Server {
@@ -235,28 +236,6 @@ async fn a_migration_asks_for_no_devices(#[case] context: &str) {
     assert_eq!(harness::text(&answer), BARE_DOMAIN);
 }
 
-#[rstest]
-#[case::domain_type("xen", "Boot", r#"domain_type is "xen""#)]
-#[case::context("libvirt", "Wedding", r#"invocation_context is "Wedding""#)]
-#[tokio::test]
-async fn a_plugin_call_of_an_unknown_kind_is_refused(
-    #[case] domain_type: &str,
-    #[case] context: &str,
-    #[case] message: &str,
-) {
-    let server = Server::start();
-    let request = MutateDomainRequest {
-        domain_type: domain_type.to_owned(),
-        domain: BARE_DOMAIN.as_bytes().to_vec(),
-        vmi: VMI.as_bytes().to_vec(),
-        sidecar_context: Some(SidecarContext { invocation_context: context.to_owned() }),
-    };
-    let status =
-        DomainHookServiceClient::new(server.connect().await).mutate_domain(request).await.unwrap_err();
-    assert_eq!(status.code(), Code::InvalidArgument);
-    assert!(status.message().starts_with(message), "{status}");
-}
-
 #[tokio::test]
 async fn cloud_init_data_comes_back_unchanged() {
     let server = Server::start();
@@ -300,54 +279,6 @@ async fn a_domain_of_3_mib_passes() {
     assert_eq!(answer.len(), domain.len() + hostdevs);
 }
 
-/// Smaller than its hostdevs, so that the answer can be larger than the request.
-const SMALL_VMI: &str = r#"{"metadata":{"name":"a","namespace":"b"},"spec":{"domain":{"devices":{"interfaces":[{"name":"sriov-net1","sriov":{}},{"name":"sriov-net2","sriov":{}}]}},"networks":[{"name":"sriov-net1","multus":{"networkName":"c"}},{"name":"sriov-net2","multus":{"networkName":"c"}}]}}"#;
-
-/// Both limits of one message: the request's at the door, the answer's before it goes out.
-#[rstest]
-#[case::the_request_is_too_large(LIMIT, "message length too large")]
-#[case::the_answer_is_too_large(LIMIT - BARE_DOMAIN.len() - SMALL_VMI.len() - 40, "virt-launcher takes messages of at most 4194304")]
-#[tokio::test]
-async fn an_oversized_domain_is_refused(#[case] padding: usize, #[case] message: &str) {
-    let server = Server::start();
-    let domain = large_domain(padding);
-    let status = server.define(SMALL_VMI.as_bytes(), domain.as_bytes()).await.unwrap_err();
-    assert_eq!(status.code(), Code::OutOfRange, "{status}");
-    assert!(status.message().contains(message), "{status}");
-    // The server is none the worse for it.
-    server.define(VMI.as_bytes(), BARE_DOMAIN.as_bytes()).await.unwrap();
-}
-
-#[rstest]
-#[case::truncated(VMI.as_bytes(), &BARE_DOMAIN.as_bytes()[..600], Code::InvalidArgument, "the domain")]
-#[case::empty_domain(VMI.as_bytes(), b"", Code::InvalidArgument, "the domain is empty")]
-#[case::doctype(VMI.as_bytes(), b"<!DOCTYPE domain><domain/>", Code::InvalidArgument, "DOCTYPE")]
-#[case::no_utf_8(VMI.as_bytes(), b"<domain>\xff</domain>", Code::InvalidArgument, "the domain is not UTF-8 (byte 8)")]
-#[case::vmi_no_json(b"no json", BARE_DOMAIN.as_bytes(), Code::InvalidArgument, "the VMI cannot be read")]
-#[case::vmi_no_utf_8(b"{\"\xff\":1}", BARE_DOMAIN.as_bytes(), Code::InvalidArgument, "the VMI is not UTF-8 (byte 2)")]
-#[tokio::test]
-async fn broken_input_is_refused_with_a_sentence(
-    #[case] vmi: &[u8],
-    #[case] domain: &[u8],
-    #[case] code: Code,
-    #[case] part: &str,
-) {
-    let server = Server::start();
-    let status = server.define(vmi, domain).await.unwrap_err();
-    assert_eq!(status.code(), code, "{status}");
-    assert!(status.message().contains(part), "{status}");
-}
-
-#[tokio::test]
-async fn without_network_info_the_refusal_names_networks_and_addresses() {
-    let server = Server::start_with(&["--network-info", "/nonexistent"]);
-    let status = server.define(VMI.as_bytes(), BARE_DOMAIN.as_bytes()).await.unwrap_err();
-    assert_eq!(status.code(), Code::FailedPrecondition);
-    for part in ["sriov-net1", "sriov-net2", "0000:65:02.1", "0000:65:02.3"] {
-        assert!(status.message().contains(part), "{status}");
-    }
-}
-
 /// network-info fills while the server runs.
 #[tokio::test]
 async fn the_files_are_read_anew_for_every_call() {
@@ -359,35 +290,6 @@ async fn the_files_are_read_anew_for_every_call() {
     std::fs::copy(fixture("network-info.json"), &file).unwrap();
     let answer = server.define(VMI.as_bytes(), BARE_DOMAIN.as_bytes()).await.unwrap();
     assert_eq!(harness::text(&answer), defined());
-}
-
-#[tokio::test]
-async fn devices_that_are_not_there_stop_the_start_where_that_was_asked_for() {
-    let folder = tempfile::tempdir().unwrap();
-    let info = fixture("network-info.json");
-    let server = Server::start_with(&[
-        "--network-info",
-        info.to_str().unwrap(),
-        "--sysfs",
-        folder.path().to_str().unwrap(),
-    ]);
-    // `off` passes; the last of two options cannot be given twice, so `fail` has a server of its own.
-    server.define(VMI.as_bytes(), BARE_DOMAIN.as_bytes()).await.unwrap();
-    let directory = folder.path().join("second");
-    let _second = Process::start(
-        program()
-            .args(["serve", "--verify", "fail", "--log-level", "error", "--socket-dir"])
-            .arg(&directory)
-            .arg("--network-info")
-            .arg(&info)
-            .arg("--sysfs")
-            .arg(folder.path()),
-    );
-    wait_until("the socket answers", || answers(&directory.join(SOCKET)));
-    let channel = connect(&directory.join(SOCKET)).await;
-    let status = define(channel, VMI.as_bytes(), BARE_DOMAIN.as_bytes()).await.unwrap_err();
-    assert_eq!(status.code(), Code::FailedPrecondition);
-    assert!(status.message().starts_with("VF 0000:65:02.1 is not there"), "{status}");
 }
 
 #[tokio::test]
@@ -409,62 +311,6 @@ async fn ten_at_once() {
 }
 
 #[tokio::test]
-async fn shutdown_is_answered_and_then_the_server_ends() {
-    let server = Server::start();
-    let socket = server.socket();
-    let mut client = v1alpha3::callbacks_client::CallbacksClient::new(server.connect().await);
-    client.shutdown(v1alpha3::ShutdownParams {}).await.unwrap();
-    let mut process = server.process;
-    assert!(tokio::task::spawn_blocking(move || process.wait()).await.unwrap().success());
-    assert!(!socket.exists());
-}
-
-#[rstest]
-#[case::terminate("-TERM")]
-#[case::interrupt("-INT")]
-#[tokio::test]
-async fn a_signal_ends_it_and_takes_the_socket_away(#[case] signal: &str) {
-    let server = Server::start();
-    let socket = server.socket();
-    // An idle connection does not hold it up.
-    let _idle = server.connect().await;
-    server.process.signal(signal);
-    // The client's side of the idle connection has to run while the server drains.
-    let mut process = server.process;
-    let status = tokio::task::spawn_blocking(move || process.wait()).await.unwrap();
-    assert!(status.success());
-    assert!(!socket.exists());
-}
-
-/// A call that is under way when SIGTERM comes is answered.
-#[tokio::test]
-async fn sigterm_drains() {
-    let server = Server::start();
-    let channel = server.connect().await;
-    InfoClient::new(channel.clone()).info(InfoParams {}).await.unwrap();
-    let domain = large_domain(3 * 1024 * 1024);
-    let call = tokio::spawn(async move { define(channel, VMI.as_bytes(), domain.as_bytes()).await });
-    // The request is on its way: its first bytes are written when the task has run once.
-    tokio::time::sleep(Duration::from_millis(1)).await;
-    server.process.signal("-TERM");
-    assert!(call.await.unwrap().unwrap().len() > 3 * 1024 * 1024);
-    let mut process = server.process;
-    assert!(tokio::task::spawn_blocking(move || process.wait()).await.unwrap().success());
-}
-
-#[tokio::test]
-async fn an_unknown_service_is_unimplemented() {
-    let server = Server::start();
-    let mut grpc = tonic::client::Grpc::new(server.connect().await);
-    grpc.ready().await.unwrap();
-    let codec = tonic_prost::ProstCodec::<InfoParams, InfoParams>::default();
-    let path = "/kubevirt.hooks.v9.Callbacks/OnDefineDomain".parse().unwrap();
-    let status = grpc.unary(tonic::Request::new(InfoParams {}), path, codec).await.unwrap_err();
-    assert_eq!(status.code(), Code::Unimplemented);
-    assert!(status.message().contains("kubevirt.hooks.v9.Callbacks"), "{status}");
-}
-
-#[tokio::test]
 async fn one_server_answers_in_several_folders() {
     let folder = tempfile::tempdir().unwrap();
     let sockets = ["hooks", "plugin"].map(|name| folder.path().join(name).join(SOCKET));
@@ -479,12 +325,4 @@ async fn one_server_answers_in_several_folders() {
         wait_until("the socket answers", || answers(&socket));
         InfoClient::new(connect(&socket).await).info(InfoParams {}).await.unwrap();
     }
-}
-
-#[test]
-fn a_second_server_says_that_there_is_one() {
-    let server = Server::start();
-    let message =
-        harness::fail(program().args(["serve", "--socket-dir"]).arg(server.folder.path().join("sriov")));
-    assert!(message.contains("another program already answers on"), "{message}");
 }
