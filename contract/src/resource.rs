@@ -40,6 +40,9 @@ pub enum ResourceNameError {
 const QUOTA_PREFIX: &str = "requests.";
 
 impl ResourceName {
+    /// Prefix of [`devices_variable`](Self::devices_variable).
+    pub const DEVICES_VARIABLE_PREFIX: &str = "PCIDEVICE_";
+
     /// `prefix/name`.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -54,8 +57,8 @@ impl ResourceName {
     /// Source: sriov-network-device-plugin v3, `pkg/resources`.
     #[must_use]
     pub fn devices_variable(&self) -> String {
-        let mut variable = String::with_capacity("PCIDEVICE_".len() + self.0.len());
-        variable.push_str("PCIDEVICE_");
+        let mut variable = String::with_capacity(Self::DEVICES_VARIABLE_PREFIX.len() + self.0.len());
+        variable.push_str(Self::DEVICES_VARIABLE_PREFIX);
         variable.extend(self.0.chars().map(|character| match character {
             '/' | '.' => '_',
             other => other.to_ascii_uppercase(),

@@ -73,8 +73,6 @@ pub struct Devices {
     network_status: Vec<NetworkStatus>,
 }
 
-const DEVICES_PREFIX: &str = "PCIDEVICE_";
-
 impl Devices {
     /// Reads all sources.
     ///
@@ -114,7 +112,7 @@ impl Devices {
                     .map_err(|problem| DevicesError::ResourceName { variable: name.to_owned(), problem })?;
                 self.network_resources.insert(network.to_owned(), resource);
             }
-        } else if name.starts_with(DEVICES_PREFIX) && !self.pools.contains_key(name) {
+        } else if name.starts_with(ResourceName::DEVICES_VARIABLE_PREFIX) && !self.pools.contains_key(name) {
             // A resource may be called `…_info` itself: what tells the two apart is that one is JSON.
             if name.ends_with("_INFO") && value.trim_start().starts_with('{') {
                 return Ok(());

@@ -4,11 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-use contract::{NetworkResources, kubevirt};
+use contract::{NetworkResources, ResourceName, kubevirt};
 use thiserror::Error;
-
-/// Prefix of the variables that the device plugin sets.
-const DEVICES_VARIABLE_PREFIX: &str = "PCIDEVICE_";
 
 /// What to read instead of the usual.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -100,7 +97,7 @@ impl SourceArguments {
 }
 
 fn is_ours(name: &str) -> bool {
-    name.starts_with(DEVICES_VARIABLE_PREFIX)
+    name.starts_with(ResourceName::DEVICES_VARIABLE_PREFIX)
         || name.starts_with(kubevirt::RESOURCE_NAME_VARIABLE_PREFIX)
         || name == NetworkResources::VARIABLE
 }
