@@ -149,17 +149,3 @@ fn announce(definition: Definition<'_>, event: &str) -> String {
     tracing::info!(devices = devices.len(), changed, "{event}");
     xml.into_owned()
 }
-
-/// Devices that the variables name, for [`check`](mod@crate::check).
-#[must_use]
-pub fn given_devices(variables: &[(String, String)]) -> Vec<PciAddress> {
-    let mut devices: Vec<_> = variables
-        .iter()
-        .filter(|(name, _)| name.starts_with("PCIDEVICE_") && !name.ends_with("_INFO"))
-        .flat_map(|(_, value)| value.split(','))
-        .filter_map(|id| id.trim().parse().ok())
-        .collect();
-    devices.sort_unstable();
-    devices.dedup();
-    devices
-}

@@ -301,6 +301,26 @@ fn the_variables_tell_a_container_what_it_was_given() {
     }
 }
 
+/// A resource may be called `…_info`; and a variable that is broken and names no devices keeps nothing back.
+#[test]
+fn what_counts_as_given_is_what_define_would_take() {
+    let machine = Machine::with_card();
+    machine.container();
+    machine.write(
+        "environ",
+        "PCIDEVICE_A_C_INFO=0000:65:02.2\nPCIDEVICE_A_B_INFO={\"0000:65:02.4\":{}}\nSRIOV_NETWORK_RESOURCES=[]\n",
+    );
+    let output = program()
+        .args(["check", "--environ"])
+        .arg(machine.path("environ"))
+        .args(machine.options())
+        .output()
+        .unwrap();
+    let table = text(&output.stdout);
+    assert!(table.contains("0000:65:02.2: given to this container, and not there"), "{output:?}");
+    assert!(!table.contains("0000:65:02.4"), "{table}");
+}
+
 fn not_usable(machine: &Machine) -> NotUsable {
     verify(&machine.roots(), FIRST.parse().unwrap()).unwrap_err()
 }

@@ -3,14 +3,19 @@
 use std::io;
 use std::process::ExitCode;
 
+use contract::ResourceName;
+
 use crate::check::{facts, judge, report};
 use crate::cli::{CheckArguments, CheckOutput};
-use crate::definer::given_devices;
+use crate::devices::{Devices, Sources};
 use crate::sysfs::Roots;
 
 pub(super) fn run(arguments: &CheckArguments, roots: &Roots) -> anyhow::Result<ExitCode> {
     let CheckArguments { output, sources } = arguments;
-    let given = given_devices(&sources.read()?.variables);
+    let mut variables = sources.read()?.variables;
+    // The others name no devices: one that is wrong is no reason to keep silent about the host.
+    variables.retain(|(name, _)| name.starts_with(ResourceName::DEVICES_VARIABLE_PREFIX));
+    let given = Devices::read(&Sources { variables: &variables, ..Sources::default() })?.addresses();
     let report = judge::judge(&facts::look(roots, &given));
     match output {
         CheckOutput::Table => report::write_table(&report, &mut io::stdout().lock())?,
