@@ -94,6 +94,20 @@ fn the_status_is_the_commands_own(#[case] script: &str, #[case] code: Option<i32
 }
 
 #[test]
+fn a_wait_that_outlasts_the_clock_is_one() {
+    let pod = Pod::new();
+    let wait = u64::MAX.to_string();
+    let output = succeed(
+        program()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .args(["exec", "--wait", &wait, "--socket-dir"])
+            .arg(pod.directory())
+            .args(["--", "echo", "started"]),
+    );
+    assert_eq!(text(&output.stdout), "started\n");
+}
+
+#[test]
 fn arguments_and_environment_reach_the_command_as_they_are() {
     let pod = Pod::new();
     let output = succeed(

@@ -56,7 +56,7 @@ fn answers(socket: &Path) -> bool {
 }
 
 fn wait_for(server: &mut Child, sockets: &[PathBuf], wait: Duration) -> anyhow::Result<()> {
-    let deadline = Instant::now() + wait;
+    let started = Instant::now();
     loop {
         if let Some(status) = server.try_wait()? {
             bail!("the server beside the command ended at once ({status}); its reason is above");
@@ -64,7 +64,7 @@ fn wait_for(server: &mut Child, sockets: &[PathBuf], wait: Duration) -> anyhow::
         let Some(silent) = sockets.iter().find(|socket| !answers(socket)) else {
             return Ok(());
         };
-        if Instant::now() >= deadline {
+        if started.elapsed() >= wait {
             bail!(
                 "the server beside the command does not answer on {} after {} s; --wait makes it longer",
                 silent.display(),
