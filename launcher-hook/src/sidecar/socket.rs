@@ -10,6 +10,9 @@ use thiserror::Error;
 
 use super::SOCKET_NAME;
 
+/// Bytes of a socket's path that `sockaddr_un` has room for, beside the NUL that ends it.
+const LONGEST_PATH: usize = 107;
+
 /// A listening socket in its place. Its file goes when this does, unless another took its place.
 #[derive(Debug)]
 pub struct Socket {
@@ -46,6 +49,19 @@ pub enum SocketError {
         /// The file.
         path: PathBuf,
     },
+    /// No client could name it.
+    #[error(
+        "{} is too long for a socket: {length} bytes, and {LONGEST_PATH} are the most; choose a --socket-dir that is \
+         {} bytes shorter",
+        .path.display(),
+        .length.saturating_sub(LONGEST_PATH)
+    )]
+    TooLong {
+        /// The socket.
+        path: PathBuf,
+        /// How long that is.
+        length: usize,
+    },
     /// The file system refuses.
     #[error(
         "no socket in {}: {problem}; --socket-dir has to be a folder that this user can write to",
@@ -64,9 +80,14 @@ impl Socket {
     /// is replaced.
     ///
     /// # Errors
-    /// Where the place is taken, or the folder cannot be written.
+    /// Where the place is taken or its path too long, or the folder cannot be written.
     pub fn listen(directory: &Path) -> Result<Self, SocketError> {
         let path = directory.join(SOCKET_NAME);
+        // The socket is bound under a shorter name and renamed: nothing else would notice.
+        let length = path.as_os_str().len();
+        if length > LONGEST_PATH {
+            return Err(SocketError::TooLong { path, length });
+        }
         check_free(&path)?;
         Self::place(directory, path)
             .map_err(|problem| SocketError::Directory { directory: directory.to_owned(), problem })
@@ -76,7 +97,11 @@ impl Socket {
         fs::create_dir_all(directory)?;
         // virt-launcher counts every file beside the socket as a socket of its own, but no folder.
         let workshop = directory.join(format!(".new-{}", std::process::id()));
-        fs::create_dir_all(&workshop)?;
+        // A container's processes have the same ids each time, and the folder outlives one that was killed.
+        match fs::remove_dir_all(&workshop) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => fs::create_dir(&workshop)?,
+        }
         let placed = Self::make_in(&workshop, path);
         fs::remove_dir_all(&workshop)?;
         placed
@@ -146,6 +171,41 @@ mod tests {
         assert!(path.exists());
         let _socket = Socket::listen(folder.path()).unwrap();
         UnixStream::connect(path).unwrap();
+    }
+
+    #[test]
+    fn what_an_ended_process_of_the_same_id_left_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let workshop = folder.path().join(format!(".new-{}", std::process::id()));
+        fs::create_dir(&workshop).unwrap();
+        drop(UnixListener::bind(workshop.join("socket")).unwrap());
+        let socket = Socket::listen(folder.path()).unwrap();
+        assert_eq!(names(folder.path()), [SOCKET_NAME]);
+        UnixStream::connect(socket.path()).unwrap();
+    }
+
+    /// A folder whose socket has a path of `length` bytes.
+    fn folder_for(root: &Path, length: usize) -> PathBuf {
+        let filling = length - root.join(SOCKET_NAME).as_os_str().len() - "/".len();
+        root.join("x".repeat(filling))
+    }
+
+    #[test]
+    fn the_longest_path_can_be_connected_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = Socket::listen(&folder_for(folder.path(), LONGEST_PATH)).unwrap();
+        assert_eq!(socket.path().as_os_str().len(), LONGEST_PATH);
+        UnixStream::connect(socket.path()).unwrap();
+    }
+
+    #[test]
+    fn a_path_that_nobody_could_connect_to_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder_for(folder.path(), LONGEST_PATH + 3);
+        let error = Socket::listen(&directory).unwrap_err().to_string();
+        assert!(error.contains("110 bytes, and 107 are the most"), "{error}");
+        assert!(error.ends_with("3 bytes shorter"), "{error}");
+        assert!(!directory.exists());
     }
 
     #[test]
