@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
+use tracing::Level;
 
 use super::{Completion, complete};
 use crate::plan::Assign;
@@ -56,7 +57,7 @@ pub struct Filler {
     patience: Duration,
     started: Instant,
     written: Option<String>,
-    said: Option<String>,
+    said: Option<(Level, String)>,
     settled: bool,
 }
 
@@ -100,13 +101,15 @@ impl Filler {
                 (text.unwrap_or_default(), format!("incomplete: {reason}"), false)
             }
         };
+        // Every pod begins incomplete; one that stays so is why its virtual machine does not start.
+        let level = if settled || !is_decided { Level::INFO } else { Level::WARN };
         self.settled = settled;
         if self.written.as_ref() != Some(&text) {
             write(&self.file, &text)
                 .map_err(|problem| FillError::Write { path: self.file.clone(), problem })?;
             self.written = Some(text);
         }
-        self.say(said);
+        self.say(level, said);
         Ok(())
     }
 
@@ -116,17 +119,24 @@ impl Filler {
             let [open, settled] = INTERVALS;
             tokio::time::sleep(if self.settled { settled } else { open }).await;
             if let Err(error) = self.fill() {
-                self.say(error.to_string());
+                self.say(Level::WARN, error.to_string());
             }
         }
     }
 
     /// Logs what is new only: this goes on as long as the pod lives.
-    fn say(&mut self, sentence: String) {
-        if self.said.as_ref() != Some(&sentence) {
-            tracing::info!(file = %self.file.display(), "network-info: {sentence}");
-            self.said = Some(sentence);
+    fn say(&mut self, level: Level, sentence: String) {
+        let said = (level, sentence);
+        if self.said.as_ref() == Some(&said) {
+            return;
         }
+        let (file, (_, sentence)) = (self.file.display(), &said);
+        if level == Level::WARN {
+            tracing::warn!(%file, "network-info: {sentence}");
+        } else {
+            tracing::info!(%file, "network-info: {sentence}");
+        }
+        self.said = Some(said);
     }
 }
 

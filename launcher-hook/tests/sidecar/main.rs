@@ -8,6 +8,7 @@
 )]
 
 mod ending;
+mod filling;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod refusals;
