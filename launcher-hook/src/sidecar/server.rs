@@ -2,6 +2,7 @@
 
 use std::os::unix::process::parent_id;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -21,6 +22,9 @@ use crate::network_info::filler::Filler;
 
 /// How long calls may go on once the end is asked for. KubeVirt waits a minute for the longest.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long a client that has called nothing yet may take to do so, or to take leave, once the end is asked for.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// How often the parent is looked at.
 const PARENT_POLL: Duration = Duration::from_secs(1);
@@ -77,7 +81,7 @@ async fn serve(
     drop(files);
     stop.send_replace(true);
     if timeout(DRAIN, async { while listeners.join_next().await.is_some() {} }).await.is_err() {
-        tracing::warn!(seconds = DRAIN.as_secs(), "calls still under way are cut off");
+        tracing::warn!(seconds = DRAIN.as_secs(), "connections that are still open are cut off");
     }
     Ok(())
 }
@@ -106,7 +110,11 @@ async fn accept(listener: UnixListener, services: Services, mut stop: watch::Rec
 }
 
 async fn connection(stream: UnixStream, services: Services, mut stop: watch::Receiver<bool>) {
-    let service = service_fn(move |request| services.clone().answer(request));
+    let called = AtomicBool::new(false);
+    let service = service_fn(|request| {
+        called.store(true, Ordering::Relaxed);
+        services.clone().answer(request)
+    });
     let connection =
         http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
@@ -114,7 +122,12 @@ async fn connection(stream: UnixStream, services: Services, mut stop: watch::Rec
         ended = connection.as_mut() => ended,
         () = told(&mut stop) => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            match timeout(LAST_WORD, connection.as_mut()).await {
+                Ok(ended) => ended,
+                Err(_) if called.load(Ordering::Relaxed) => connection.await,
+                // Nothing is under way, and a client that is silent would not end it for as long as it lives.
+                Err(_) => return,
+            }
         }
     };
     if let Err(error) = ended {

@@ -1,13 +1,16 @@
 //! How the server ends, and what becomes of its socket and of calls under way.
 
+use std::fs::{self, File};
 use std::time::Duration;
 
 use rstest::rstest;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 
-use crate::harness::VMI;
+use crate::harness::{Process, SOCKET, VMI, answers, program, wait_until};
 use crate::protocol::info::{InfoParams, info_client::InfoClient};
 use crate::protocol::v1alpha3;
-use crate::{Server, define, large_domain};
+use crate::{Server, connect, define, large_domain};
 
 #[tokio::test]
 async fn shutdown_is_answered_and_then_the_server_ends() {
@@ -51,4 +54,35 @@ async fn sigterm_drains() {
     assert!(call.await.unwrap().unwrap().len() > 3 * 1024 * 1024);
     let mut process = server.process;
     assert!(tokio::task::spawn_blocking(move || process.wait()).await.unwrap().success());
+}
+
+/// HTTP/2's opening words with empty SETTINGS, after which the server speaks.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// Calls under way are waited for; a client that called nothing and does not take leave is not.
+#[rstest]
+#[case::from_the_start(b"")]
+#[case::after_its_opening_words(PREFACE)]
+#[tokio::test]
+async fn a_silent_client_cuts_nothing_off(#[case] words: &[u8]) {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut process = Process::start(
+        program()
+            .args(["serve", "--log-level", "warn", "--socket-dir"])
+            .arg(folder.path())
+            .stderr(File::create(&log).unwrap()),
+    );
+    let socket = folder.path().join(SOCKET);
+    wait_until("the socket answers", || answers(&socket));
+    let mut silent = UnixStream::connect(&socket).await.unwrap();
+    silent.write_all(words).await.unwrap();
+    if !words.is_empty() {
+        silent.read_u8().await.unwrap();
+    }
+    // Connections are taken in their order: once a later one is answered, the silent one is there.
+    InfoClient::new(connect(&socket).await).info(InfoParams {}).await.unwrap();
+    process.signal("-TERM");
+    assert!(tokio::task::spawn_blocking(move || process.wait()).await.unwrap().success());
+    assert_eq!(fs::read_to_string(&log).unwrap(), "");
 }
