@@ -106,6 +106,17 @@ pub struct ServeArguments {
     /// own part of KubeVirt's folder
     #[arg(long, value_name = "DIR", env = "LAUNCHER_HOOK_SOCKET_DIR", value_delimiter = ':', default_value = kubevirt::HOOK_SOCKET_DIRECTORY)]
     pub socket_dir: Vec<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
+    pub hook: HookArguments,
+    /// End when this process, the parent, does.
+    #[arg(long, value_name = "PID", hide = true)]
+    pub end_with: Option<u32>,
+}
+
+/// What the server does, in whatever way it is started.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+pub struct HookArguments {
     /// What to do about a VF that is not there, not on vfio-pci, or whose device node cannot be opened
     #[arg(long, value_enum, env = "LAUNCHER_HOOK_VERIFY", default_value_t)]
     pub verify: Verification,
@@ -115,9 +126,6 @@ pub struct ServeArguments {
     #[command(flatten)]
     #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
     pub fill: FillArguments,
-    /// End when this process, the parent, does.
-    #[arg(long, value_name = "PID", hide = true)]
-    pub end_with: Option<u32>,
 }
 
 /// Options of `exec`.
@@ -126,15 +134,9 @@ pub struct ExecArguments {
     /// Where to put the socket: a folder below KubeVirt's, which looks for sockets one level down only
     #[arg(long, value_name = "DIR", env = "LAUNCHER_HOOK_SOCKET_DIR", value_delimiter = ':', default_value = EXEC_SOCKET_DIRECTORY)]
     pub socket_dir: Vec<PathBuf>,
-    /// What to do about a VF that is not there, not on vfio-pci, or whose device node cannot be opened
-    #[arg(long, value_enum, env = "LAUNCHER_HOOK_VERIFY", default_value_t)]
-    pub verify: Verification,
     #[command(flatten)]
     #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
-    pub definition: DefinitionArguments,
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
-    pub fill: FillArguments,
+    pub hook: HookArguments,
     /// How long to wait until the socket answers
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub wait: u64,

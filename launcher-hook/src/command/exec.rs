@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 
 use super::install::SELF;
-use crate::cli::{ExecArguments, ServeArguments};
+use crate::cli::{ExecArguments, HookArguments, ServeArguments};
 use crate::definer::DefinitionArguments;
 use crate::logging::LogArguments;
 use crate::network_info::filler::FillArguments;
@@ -23,7 +23,7 @@ use crate::sysfs::Roots;
 const POLL: Duration = Duration::from_millis(5);
 
 pub(super) fn run(arguments: ExecArguments, log: &LogArguments, roots: Roots) -> anyhow::Result<ExitCode> {
-    let ExecArguments { socket_dir, verify, definition, fill, wait, command } = arguments;
+    let ExecArguments { socket_dir, hook, wait, command } = arguments;
     let Some((program, program_arguments)) = command.split_first() else {
         bail!("no command after --");
     };
@@ -31,7 +31,7 @@ pub(super) fn run(arguments: ExecArguments, log: &LogArguments, roots: Roots) ->
     if let Some(socket) = sockets.iter().find(|socket| answers(socket)) {
         bail!("another program already answers on {}", socket.display());
     }
-    let serve = ServeArguments { socket_dir, verify, definition, fill, end_with: Some(std::process::id()) };
+    let serve = ServeArguments { socket_dir, hook, end_with: Some(std::process::id()) };
     let mut server = Command::new(SELF)
         .arg0("launcher-hook")
         .arg("serve")
@@ -83,7 +83,8 @@ fn stop(mut server: Child) {
 
 /// The command line that parses to these arguments. Taken apart field by field, so that none is forgotten.
 fn serve_arguments(serve: ServeArguments, log: &LogArguments, roots: Roots) -> Vec<OsString> {
-    let ServeArguments { socket_dir, verify, definition, fill, end_with } = serve;
+    let ServeArguments { socket_dir, hook, end_with } = serve;
+    let HookArguments { verify, definition, fill } = hook;
     let FillArguments { fill_network_info, vmi_networks, network_info_patience } = fill;
     let DefinitionArguments { assign, binding, sources } = definition;
     let SourceArguments { network_info, environ, networks_annotation, network_status } = sources;
