@@ -158,8 +158,8 @@ pub struct InstallArguments {
 /// Options of `define`.
 #[derive(Debug, clap::Args)]
 pub struct DefineArguments {
-    /// The VirtualMachineInstance: a file, or the JSON itself
-    #[arg(long, value_name = "FILE|JSON")]
+    /// The VirtualMachineInstance: a file, the JSON itself, or - for standard input
+    #[arg(long, value_name = "FILE|JSON|-")]
     pub vmi: OsString,
     /// The domain: a file, the XML itself, or - for standard input
     #[arg(long, value_name = "FILE|XML|-")]

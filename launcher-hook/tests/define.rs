@@ -188,6 +188,25 @@ fn the_domain_from_standard_input_to_a_file() {
     assert_fixture_devices(&fs::read_to_string(file).unwrap());
 }
 
+#[test]
+fn the_vmi_from_standard_input_beside_a_domain_with_a_byte_order_mark() {
+    let domain = format!("\u{feff}{BARE_DOMAIN}");
+    let mut command = program();
+    command
+        .args(["define", "--verify", "off", "--vmi", "-", "--domain", &domain, "--network-info"])
+        .arg(fixture("network-info.json"));
+    let output = with_input(&mut command, VMI);
+    assert_fixture_devices(text(&output.stdout).trim_start_matches('\u{feff}'));
+}
+
+#[test]
+fn one_standard_input_is_not_both() {
+    let output = with_input(program().args(["define", "--vmi", "-", "--domain", "-"]), VMI);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("--vmi - and --domain - would share one standard input"), "{said}");
+}
+
 #[rstest]
 #[case::no_such_domain(&["--domain", "/nonexistent.xml"], "--domain: cannot read /nonexistent.xml")]
 #[case::truncated(&["--domain", "<domain><devices>"], "domain")]

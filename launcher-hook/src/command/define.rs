@@ -7,7 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::cli::DefineArguments;
 use crate::definer::Definer;
@@ -15,6 +15,9 @@ use crate::sysfs::Roots;
 
 pub(super) fn run(arguments: DefineArguments, roots: Roots) -> anyhow::Result<ExitCode> {
     let DefineArguments { vmi, domain, output, verify, definition } = arguments;
+    if vmi == "-" && domain == "-" {
+        bail!("--vmi - and --domain - would share one standard input: put one of them into a file");
+    }
     let definer = Definer { arguments: definition, verification: verify, roots };
     let vmi = content("--vmi", vmi, b'{')?;
     let domain = content("--domain", domain, b'<')?;
@@ -29,7 +32,9 @@ pub(super) fn run(arguments: DefineArguments, roots: Roots) -> anyhow::Result<Ex
 
 /// The argument itself where it starts like the thing it stands for, otherwise what is in the file it names.
 fn content(option: &str, argument: OsString, first: u8) -> anyhow::Result<Vec<u8>> {
-    if argument.as_bytes().trim_ascii_start().first() == Some(&first) {
+    let text = argument.as_bytes();
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+    if text.trim_ascii_start().first() == Some(&first) {
         Ok(argument.into_vec())
     } else if argument == OsStr::new("-") {
         let mut bytes = Vec::new();
