@@ -20,19 +20,19 @@ Examples:
   In a hook sidecar's container, which has no device nodes to look at:
     launcher-hook serve --verify off
   Which VFs would this machine get, and what does its domain look like?
-    launcher-hook define --vmi vmi.json --domain domain.xml --environ compute.env
+    launcher-hook define --vmi vmi.json --domain domain.xml --environ pod.env
   Is this node fit for VFIO?
     launcher-hook check
 
 Environment:
-  PCIDEVICE_*                  devices of a resource, set by the SR-IOV device plugin
-  SRIOV_NETWORK_RESOURCES      resource of each network, set by sriov-webhook
-  KUBEVIRT_RESOURCE_NAME_*     the same, set by KubeVirt up to 1.6
-  LAUNCHER_HOOK_*              options, as each option's help names them
+  PCIDEVICE_*                devices of a resource, set by the device plugin
+  SRIOV_NETWORK_RESOURCES    resource of each network, set by sriov-webhook
+  KUBEVIRT_RESOURCE_NAME_*   the same, set by KubeVirt up to 1.6
+  LAUNCHER_HOOK_*            options, as each option's help names them
 
-Other names:
-  Called as onDefineDomain it is `launcher-hook define`, called as qemu it is `launcher-hook libvirt-hook`:
-  a link or a copy by that name is enough.
+Other names, by a link or a copy:
+  onDefineDomain             is `launcher-hook define`
+  qemu                       is `launcher-hook libvirt-hook`
 
 Exit status:
   0  done; with check: fit
@@ -75,9 +75,10 @@ pub enum Command {
     #[command(after_long_help = "\
 Examples:
   launcher-hook define --vmi vmi.json --domain domain.xml
-  virsh dumpxml vm | launcher-hook define --vmi vmi.json --domain - --network-info network-info.json
-  launcher-hook define --vmi vmi.json --domain domain.xml --environ /proc/PID/environ --assign multus \\
-      --networks-annotation networks.json")]
+  virsh dumpxml vm | launcher-hook define --vmi vmi.json --domain - \\
+      --network-info network-info.json
+  launcher-hook define --vmi vmi.json --domain domain.xml --assign multus \\
+      --environ /proc/PID/environ --networks-annotation networks.json")]
     Define(DefineArguments),
     /// Serve libvirt as its `qemu` hook: the domain on standard input
     ///
@@ -88,13 +89,14 @@ Examples:
 Example:
   ln -s /usr/bin/launcher-hook /etc/libvirt/hooks/qemu
 
-libvirt empties the environment of its hooks: variables that are not there are taken from process 1.")]
+libvirt empties the environment of its hooks: variables that are not there are
+taken from process 1.")]
     LibvirtHook(LibvirtHookArguments),
     /// Tell whether this host or container is fit for VFIO, and what to do about it
     #[command(after_long_help = "\
 Examples:
   launcher-hook check
-  launcher-hook check --output json | jq '.findings[] | select(.state == \"missing\")'
+  launcher-hook check --output json | jq '.findings[] | select(.state != \"ok\")'
   kubectl exec POD -c compute -- /path/to/launcher-hook check")]
     Check(CheckArguments),
 }
@@ -226,7 +228,8 @@ pub fn multi_call(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString
         Some("qemu") => "libvirt-hook",
         _ => return arguments,
     };
-    arguments.insert(1, subcommand.into());
+    // The usage that an error shows is the subcommand's, which the other name would not reach.
+    arguments.splice(..1, ["launcher-hook".into(), subcommand.into()]);
     arguments
 }
 
@@ -241,10 +244,23 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// A wrapped line of an example is no longer what a shell would take.
+    #[test]
+    fn what_help_ends_with_fits_a_terminal() {
+        let cli = Cli::command();
+        let commands = [&cli].into_iter().chain(cli.get_subcommands());
+        let ends: Vec<_> =
+            commands.filter_map(|command| command.get_after_long_help()).map(|end| end.to_string()).collect();
+        assert_eq!(ends.len(), 4);
+        for line in ends.iter().flat_map(|end| end.lines()) {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+
     #[rstest]
     #[case::own_name(&["/usr/bin/launcher-hook", "check"], &["/usr/bin/launcher-hook", "check"])]
-    #[case::shim(&["/usr/bin/onDefineDomain", "--vmi", "{}", "--domain", "<d/>"], &["/usr/bin/onDefineDomain", "define", "--vmi", "{}", "--domain", "<d/>"])]
-    #[case::libvirt(&["/etc/libvirt/hooks/qemu", "vm", "prepare", "begin", "-"], &["/etc/libvirt/hooks/qemu", "libvirt-hook", "vm", "prepare", "begin", "-"])]
+    #[case::shim(&["/usr/bin/onDefineDomain", "--vmi", "{}", "--domain", "<d/>"], &["launcher-hook", "define", "--vmi", "{}", "--domain", "<d/>"])]
+    #[case::libvirt(&["/etc/libvirt/hooks/qemu", "vm", "prepare", "begin", "-"], &["launcher-hook", "libvirt-hook", "vm", "prepare", "begin", "-"])]
     #[case::nothing(&[], &[])]
     fn names(#[case] call: &[&str], #[case] expected: &[&str]) {
         assert_eq!(multi_call(call.iter().map(OsString::from)), expected);

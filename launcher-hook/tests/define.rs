@@ -207,6 +207,16 @@ fn one_standard_input_is_not_both() {
     assert!(said.contains("--vmi - and --domain - would share one standard input"), "{said}");
 }
 
+/// Called by another name, it does not tell to call it by that name and a subcommand.
+#[test]
+fn the_usage_is_that_of_the_subcommand() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = libvirt(folder.path(), &Machine::new(), &["--nonsense"], "");
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert!(said.contains("Usage: launcher-hook libvirt-hook [OPTIONS] <GUEST>"), "{said}");
+}
+
 #[rstest]
 #[case::no_such_domain(&["--domain", "/nonexistent.xml"], "--domain: cannot read /nonexistent.xml")]
 #[case::truncated(&["--domain", "<domain><devices>"], "domain")]
