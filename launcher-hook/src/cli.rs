@@ -223,13 +223,16 @@ pub enum CheckOutput {
 pub fn multi_call(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<_> = arguments.into_iter().collect();
     let name = arguments.first().and_then(|program| Path::new(program).file_name());
-    let subcommand = match name.and_then(|name| name.to_str()) {
-        Some("onDefineDomain") => "define",
-        Some("qemu") => "libvirt-hook",
+    let subcommand: &[&str] = match name.and_then(|name| name.to_str()) {
+        Some("onDefineDomain") => &["define"],
+        // As libvirt calls it: without options, and with a guest whose name may begin with a dash.
+        Some("qemu") if matches!(&*arguments, [_, _, _, _, extra] if extra == "-") => &["libvirt-hook", "--"],
+        Some("qemu") => &["libvirt-hook"],
         _ => return arguments,
     };
     // The usage that an error shows is the subcommand's, which the other name would not reach.
-    arguments.splice(..1, ["launcher-hook".into(), subcommand.into()]);
+    let call = ["launcher-hook"].iter().chain(subcommand);
+    arguments.splice(..1, call.map(OsString::from));
     arguments
 }
 
@@ -260,7 +263,9 @@ mod tests {
     #[rstest]
     #[case::own_name(&["/usr/bin/launcher-hook", "check"], &["/usr/bin/launcher-hook", "check"])]
     #[case::shim(&["/usr/bin/onDefineDomain", "--vmi", "{}", "--domain", "<d/>"], &["launcher-hook", "define", "--vmi", "{}", "--domain", "<d/>"])]
-    #[case::libvirt(&["/etc/libvirt/hooks/qemu", "vm", "prepare", "begin", "-"], &["launcher-hook", "libvirt-hook", "vm", "prepare", "begin", "-"])]
+    #[case::libvirt(&["/etc/libvirt/hooks/qemu", "vm", "prepare", "begin", "-"], &["launcher-hook", "libvirt-hook", "--", "vm", "prepare", "begin", "-"])]
+    #[case::guest_with_a_dash(&["/etc/libvirt/hooks/qemu", "-vm", "prepare", "begin", "-"], &["launcher-hook", "libvirt-hook", "--", "-vm", "prepare", "begin", "-"])]
+    #[case::with_an_option(&["/etc/libvirt/hooks/qemu", "--verify=off", "vm", "prepare", "begin", "-"], &["launcher-hook", "libvirt-hook", "--verify=off", "vm", "prepare", "begin", "-"])]
     #[case::nothing(&[], &[])]
     fn names(#[case] call: &[&str], #[case] expected: &[&str]) {
         assert_eq!(multi_call(call.iter().map(OsString::from)), expected);
