@@ -1,7 +1,8 @@
 //! Stands in for the SR-IOV network device plugin (`sriovdp`).
 //!
 //! Reads the same configuration, of which it knows `resourceName`, `resourcePrefix` and the selectors `drivers`
-//! and `rootDevices`, and gives containers the same variables, device nodes and device-info files.
+//! and `rootDevices`, and gives containers the same variables, device nodes and device-info files. Like it, it looks
+//! for devices when it starts and never again: a VF that loses its driver stays on offer.
 
 use super::device_plugin::Pool;
 use super::kubelet::v1beta1::{ContainerAllocateResponse, DeviceSpec};
@@ -18,8 +19,7 @@ const DEVICE_INFO: &str = "/var/run/k8s.cni.cncf.io/devinfo/dp";
 #[derive(Debug)]
 pub struct VfPool {
     resource: ResourceName,
-    drivers: Vec<String>,
-    root_devices: Vec<String>,
+    devices: Vec<String>,
     device_info: bool,
 }
 
@@ -43,10 +43,11 @@ fn pool(entry: &Value, device_info: bool) -> anyhow::Result<VfPool> {
         let list = selectors[key].as_array().into_iter().flatten();
         list.filter_map(|text| text.as_str().map(str::to_owned)).collect()
     };
+    let drivers = texts("drivers");
+    let vfs = texts("rootDevices").into_iter().flat_map(|root| vfs_of(&root));
     Ok(VfPool {
         resource: format!("{prefix}/{name}").parse()?,
-        drivers: texts("drivers"),
-        root_devices: texts("rootDevices"),
+        devices: vfs.filter(|vf| drivers.contains(&driver(vf))).collect(),
         device_info,
     })
 }
@@ -57,15 +58,10 @@ impl Pool for VfPool {
     }
 
     fn devices(&self) -> Vec<String> {
-        let vfs = self.root_devices.iter().flat_map(|root| vfs_of(root));
-        vfs.filter(|vf| self.drivers.contains(&driver(vf))).collect()
+        self.devices.clone()
     }
 
     fn allocate(&self, devices: &[String]) -> Result<ContainerAllocateResponse, String> {
-        let present = self.devices();
-        if let Some(missing) = devices.iter().find(|device| !present.contains(device)) {
-            return Err(format!("{missing} is no longer a device of {}", self.resource));
-        }
         let mut information = json!({});
         let mut nodes = vec!["/dev/vfio/vfio".to_owned()];
         for device in devices {

@@ -117,17 +117,14 @@ struct Away<'n> {
 impl<'n> Away<'n> {
     fn take(node: &'n Node, vf: &str) -> Self {
         let away = Self { node, vf: vf.to_owned() };
-        let since = "since=$(kubelet_log_size)";
-        node.machine().expect(&format!("{since}; vf_bind {vf} ''; kubelet_knows \"$since\" 3"));
+        node.machine().expect(&format!("vf_bind {vf} ''"));
         away
     }
 }
 
 impl Drop for Away<'_> {
     fn drop(&mut self) {
-        let script =
-            format!("since=$(kubelet_log_size); vf_bind {} vfio-pci; kubelet_knows \"$since\" 4", self.vf);
-        let answer = self.node.machine().call(&script);
+        let answer = self.node.machine().call(&format!("vf_bind {} vfio-pci", self.vf));
         assert!(thread::panicking() || answer.status == 0, "{answer:?}");
     }
 }
