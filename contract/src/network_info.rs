@@ -24,8 +24,8 @@ pub struct NetworkInfoInterface {
     /// The device behind it, where the CNI plugin or the device plugin reported one.
     #[serde(rename = "deviceInfo", default, skip_serializing_if = "Option::is_none")]
     pub device_info: Option<DeviceInfo>,
-    /// The MAC address that the attachment has.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The MAC address that the attachment has; `None` where there is none, or something else in its place.
+    #[serde(default, deserialize_with = "lenient_mac", skip_serializing_if = "Option::is_none")]
     pub mac: Option<MacAddress>,
 }
 
@@ -55,6 +55,14 @@ fn null_is_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Netwo
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// CNI plugins write what they like here, and nothing is decided by it: no virtual machine is to stay off for it.
+pub(crate) fn lenient_mac<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<MacAddress>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(value.as_str().and_then(|text| text.parse().ok()))
+}
+
 impl NetworkInfo {
     /// Reads the annotation; `None` where it is empty, as it is until the pod's networks are up.
     ///
@@ -68,6 +76,7 @@ impl NetworkInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rstest::rstest;
 
     const KUBEVIRT: &str = r#"{"interfaces":[{"network":"sriov-net1","deviceInfo":{"type":"pci","version":"1.1.0","pci":{"pci-address":"0000:65:02.1"}},"mac":"de:ad:00:00:be:01"},{"network":"sriov-net2","deviceInfo":{"type":"pci","version":"1.1.0","pci":{"pci-address":"0000:65:02.3"}},"mac":"de:ad:00:00:be:02"}]}"#;
 
@@ -96,6 +105,16 @@ mod tests {
         assert!(
             info.interfaces.iter().all(|i| i.device_info.as_ref().and_then(|d| d.pci.as_ref()).is_none())
         );
+    }
+
+    #[rstest]
+    #[case::none(r#""none""#)]
+    #[case::empty(r#""""#)]
+    #[case::null("null")]
+    #[case::number("7")]
+    fn a_mac_that_is_none_is_passed_over(#[case] mac: &str) {
+        let text = format!(r#"{{"interfaces":[{{"network":"a","mac":{mac}}}]}}"#);
+        assert_eq!(NetworkInfo::parse(&text).unwrap().unwrap().interfaces[0].mac, None);
     }
 
     #[test]

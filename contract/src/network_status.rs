@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::MacAddress;
-use crate::network_info::DeviceInfo;
+use crate::network_info::{DeviceInfo, lenient_mac};
 
 /// One attachment, in the order Multus made them; the cluster's own network comes first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,7 +15,7 @@ pub struct NetworkStatus {
     /// Name of the interface inside the pod.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub interface: String,
-    /// The MAC address that the attachment has.
+    /// The MAC address that the attachment has; `None` where there is none, or something else in its place.
     #[serde(default, deserialize_with = "lenient_mac", skip_serializing_if = "Option::is_none")]
     pub mac: Option<MacAddress>,
     /// Whether this is the pod's default network.
@@ -24,14 +24,6 @@ pub struct NetworkStatus {
     /// The device behind it, where one was reported.
     #[serde(rename = "device-info", default, skip_serializing_if = "Option::is_none")]
     pub device_info: Option<DeviceInfo>,
-}
-
-/// Multus writes `"mac": ""` for attachments without one.
-fn lenient_mac<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<MacAddress>, D::Error> {
-    match Option::<String>::deserialize(deserializer)? {
-        Some(text) if !text.is_empty() => text.parse().map(Some).map_err(serde::de::Error::custom),
-        _ => Ok(None),
-    }
 }
 
 /// Reads the annotation; empty text, as before the sandbox exists, gives an empty list.
@@ -45,6 +37,7 @@ pub fn parse(text: &str) -> Result<Vec<NetworkStatus>, serde_json::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rstest::rstest;
 
     /// As Multus 4.3 wrote it on a real node.
     const NODE: &str = r#"[{"name":"podnet","interface":"eth0","ips":["10.88.0.2"],"mac":"7a:d3:da:97:95:1b","default":true,"dns":{}},{"name":"default/sriov-net-a","interface":"pod9b6a4757d26","mac":"de:ad:00:00:be:01","dns":{},"device-info":{"type":"pci","version":"1.1.0","pci":{"pci-address":"0000:01:10.0"}}}]"#;
@@ -60,9 +53,11 @@ mod tests {
         );
     }
 
-    #[test]
-    fn an_empty_mac_is_none() {
-        assert_eq!(parse(r#"[{"name":"a","mac":""}]"#).unwrap()[0].mac, None);
+    #[rstest]
+    #[case::empty_as_multus_writes_it("")]
+    #[case::what_a_plugin_made_up("none")]
+    fn a_mac_that_is_none_is_passed_over(#[case] mac: &str) {
+        assert_eq!(parse(&format!(r#"[{{"name":"a","mac":"{mac}"}}]"#)).unwrap()[0].mac, None);
     }
 
     #[test]
