@@ -168,16 +168,8 @@ pub fn readdress<'d>(
             known: Vec::new(),
         }));
     }
-    let hostdevs: Vec<WantedHostdev> = planned
-        .iter()
-        .map(|(network, address, _)| WantedHostdev {
-            network: network.clone(),
-            address: *address,
-            boot_order: None,
-            guest_address: None,
-        })
-        .collect();
-    let xml = document.converge(&hostdevs)?;
+    let addresses = planned.iter().map(|(network, address, _)| (network.clone(), *address)).collect();
+    let xml = document.readdress(&addresses)?;
     Ok(Definition { xml, devices: assigned(planned), warnings })
 }
 

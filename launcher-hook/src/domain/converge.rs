@@ -10,7 +10,7 @@ use contract::kubevirt::HOSTDEV_ALIAS_PREFIX;
 
 use super::DomainError;
 use super::document::{Document, Element, line};
-use super::hostdev::{Hostdev, number};
+use super::hostdev::{Hostdev, Source, number};
 use super::layout::Layout;
 use super::tag::decode;
 
@@ -83,6 +83,45 @@ impl<'d> Document<'d> {
         Ok(edits.apply(self.text))
     }
 
+    /// The domain in which the hostdevs that carry a network's alias have these addresses on the host; all other
+    /// bytes stay, the other attributes of those hostdevs too.
+    ///
+    /// # Errors
+    /// Where two would have one function or one alias, or a hostdev with such an alias has no PCI address.
+    pub fn readdress(&self, addresses: &BTreeMap<String, PciAddress>) -> Result<Cow<'d, str>, DomainError> {
+        let hostdevs = self.hostdevs()?;
+        let wanted: Vec<_> = addresses
+            .iter()
+            .map(|(network, address)| WantedHostdev {
+                network: network.clone(),
+                address: *address,
+                boot_order: None,
+                guest_address: None,
+            })
+            .collect();
+        let owners = owners_by_alias(&hostdevs, &wanted);
+        self.check_unique(&hostdevs, &owners, &wanted)?;
+        let mut edits = Edits::default();
+        for (hostdev, owner) in hostdevs.iter().zip(&owners) {
+            let Some(wanted) = owner.and_then(|index| wanted.get(index)) else { continue };
+            let source = self.source(hostdev, wanted)?;
+            edits.address(source.address_element, wanted.address);
+        }
+        Ok(edits.apply(self.text))
+    }
+
+    /// Where on the host the function of a plain PCI hostdev is.
+    fn source<'h>(
+        &self,
+        hostdev: &'h Hostdev<'_, 'd>,
+        wanted: &WantedHostdev,
+    ) -> Result<&'h Source<'h, 'd>, DomainError> {
+        hostdev.source.as_ref().filter(|_| hostdev.pci).ok_or_else(|| DomainError::NoSource {
+            line: line(self.text, hostdev.element.tag.start),
+            alias: wanted.alias(),
+        })
+    }
+
     /// No function and no alias twice, counting everything in the domain as it will be.
     fn check_unique(
         &self,
@@ -121,17 +160,12 @@ impl<'d> Document<'d> {
 
     fn correct(
         &self,
-        hostdev: &Hostdev<'_, '_>,
+        hostdev: &Hostdev<'_, 'd>,
         wanted: &WantedHostdev,
         edits: &mut Edits,
     ) -> Result<(), DomainError> {
         let element = hostdev.element;
-        let Some(source) = hostdev.source.as_ref().filter(|_| hostdev.pci) else {
-            return Err(DomainError::NoSource {
-                line: line(self.text, element.tag.start),
-                alias: wanted.alias(),
-            });
-        };
+        let source = self.source(hostdev, wanted)?;
         let layout = Layout::of_children(self.text, element, source.element);
         if element.has("managed", "yes") {
             edits.attribute(element, "managed", "no");
@@ -179,13 +213,7 @@ impl<'d> Document<'d> {
 
 /// For each hostdev the index of what it is in `wanted`.
 fn owners(hostdevs: &[Hostdev<'_, '_>], wanted: &[WantedHostdev]) -> Result<Vec<Option<usize>>, DomainError> {
-    let mut owners: Vec<Option<usize>> = hostdevs
-        .iter()
-        .map(|hostdev| {
-            let network = hostdev.network()?;
-            wanted.iter().position(|wanted| wanted.network == network)
-        })
-        .collect();
+    let mut owners = owners_by_alias(hostdevs, wanted);
     for (index, wanted) in wanted.iter().enumerate() {
         if owners.contains(&Some(index)) {
             continue;
@@ -207,6 +235,14 @@ fn owners(hostdevs: &[Hostdev<'_, '_>], wanted: &[WantedHostdev]) -> Result<Vec<
         }
     }
     Ok(owners)
+}
+
+fn owners_by_alias(hostdevs: &[Hostdev<'_, '_>], wanted: &[WantedHostdev]) -> Vec<Option<usize>> {
+    let owner = |hostdev: &Hostdev<'_, '_>| {
+        let network = hostdev.network()?;
+        wanted.iter().position(|wanted| wanted.network == network)
+    };
+    hostdevs.iter().map(owner).collect()
 }
 
 fn write_hostdev(text: &mut String, wanted: &WantedHostdev, layout: &Layout) {

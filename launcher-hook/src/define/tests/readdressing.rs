@@ -63,3 +63,16 @@ fn a_guest_address_and_a_boot_order_stay() {
     assert_eq!(guests(&definition.xml), guests(READ_BACK));
     assert!(definition.xml.contains("<boot order=\"2\">"));
 }
+
+/// A libvirt of one's own may detach the VF from the host itself.
+#[test]
+fn who_manages_the_device_stays() {
+    let info = elsewhere();
+    let sources = Sources { network_info: Some(&info), ..Sources::default() };
+    let managed = |xml: &str| xml.replace("managed=\"no\"", "managed=\"yes\"");
+    let plain = readdress(None, READ_BACK, &sources, &Options::default()).unwrap();
+    let domain = managed(READ_BACK);
+    assert_ne!(domain, READ_BACK);
+    let definition = readdress(None, &domain, &sources, &Options::default()).unwrap();
+    assert_eq!(definition.xml, managed(&plain.xml));
+}
