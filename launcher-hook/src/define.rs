@@ -87,7 +87,6 @@ pub fn define<'d>(
 ) -> Result<Definition<'d>, DefineError> {
     let document = Document::parse(domain)?;
     let vmi = Vmi::parse(vmi, &options.binding)?;
-    let devices = Devices::read(sources)?;
     let aliases = document.aliases()?;
     let wanted: Vec<&str> = vmi.interfaces.iter().map(|interface| interface.name.as_str()).collect();
     let mut warnings = vmi.warnings.clone();
@@ -98,29 +97,12 @@ pub fn define<'d>(
             ));
         }
     }
-    let request = Request {
-        vmi: Some(&vmi),
-        wanted: &wanted,
-        annotation: sources.networks_annotation,
-        devices: &devices,
-        aliases: &aliases,
-        rule: options.assign,
-    };
-    let planned = match plan(&request, &mut warnings) {
+    let planned = match decide(&vmi, &wanted, &aliases, sources, options.assign, &mut warnings) {
         Err(error) if error.lacks_data() && (options.migration || vmi.migrating) => {
             warnings.push(format!("during the migration the domain stays as it is: {error}"));
             Vec::new()
         }
-        planned => {
-            let planned = planned?;
-            if planned.is_empty() && !wanted.is_empty() {
-                warnings.push(format!(
-                    "nothing is known of a device for network {}: the domain stays as it is, as on a migration target",
-                    wanted.join(", ")
-                ));
-            }
-            planned
-        }
+        planned => planned?,
     };
     let hostdevs: Vec<WantedHostdev> = (vmi.interfaces.iter())
         .filter_map(|interface| {
@@ -130,6 +112,32 @@ pub fn define<'d>(
         .collect();
     let xml = document.converge(&hostdevs)?;
     Ok(Definition { xml, devices: assigned(planned), warnings })
+}
+
+/// The devices of a VMI's networks.
+fn decide(
+    vmi: &Vmi,
+    wanted: &[&str],
+    aliases: &BTreeMap<String, PciAddress>,
+    sources: &Sources<'_>,
+    rule: Assign,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<(String, PciAddress, Origin)>, PlanError> {
+    // Where no VF is wanted, nothing that is wrong with the sources is to keep the machine from starting.
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let devices = Devices::read(sources)?;
+    let annotation = sources.networks_annotation;
+    let request = Request { vmi: Some(vmi), wanted, annotation, devices: &devices, aliases, rule };
+    let planned = plan(&request, warnings)?;
+    if planned.is_empty() {
+        warnings.push(format!(
+            "nothing is known of a device for network {}: the domain stays as it is, as on a migration target",
+            wanted.join(", ")
+        ));
+    }
+    Ok(planned)
 }
 
 /// Gives the hostdevs that carry a network's alias the addresses of this host: the domain comes from another
@@ -147,9 +155,13 @@ pub fn readdress<'d>(
 ) -> Result<Definition<'d>, DefineError> {
     let document = Document::parse(domain)?;
     let vmi = vmi.map(|vmi| Vmi::parse(vmi, &options.binding)).transpose()?;
-    let devices = Devices::read(sources)?;
     let aliases = document.aliases()?;
     let wanted: Vec<&str> = aliases.keys().map(String::as_str).collect();
+    if wanted.is_empty() {
+        let xml = document.readdress(&BTreeMap::new())?;
+        return Ok(Definition { xml, devices: Vec::new(), warnings: Vec::new() });
+    }
+    let devices = Devices::read(sources)?;
     wanted.iter().try_for_each(|network| check_network_name(network))?;
     let mut warnings = Vec::new();
     let request = Request {
@@ -162,7 +174,7 @@ pub fn readdress<'d>(
         rule: options.assign,
     };
     let planned = plan(&request, &mut warnings)?;
-    if planned.is_empty() && !wanted.is_empty() {
+    if planned.is_empty() {
         return Err(DefineError::Plan(PlanError::Missing {
             networks: aliases.into_keys().collect(),
             known: Vec::new(),

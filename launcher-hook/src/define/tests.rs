@@ -191,3 +191,42 @@ fn a_device_of_another_pod_is_a_warning() {
     let definition = define(VMI, BARE, &sources, &Options::default()).unwrap();
     assert_eq!(definition.warnings.len(), 2);
 }
+
+/// Sources that cannot be read, one each.
+fn broken(source: &str) -> (Vec<(String, String)>, Sources<'static>) {
+    let variables = match source {
+        "variables" => variables("SRIOV_NETWORK_RESOURCES=[]"),
+        _ => Vec::new(),
+    };
+    let network_info = (source == "network-info").then_some("{");
+    let network_status = (source == "network-status").then_some("{");
+    (variables, Sources { network_info, network_status, ..Sources::default() })
+}
+
+#[rstest]
+#[case::variables("variables")]
+#[case::network_info("network-info")]
+#[case::network_status("network-status")]
+fn broken_sources_do_not_stop_a_machine_without_vf(#[case] source: &str) {
+    let (variables, sources) = broken(source);
+    let sources = Sources { variables: &variables, ..sources };
+    let vmi = VMI.replace("\"sriov\"", "\"bridge\"");
+    let options = Options::default();
+    for definition in [define(&vmi, BARE, &sources, &options), readdress(None, BARE, &sources, &options)] {
+        assert!(matches!(definition.unwrap().xml, Cow::Borrowed(same) if same == BARE));
+    }
+    define(VMI, BARE, &sources, &options).unwrap_err();
+    readdress(None, READ_BACK, &sources, &options).unwrap_err();
+}
+
+/// The pool on the target's node is one of auxiliary devices: KubeVirt's answer to that comes after the migration.
+#[test]
+fn a_migration_target_with_devices_of_another_kind_is_one_too() {
+    let variables = variables("PCIDEVICE_INTEL_COM_SRIOV_VFIO=mlx5_core.sf.4,mlx5_core.sf.5");
+    let sources = Sources { variables: &variables, ..Sources::default() };
+    let options = Options { migration: true, ..Options::default() };
+    let definition = define(VMI, BARE, &sources, &options).unwrap();
+    assert!(matches!(definition.xml, Cow::Borrowed(same) if same == BARE));
+    assert_eq!(definition.warnings.len(), 1);
+    define(VMI, BARE, &sources, &Options::default()).unwrap_err();
+}

@@ -113,8 +113,15 @@ fn beside(known: &[String]) -> String {
 }
 
 impl PlanError {
-    /// Whether it says that data is missing, rather than that something is wrong with what is there.
+    /// Whether it says that no device is known, rather than that a text cannot be read: a migration target has
+    /// no use for one yet.
     pub(crate) fn lacks_data(&self) -> bool {
-        matches!(self, Self::Ambiguous { .. } | Self::Missing { .. } | Self::Contradiction { .. })
+        matches!(
+            self,
+            Self::Ambiguous { .. }
+                | Self::Missing { .. }
+                | Self::Contradiction { .. }
+                | Self::Unsupported { .. }
+        )
     }
 }
