@@ -89,6 +89,8 @@ pub struct Network {
 pub struct MultusNetwork {
     /// `[namespace/]name` of the NAD.
     pub network_name: String,
+    /// Whether it takes the place of the cluster's own network.
+    pub default: Option<bool>,
 }
 
 impl MultusNetwork {

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::{NadName, ResourceName};
 
 /// What the webhook tells the helper about a VMI's networks: NAD and resource of each Multus network, as
-/// the JSON object `{"NETWORK": {"nad": "namespace/name", "resource": "prefix/name", "sriov": true}}` in the
-/// VMI's annotation [`NETWORKS_OF_VMI`](crate::annotation::NETWORKS_OF_VMI).
+/// the JSON object `{"NETWORK": {"nad": "namespace/name", "resource": "prefix/name", "sriov": true, "default": true}}`
+/// in the VMI's annotation [`NETWORKS_OF_VMI`](crate::annotation::NETWORKS_OF_VMI).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct VmiNetworks(pub BTreeMap<String, VmiNetwork>);
@@ -22,6 +22,9 @@ pub struct VmiNetwork {
     /// Whether its interface is `sriov: {}`: then KubeVirt looks for its VF in network-info.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sriov: bool,
+    /// Whether it takes the place of the cluster's own network: Multus attaches it before all others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub default: bool,
 }
 
 impl VmiNetworks {
@@ -47,7 +50,7 @@ mod tests {
 
     #[test]
     fn prints_what_it_parses() {
-        let text = r#"{"backup":{"nad":"default/backup"},"storage":{"nad":"default/storage","resource":"intel.com/vf","sriov":true}}"#;
+        let text = r#"{"backup":{"nad":"default/backup"},"storage":{"nad":"default/storage","resource":"intel.com/vf","sriov":true},"uplink":{"nad":"default/uplink","resource":"intel.com/vf","default":true}}"#;
         assert_eq!(VmiNetworks::parse(text).unwrap().to_json(), text);
     }
 

@@ -95,7 +95,8 @@ pub fn decide_vmi(
                  virtual machine's pod will wait until one does; see the SR-IOV device plugin on the nodes"
             ));
         }
-        known.0.insert(network.name.clone(), VmiNetwork { nad, resource, sriov });
+        let default = multus.default.unwrap_or_default();
+        known.0.insert(network.name.clone(), VmiNetwork { nad, resource, sriov, default });
     }
     decision.warnings.extend(lonely(vmi, interfaces));
     decision.warnings.extend(alike(&known, interfaces));

@@ -26,13 +26,14 @@ fn decide_value(vmi: &Value, options: &Options) -> VmiDecision {
 
 #[test]
 fn the_annotation_says_what_stands_behind_each_network_and_is_written_once() {
-    let vmi = vmi(&[("a", "vf", None), ("b", "net-admin/sriov-net-b", None), ("c", "bridge", None)]);
+    let mut vmi = vmi(&[("a", "vf", None), ("b", "net-admin/sriov-net-b", None), ("c", "bridge", None)]);
+    vmi["spec"]["networks"][1]["multus"]["default"] = json!(true);
     let decision = decide_value(&vmi, &Options::default());
     let mut after = vmi.clone();
     json_patch::patch(&mut after, &decision.operations).unwrap();
     assert_eq!(
         after["metadata"]["annotations"]["kubevirt-sriov.io/networks"],
-        r#"{"a":{"nad":"ns/vf","resource":"intel.com/sriov_vfio","sriov":true},"b":{"nad":"net-admin/sriov-net-b","resource":"intel.com/sriov_vfio","sriov":true},"c":{"nad":"ns/bridge","sriov":true}}"#
+        r#"{"a":{"nad":"ns/vf","resource":"intel.com/sriov_vfio","sriov":true},"b":{"nad":"net-admin/sriov-net-b","resource":"intel.com/sriov_vfio","sriov":true,"default":true},"c":{"nad":"ns/bridge","sriov":true}}"#
     );
     assert_eq!(decide_value(&after, &Options::default()).operations, []);
 }
