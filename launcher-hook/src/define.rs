@@ -12,7 +12,7 @@ use thiserror::Error;
 pub use crate::devices::Sources;
 use crate::devices::{Devices, DevicesError};
 use crate::domain::{Document, DomainError, WantedHostdev};
-pub use crate::plan::{Assign, Origin, PlanError};
+pub use crate::plan::{Ambiguity, Assign, Lack, Missing, Origin, PlanError, Remedy};
 use crate::plan::{Request, VfInterface, Vmi, check_network_name, plan};
 
 /// How to decide.
@@ -129,7 +129,15 @@ fn decide(
     }
     let devices = Devices::read(sources)?;
     let annotation = sources.networks_annotation;
-    let request = Request { vmi: Some(vmi), wanted, annotation, devices: &devices, aliases, rule };
+    let request = Request {
+        networks: Some(&vmi.networks),
+        namespace: &vmi.namespace,
+        wanted,
+        annotation,
+        devices: &devices,
+        aliases,
+        rule,
+    };
     let planned = plan(&request, warnings)?;
     if planned.is_empty() {
         warnings.push(format!(
@@ -164,8 +172,10 @@ pub fn readdress<'d>(
     let devices = Devices::read(sources)?;
     wanted.iter().try_for_each(|network| check_network_name(network))?;
     let mut warnings = Vec::new();
+    let namespace = vmi.as_ref().map(|vmi| vmi.namespace.as_str());
     let request = Request {
-        vmi: vmi.as_ref(),
+        networks: vmi.as_ref().map(|vmi| &vmi.networks),
+        namespace: namespace.unwrap_or("default"),
         wanted: &wanted,
         annotation: sources.networks_annotation,
         devices: &devices,
@@ -175,10 +185,8 @@ pub fn readdress<'d>(
     };
     let planned = plan(&request, &mut warnings)?;
     if planned.is_empty() {
-        return Err(DefineError::Plan(PlanError::Missing {
-            networks: aliases.into_keys().collect(),
-            known: Vec::new(),
-        }));
+        let missing = vec![Missing { networks: aliases.into_keys().collect(), lack: Lack::Data }];
+        return Err(DefineError::Plan(PlanError::Missing { missing, known: Vec::new() }));
     }
     let addresses = planned.iter().map(|(network, address, _)| (network.clone(), *address)).collect();
     let xml = document.readdress(&addresses)?;

@@ -63,13 +63,22 @@ pub struct Device {
     pub address: Option<PciAddress>,
 }
 
+/// What KubeVirt or Multus say about the device of a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reported {
+    /// It is a PCI function.
+    Pci(PciAddress),
+    /// It is of another kind, such as `vdpa`.
+    Other(String),
+}
+
 /// What the pod was given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Devices {
     pools: BTreeMap<String, Vec<Device>>,
     nad_resources: Option<NetworkResources>,
     network_resources: BTreeMap<String, ResourceName>,
-    network_info: BTreeMap<String, PciAddress>,
+    network_info: BTreeMap<String, Reported>,
     network_status: Vec<NetworkStatus>,
 }
 
@@ -87,8 +96,8 @@ impl Devices {
         let network_info =
             network_info.map_err(|error| DevicesError::NetworkInfo { problem: error.to_string() })?;
         for interface in network_info.unwrap_or_default().interfaces {
-            if let Some(address) = pci_address(interface.device_info.as_ref()) {
-                devices.network_info.insert(interface.network, address);
+            if let Some(report) = reported(interface.device_info.as_ref()) {
+                devices.network_info.insert(interface.network, report);
             }
         }
         devices.network_status = network_status::parse(sources.network_status.unwrap_or_default())
@@ -152,10 +161,18 @@ impl Devices {
         addresses
     }
 
-    /// Whether anything says which resource a network has: then a network of which nothing is said has none.
+    /// Whether anything says which resource the networks have.
     #[must_use]
     pub fn resources_are_known(&self) -> bool {
         self.nad_resources.is_some() || !self.network_resources.is_empty()
+    }
+
+    /// Whether it is known which resource a network has, or that it has none: the webhook names the resources of
+    /// all NADs of the pod, KubeVirt those of all networks.
+    #[must_use]
+    pub fn have_resources_of(&self, network: Option<&str>, nad: Option<&NadName>) -> bool {
+        let by_nad = nad.is_some() && self.nad_resources.is_some();
+        by_nad || network.is_some() && !self.network_resources.is_empty()
     }
 
     /// The resource of a network, by its name in the VMI or by its NAD.
@@ -165,10 +182,10 @@ impl Devices {
         by_network.or_else(|| self.nad_resources.as_ref()?.0.get(nad?))
     }
 
-    /// The address that network-info gives a network.
+    /// What network-info says about the device of a network.
     #[must_use]
-    pub fn network_info(&self, network: &str) -> Option<PciAddress> {
-        self.network_info.get(network).copied()
+    pub fn network_info(&self, network: &str) -> Option<&Reported> {
+        self.network_info.get(network)
     }
 
     /// The networks that Multus attached.
@@ -178,10 +195,15 @@ impl Devices {
     }
 }
 
-/// The address of a device, where it is a PCI function.
+/// What a report says about a device; `None` where it names neither a PCI function nor another kind.
 #[must_use]
-pub fn pci_address(info: Option<&DeviceInfo>) -> Option<PciAddress> {
-    info.filter(|info| info.kind == "pci")?.pci.as_ref().map(|pci| pci.address)
+pub fn reported(info: Option<&DeviceInfo>) -> Option<Reported> {
+    let info = info?;
+    match info.kind.as_str() {
+        "pci" => info.pci.as_ref().map(|pci| Reported::Pci(pci.address)),
+        "" => None,
+        kind => Some(Reported::Other(kind.to_owned())),
+    }
 }
 
 #[cfg(test)]

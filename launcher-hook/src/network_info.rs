@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use crate::define::Sources;
-use crate::devices::{Devices, DevicesError, pci_address};
-use crate::plan::{Assign, Origin, PlanError, Request, plan};
+use crate::devices::{Devices, DevicesError, Reported, reported};
+use crate::plan::{Assign, Networks, Origin, PlanError, Request, plan};
 
 /// The text for KubeVirt, and how it came about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,13 +95,22 @@ type Added = Vec<(String, PciDevice, Origin)>;
 /// The devices that KubeVirt's text lacks.
 fn added(sources: &Sources<'_>, vmi_networks: Option<&str>, rule: Assign) -> Result<Added, Unsettled> {
     let devices = Devices::read(sources)?;
-    let wanted = wanted(sources, vmi_networks)?;
+    let vmi_networks = vmi_networks.filter(|text| !text.trim().is_empty());
+    let vmi_networks = vmi_networks
+        .map(VmiNetworks::parse)
+        .transpose()
+        .map_err(|error| Unsettled::VmiNetworks { problem: error.to_string() })?;
+    let wanted = wanted(sources, vmi_networks.as_ref())?;
     let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
-    if wanted.iter().all(|network| devices.network_info(network).is_some()) {
+    let is_named = |network: &&str| matches!(devices.network_info(network), Some(Reported::Pci(_)));
+    if wanted.iter().all(is_named) {
         return Ok(Vec::new());
     }
+    let networks = vmi_networks.as_ref().map(Networks::from);
     let request = Request {
-        vmi: None,
+        networks: networks.as_ref(),
+        // KubeVirt writes a namespace into each selection.
+        namespace: "default",
         wanted: &wanted,
         annotation: sources.networks_annotation,
         devices: &devices,
@@ -118,23 +127,20 @@ fn added(sources: &Sources<'_>, vmi_networks: Option<&str>, rule: Assign) -> Res
 }
 
 /// The networks that KubeVirt looks for: those whose interface is `sriov`, and what it lists itself without a
-/// device or with a PCI function.
-fn wanted(sources: &Sources<'_>, vmi_networks: Option<&str>) -> Result<BTreeSet<String>, Unsettled> {
+/// device or with a PCI function, unless the VMI's annotation knows that its interface is not.
+fn wanted(sources: &Sources<'_>, vmi_networks: Option<&VmiNetworks>) -> Result<BTreeSet<String>, Unsettled> {
     let own = NetworkInfo::parse(sources.network_info.unwrap_or_default())
         .map_err(|error| DevicesError::NetworkInfo { problem: error.to_string() })?;
-    let vmi_networks = vmi_networks.filter(|text| !text.trim().is_empty());
-    let vmi_networks = vmi_networks
-        .map(VmiNetworks::parse)
-        .transpose()
-        .map_err(|error| Unsettled::VmiNetworks { problem: error.to_string() })?;
     if own.is_none() && vmi_networks.is_none() {
         return Err(Unsettled::Networks);
     }
-    let named = vmi_networks.unwrap_or_default().0.into_iter();
-    let named = named.filter(|(_, network)| network.sriov).map(|(name, _)| name);
+    let known = |name: &str| vmi_networks.and_then(|networks| networks.0.get(name));
+    let named = vmi_networks.into_iter().flat_map(|networks| &networks.0);
+    let named = named.filter(|(_, network)| network.sriov).map(|(name, _)| name.clone());
     let listed = own.unwrap_or_default().interfaces.into_iter().filter(|interface| {
         let info = interface.device_info.as_ref();
-        info.is_none() || pci_address(info).is_some()
+        let may_be_sriov = info.is_none() || matches!(reported(info), Some(Reported::Pci(_)));
+        known(&interface.network).map_or(may_be_sriov, |network| network.sriov)
     });
     Ok(named.chain(listed.map(|interface| interface.network)).collect())
 }

@@ -1,13 +1,16 @@
 //! Which VF belongs to which network of the VMI.
 //!
-//! The first that answers: network-info (or the network-status that it is made of), a hostdev that carries the
-//! network's alias already, the device plugin's variables where they leave one way only. Otherwise it is an
-//! error, unless the caller has chosen a rule ([`Assign`]). Nothing known at all is no error: a migration
-//! target has no data and needs none.
+//! The first that answers: network-info (or the network-status that it is made of); with [`Assign::Multus`] that
+//! rule over all devices of the resource; a hostdev that carries the network's alias already, which may be
+//! KubeVirt's guess, so that there is a warning where it could be wrong; the device plugin's variables where they
+//! leave one way only. Otherwise it is an error, unless the caller has chosen a rule ([`Assign`]). Nothing known
+//! at all is no error: a migration target has no data and needs none.
 
 mod assign;
 mod attachment;
 mod error;
+mod networks;
+mod selections;
 mod vmi;
 
 use std::collections::BTreeMap;
@@ -16,11 +19,12 @@ use std::str::FromStr;
 
 use contract::PciAddress;
 
-pub use error::PlanError;
+pub use error::{Ambiguity, Lack, Missing, PlanError, Remedy};
+pub(crate) use networks::Networks;
 pub(crate) use vmi::{VfInterface, Vmi, check_network_name};
 
 use crate::devices::Devices;
-use attachment::Attachments;
+use attachment::{Attachment, Attachments};
 
 /// What to do where the variables leave more than one way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -99,7 +103,10 @@ impl fmt::Display for Origin {
 
 /// What is to be planned.
 pub(crate) struct Request<'a> {
-    pub(crate) vmi: Option<&'a Vmi>,
+    /// The VMI's Multus networks, where anything names them.
+    pub(crate) networks: Option<&'a Networks>,
+    /// Where NADs without a namespace are: the pod's own.
+    pub(crate) namespace: &'a str,
     /// The networks that are to have a VF.
     pub(crate) wanted: &'a [&'a str],
     pub(crate) annotation: Option<&'a str>,
@@ -114,32 +121,28 @@ pub(crate) fn plan(
     request: &Request<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<(String, PciAddress, Origin)>, PlanError> {
-    let Request { vmi, wanted, annotation, devices, aliases, rule } = *request;
-    let mut attachments = Attachments::new(vmi, wanted, annotation, devices)?;
-    for attachment in &mut attachments.list {
-        let alias = attachment.network.as_ref().filter(|_| attachment.wanted);
-        if let Some(address) = alias.and_then(|network| aliases.get(network))
-            && attachment.device.is_none()
-        {
-            attachment.device = Some((*address, Origin::Alias));
-        }
-    }
+    let Request { wanted, devices, rule, .. } = *request;
+    let mut attachments = Attachments::new(request)?;
     assign::assign(&mut attachments, wanted, devices, rule, warnings)?;
 
     let mut planned: Vec<(String, PciAddress, Origin)> = Vec::new();
-    let mut missing = Vec::new();
+    let mut missing: Vec<Missing> = Vec::new();
     for &network in wanted {
-        match attachments.of(network).and_then(|attachment| attachment.device) {
-            Some((address, origin)) => planned.push((network.to_owned(), address, origin)),
-            None => missing.push(network.to_owned()),
+        let Some(attachment) = attachments.of(network) else { continue };
+        if let Some((address, origin)) = attachment.device {
+            planned.push((network.to_owned(), address, origin));
+            continue;
+        }
+        let lack = lack(attachment, &attachments, devices);
+        match missing.iter_mut().find(|missing| missing.lack == lack) {
+            Some(missing) => missing.networks.push(network.to_owned()),
+            None => missing.push(Missing { networks: vec![network.to_owned()], lack }),
         }
     }
     let nothing_known = planned.is_empty() && devices.pools().is_empty();
     if !missing.is_empty() && !nothing_known {
-        return Err(PlanError::Missing {
-            networks: missing,
-            known: planned.into_iter().map(|(network, ..)| network).collect(),
-        });
+        let known = planned.into_iter().map(|(network, ..)| network).collect();
+        return Err(PlanError::Missing { missing, known });
     }
     check_shared(&planned)?;
     let given = devices.addresses();
@@ -151,6 +154,26 @@ pub(crate) fn plan(
         }
     }
     Ok(planned)
+}
+
+/// Why an attachment has no device.
+fn lack(attachment: &Attachment, attachments: &Attachments, devices: &Devices) -> Lack {
+    if attachment.unplaced {
+        return Lack::Selection;
+    }
+    let Some(variable) = attachment.variable.clone() else {
+        return match attachment.unknown {
+            true => Lack::Data,
+            false => Lack::Resource { nad: attachment.nad.clone() },
+        };
+    };
+    match (&attachment.resource, devices.pool(&variable)) {
+        (Some(resource), []) => Lack::Variable { resource: resource.clone(), variable },
+        (_, pool) => {
+            let takers = attachments.list.iter().filter(|one| one.variable.as_ref() == Some(&variable));
+            Lack::Devices { devices: pool.len(), networks: takers.count(), variable }
+        }
+    }
 }
 
 fn check_shared(planned: &[(String, PciAddress, Origin)]) -> Result<(), PlanError> {

@@ -87,6 +87,8 @@ fn reports() {
         {"network":"c","mac":"02:00:00:00:00:01"}]}"#;
     let sources = Sources { network_info: Some(info), network_status: Some("\n"), ..Sources::default() };
     let devices = Devices::read(&sources).unwrap();
-    assert_eq!(devices.network_info("a"), Some("0000:65:02.1".parse().unwrap()));
-    assert_eq!((devices.network_info("b"), devices.network_info("c")), (None, None));
+    let pci = Reported::Pci("0000:65:02.1".parse().unwrap());
+    assert_eq!(devices.network_info("a"), Some(&pci));
+    assert_eq!(devices.network_info("b"), Some(&Reported::Other("vdpa".to_owned())));
+    assert_eq!(devices.network_info("c"), None);
 }

@@ -183,3 +183,62 @@ fn multus_own_report_comes_before_the_variables() {
     let completion = complete(&sources, Some(ONE_RESOURCE), Assign::Refuse);
     assert_eq!(text(completion), json!({"interfaces": [entry("a", TWO), entry("b", ONE)]}));
 }
+
+/// `a` is a VF; the cluster's own network is replaced by `d`, on the same resource, which is attached before it.
+const WITH_DEFAULT: &str = r#"{
+    "a": {"nad": "ns/a", "resource": "intel.com/vf", "sriov": true},
+    "d": {"nad": "ns/d", "resource": "intel.com/vf", "default": true}
+}"#;
+const ONLY_A: &str = r#"[{"name": "a", "namespace": "ns", "interface": "podca978112ca1"}]"#;
+
+#[test]
+fn the_default_network_takes_its_device_first() {
+    let variables = variables(&[
+        ("PCIDEVICE_INTEL_COM_VF", "0000:01:10.2,0000:01:10.0"),
+        ("SRIOV_NETWORK_RESOURCES", r#"{"ns/a": "intel.com/vf", "ns/d": "intel.com/vf"}"#),
+    ]);
+    let completion = run(&variables, None, ONLY_A, Some(WITH_DEFAULT), Assign::Multus);
+    assert_eq!(text(completion), json!({"interfaces": [entry("a", TWO)]}));
+    // Who is not told of it sees a device too many, and does not guess whose it is.
+    let own = r#"{"interfaces":[{"network":"a"}]}"#;
+    let silent = WITH_DEFAULT.replace(r#", "default": true"#, "");
+    for vmi_networks in [None, Some(silent.as_str())] {
+        let completion = run(&variables, Some(own), ONLY_A, vmi_networks, Assign::Multus);
+        let Completion::Open { reason, .. } = completion else { panic!("{completion:?}") };
+        let reason = reason.to_string();
+        assert!(reason.contains("there are more devices than networks, and which others"), "{reason}");
+        assert!(!reason.contains("--assign"), "{reason}");
+    }
+}
+
+/// `p` is the interface of a binding plugin: KubeVirt lists it, and looks for no VF.
+#[test]
+fn a_network_of_another_binding_does_not_hold_up_the_others() {
+    let vmi_networks = r#"{
+        "a": {"nad": "ns/a", "resource": "intel.com/vf", "sriov": true},
+        "p": {"nad": "ns/p"}
+    }"#;
+    let selections = r#"[
+        {"name": "a", "namespace": "ns", "interface": "podca978112ca1"},
+        {"name": "p", "namespace": "ns", "interface": "pod148de9c5a7a"}
+    ]"#;
+    let own = r#"{"interfaces":[{"network":"a"},{"network":"p"}]}"#;
+    let completion = run(&apart()[..1], Some(own), selections, Some(vmi_networks), Assign::Refuse);
+    assert_eq!(text(completion), json!({"interfaces": [entry("a", ONE), {"network": "p"}]}));
+}
+
+/// Older pods number their interfaces. What the VMI's annotation says of NADs and resources is enough.
+#[rstest]
+#[case::resources_of_the_webhook(apart())]
+#[case::resources_of_the_annotation(apart()[..2].to_vec())]
+fn numbered_interfaces(#[case] variables: Vec<(String, String)>) {
+    let selections = r#"[
+        {"name": "b", "namespace": "ns", "interface": "net1"},
+        {"name": "a", "namespace": "ns", "interface": "net2"}
+    ]"#;
+    let completion = run(&variables, None, selections, Some(TWO_NADS), Assign::Refuse);
+    assert_eq!(text(completion), json!({"interfaces": [entry("a", ONE), entry("b", TWO)]}));
+    let variables = together("0000:01:10.2,0000:01:10.0");
+    let completion = run(&variables, None, selections, Some(ONE_RESOURCE), Assign::Multus);
+    assert_eq!(text(completion), json!({"interfaces": [entry("a", TWO), entry("b", ONE)]}));
+}

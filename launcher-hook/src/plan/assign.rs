@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use contract::PciAddress;
 
 use super::attachment::{Attachment, Attachments};
+use super::error::{Ambiguity, Remedy};
 use super::{Assign, Origin, PlanError};
 use crate::devices::{Device, Devices};
 
-/// Completes `attachments` from the variables. Networks that stay without a device are left so.
+/// Completes `attachments` from the variables and the aliases. Networks that stay without a device are left so.
 pub(super) fn assign(
     attachments: &mut Attachments,
     wanted: &[&str],
@@ -24,32 +25,66 @@ pub(super) fn assign(
         .filter(|one| one.wanted && one.device.is_none())
         .filter_map(|one| one.variable.clone())
         .collect();
-    for variable in variables {
-        let resolved: BTreeSet<PciAddress> = attachments.list.iter().filter_map(address).collect();
-        let pool = Pool {
-            ordered: attachments.ordered,
-            members: (attachments.list.iter().enumerate())
-                .filter(|(_, one)| one.variable.as_ref() == Some(&variable))
-                .collect(),
-            devices: devices.pool(&variable),
-            uncertain,
-            variable: &variable,
-            resolved,
-        };
+    for variable in &variables {
+        let pool = Pool::new(attachments, devices, variable, uncertain);
         let assigned = pool.assign(wanted, rule)?;
-        if rule == Assign::InOrder && assigned.iter().any(|(_, _, origin)| *origin == Origin::InOrder) {
+        if assigned.iter().any(|(_, _, origin)| *origin == Origin::InOrder) {
             warnings.push(format!(
                 "the devices of {variable} are given to the networks in the variable's order, which on real nodes \
                  means nothing: networks may be swapped"
             ));
         }
         for (index, address, origin) in assigned {
-            if let Some(attachment) = attachments.list.get_mut(index) {
-                attachment.device = Some((address, origin));
+            let Some(attachment) = attachments.list.get_mut(index) else { continue };
+            attachment.device = Some((address, origin));
+            if let Some(alias) = attachment.alias.filter(|alias| *alias != address) {
+                warnings.push(format!(
+                    "network {} had {alias} in the domain, as KubeVirt up to 1.6 guesses from the order in \
+                     {variable}; it gets {address} ({origin})",
+                    attachment.network.as_deref().unwrap_or_default()
+                ));
             }
         }
     }
+    for attachment in &mut attachments.list {
+        if attachment.device.is_none() {
+            attachment.device = attachment.alias.map(|address| (address, Origin::Alias));
+        }
+    }
+    if rule != Assign::InOrder {
+        warn_of_guesses(attachments, devices, uncertain, warnings);
+    }
     Ok(())
+}
+
+/// KubeVirt up to 1.6 writes hostdevs by the variable's order where it has no report, and their aliases look like
+/// those of any other.
+fn warn_of_guesses(
+    attachments: &Attachments,
+    devices: &Devices,
+    uncertain: bool,
+    warnings: &mut Vec<String>,
+) {
+    for (variable, ids) in devices.pools() {
+        let has = |address: PciAddress| ids.iter().any(|device| device.address == Some(address));
+        let guessed: Vec<_> = attachments
+            .list
+            .iter()
+            .filter(|one| matches!(one.device, Some((address, Origin::Alias)) if has(address)))
+            .collect();
+        let pool = Pool::new(attachments, devices, variable, uncertain);
+        if ids.len() < 2 || guessed.is_empty() || pool.leaves_one_way() {
+            continue;
+        }
+        let pairs =
+            guessed.iter().filter_map(|one| Some(format!("{}={}", one.network.as_ref()?, address(one)?)));
+        warnings.push(format!(
+            "only the domain says which device of {variable} is whose ({}), and KubeVirt up to 1.6 takes them in \
+             the variable's order, which on real nodes means nothing: networks may be swapped. {}",
+            pairs.collect::<Vec<_>>().join(", "),
+            pool.remedy()
+        ));
+    }
 }
 
 fn address(attachment: &Attachment) -> Option<PciAddress> {
@@ -59,28 +94,49 @@ fn address(attachment: &Attachment) -> Option<PciAddress> {
 /// Where nothing says which resource a network has: with one variable it can only be that one. Whether
 /// networks without a hostdev take from it as well shows in the number of devices; `true` where it does not.
 fn infer_variables(attachments: &mut Attachments, devices: &Devices) -> Result<bool, PlanError> {
-    let lacking = |one: &Attachment| one.wanted && one.device.is_none();
-    if devices.resources_are_known() || !attachments.list.iter().any(lacking) {
+    let open = |one: &Attachment| one.wanted && one.device.is_none() && one.unknown && !one.unplaced;
+    if devices.pools().is_empty() || !attachments.list.iter().any(open) {
         return Ok(false);
     }
     let mut pools = devices.pools().iter();
     let (Some((variable, pool)), None) = (pools.next(), pools.next()) else {
-        if devices.pools().is_empty() {
+        let lacking = names(attachments.list.iter().filter(|one| open(one) && one.alias.is_none()));
+        if lacking.is_empty() {
             return Ok(false);
         }
         return Err(PlanError::Ambiguous {
-            networks: names(attachments.list.iter().filter(|one| lacking(one))),
+            networks: lacking,
             addresses: devices.addresses(),
-            reason: "the pod has devices of several resources, and neither SRIOV_NETWORK_RESOURCES nor \
-                     KUBEVIRT_RESOURCE_NAME_* says which network has which"
-                .to_owned(),
+            reason: Ambiguity::Resources,
+            remedy: match (devices.resources_are_known(), attachments.selected) {
+                (false, _) => Remedy::NetworkResources,
+                (true, false) => Remedy::Selections,
+                (true, true) => Remedy::NetworkInfo,
+            },
         });
     };
-    let wanted = attachments.list.iter().filter(|one| one.wanted).count();
-    let all = attachments.list.len();
+    if let [device] = pool.as_slice()
+        && let Some(address) = device.address
+    {
+        // Whatever else is attached, there is no other device that it could be.
+        let mut takers = attachments.list.iter_mut().filter(|one| {
+            one.wanted && !one.unplaced && (one.unknown || one.variable.as_ref() == Some(variable))
+        });
+        if let (Some(only), None) = (takers.next(), takers.next())
+            && only.device.is_none()
+            && only.alias.is_none()
+        {
+            only.device = Some((address, Origin::Variables));
+            return Ok(false);
+        }
+    }
+    let of_pool = |one: &Attachment| one.variable.as_ref() == Some(variable);
+    let unknown = |one: &Attachment| one.unknown && !one.unplaced;
+    let wanted = attachments.list.iter().filter(|one| of_pool(one) || unknown(one) && one.wanted).count();
+    let all = attachments.list.iter().filter(|one| of_pool(one) || unknown(one)).count();
     let only_wanted = pool.len() == wanted;
     for attachment in &mut attachments.list {
-        if attachment.wanted || !only_wanted {
+        if unknown(attachment) && (attachment.wanted || !only_wanted) {
             attachment.variable = Some(variable.clone());
         }
     }
@@ -90,8 +146,11 @@ fn infer_variables(attachments: &mut Attachments, devices: &Devices) -> Result<b
 /// A selection may name its device; Multus takes it where the resource has none.
 fn take_selected(attachments: &mut Attachments, devices: &Devices) {
     for attachment in &mut attachments.list {
-        let pool = attachment.variable.as_deref().map(|variable| devices.pool(variable));
-        if attachment.device.is_none() && pool.unwrap_or_default().is_empty() {
+        let has_none = match &attachment.variable {
+            Some(variable) => devices.pool(variable).is_empty(),
+            None => !attachment.unknown || devices.pools().is_empty(),
+        };
+        if attachment.device.is_none() && has_none {
             let selected = attachment.device_id.as_deref().and_then(|id| id.parse().ok());
             attachment.device = selected.map(|address| (address, Origin::Selection));
         }
@@ -104,22 +163,44 @@ fn names<'a>(attachments: impl Iterator<Item = &'a Attachment>) -> Vec<String> {
 
 /// The devices of one variable and the attachments that take from it.
 struct Pool<'a> {
+    attachments: &'a Attachments,
     variable: &'a str,
     devices: &'a [Device],
     members: Vec<(usize, &'a Attachment)>,
-    ordered: bool,
     uncertain: bool,
+    resources_are_known: bool,
     /// Devices that are known to be some network's.
     resolved: BTreeSet<PciAddress>,
 }
 
 type Assigned = Vec<(usize, PciAddress, Origin)>;
 
-impl Pool<'_> {
+impl<'a> Pool<'a> {
+    fn new(attachments: &'a Attachments, devices: &'a Devices, variable: &'a str, uncertain: bool) -> Self {
+        Self {
+            attachments,
+            members: (attachments.list.iter().enumerate())
+                .filter(|(_, one)| one.variable.as_deref() == Some(variable))
+                .collect(),
+            devices: devices.pool(variable),
+            uncertain,
+            resources_are_known: devices.resources_are_known(),
+            variable,
+            resolved: attachments.list.iter().filter_map(address).collect(),
+        }
+    }
+
     fn assign(&self, wanted: &[&str], rule: Assign) -> Result<Assigned, PlanError> {
         let open: Vec<_> = self.members.iter().filter(|(_, one)| one.device.is_none()).collect();
-        let lacking = names(open.iter().map(|(_, one)| *one).filter(|one| one.wanted));
+        // What the domain says counts where nothing better is to be had.
+        let alias = |(index, one): &&(usize, &Attachment)| Some((*index, one.alias?, Origin::Alias));
+        let aliases: Assigned = open.iter().filter_map(alias).collect();
+        let bare: Vec<_> = open.iter().copied().filter(|(_, one)| one.alias.is_none()).collect();
+        let lacking = names(bare.iter().map(|(_, one)| *one).filter(|one| one.wanted));
         if let Some(other) = self.devices.iter().find(|device| device.address.is_none()) {
+            if lacking.is_empty() {
+                return Ok(aliases);
+            }
             return Err(PlanError::Unsupported {
                 variable: self.variable.to_owned(),
                 id: other.id.clone(),
@@ -131,53 +212,81 @@ impl Pool<'_> {
             self.devices.iter().filter_map(|device| Some((device.id.as_str(), device.address?))).collect();
         let sorted: Vec<PciAddress> = sorted.into_values().collect();
         let free = |address: &&PciAddress| !self.resolved.contains(address);
-        let remaining: Vec<PciAddress> = sorted.iter().filter(free).copied().collect();
-        if remaining.len() < open.len() && !self.uncertain {
-            return Ok(Vec::new());
+        let unreported: Vec<PciAddress> = sorted.iter().filter(free).copied().collect();
+        if unreported.len() < open.len() && !self.uncertain {
+            return Ok(aliases);
         }
-        let settled = !self.uncertain && remaining.len() == open.len();
-        if settled && (open.len() == 1 || interchangeable(&open)) {
-            let pairs = open.iter().zip(remaining);
-            return Ok(pairs.map(|((index, _), address)| (*index, address, Origin::Variables)).collect());
+        let settled = !self.uncertain && unreported.len() == open.len();
+        let problem = self.problem_of_multus();
+        if rule == Assign::Multus {
+            if let ([(index, _)], [address], true) = (open.as_slice(), unreported.as_slice(), settled) {
+                return Ok(vec![(*index, *address, Origin::Variables)]);
+            }
+            if problem.is_none() {
+                return self.in_the_order_of_multus(&sorted);
+            }
         }
-        let ambiguous = |reason: &str| PlanError::Ambiguous {
-            networks: lacking.clone(),
-            addresses: remaining.clone(),
-            reason: reason.to_owned(),
+        if lacking.is_empty() {
+            return Ok(aliases);
+        }
+        let in_domain = |address: &PciAddress| aliases.iter().any(|(_, alias, _)| alias == address);
+        let remaining: Vec<PciAddress> =
+            unreported.into_iter().filter(|address| !in_domain(address)).collect();
+        let settled = !self.uncertain && remaining.len() == bare.len();
+        if settled && (bare.len() == 1 || interchangeable(&bare)) {
+            let pairs = bare.iter().zip(remaining);
+            let assigned = pairs.map(|((index, _), address)| (*index, address, Origin::Variables));
+            return Ok(aliases.into_iter().chain(assigned).collect());
+        }
+        let reason = match (rule, problem) {
+            (Assign::InOrder, _) => {
+                return Ok(aliases.into_iter().chain(self.in_order(wanted, &bare, &remaining)).collect());
+            }
+            (Assign::Multus, Some(problem)) => problem,
+            _ if self.uncertain => Ambiguity::Takers,
+            _ if !settled => Ambiguity::Spare,
+            _ => Ambiguity::NotAlike,
         };
-        match rule {
-            Assign::Refuse if self.uncertain => Err(ambiguous(
-                "other networks of the VMI may have some of them, and neither SRIOV_NETWORK_RESOURCES nor \
-                 KUBEVIRT_RESOURCE_NAME_* says so",
-            )),
-            Assign::Refuse if !settled => Err(ambiguous("there are more devices than networks")),
-            Assign::Refuse => {
-                Err(ambiguous("the networks are not alike, and the order in the variable means nothing"))
-            }
-            Assign::Multus if !self.ordered => {
-                Err(ambiguous("the order of the pod's selections is not known"))
-            }
-            Assign::Multus if self.uncertain => {
-                Err(ambiguous("which other networks take from the same resource is not known"))
-            }
-            Assign::Multus => self.in_the_order_of_multus(&sorted),
-            Assign::InOrder => {
-                // KubeVirt's way: interface by interface, as if no other network took any.
-                let mut addresses = (self.devices.iter())
-                    .filter_map(|device| device.address)
-                    .filter(|address| !self.resolved.contains(address));
-                let mut assigned = Vec::new();
-                for name in wanted {
-                    let one = open.iter().find(|(_, one)| one.network.as_deref() == Some(name));
-                    if let Some((index, _)) = one
-                        && let Some(address) = addresses.next()
-                    {
-                        assigned.push((*index, address, Origin::InOrder));
-                    }
-                }
-                Ok(assigned)
-            }
+        Err(PlanError::Ambiguous { networks: lacking, addresses: remaining, reason, remedy: self.remedy() })
+    }
+
+    /// Why the order of Multus does not tell the networks apart.
+    fn problem_of_multus(&self) -> Option<Ambiguity> {
+        if !self.attachments.ordered {
+            Some(Ambiguity::Order)
+        } else if self.uncertain {
+            Some(Ambiguity::Takers)
+        } else if !self.attachments.complete && self.devices.len() != self.members.len() {
+            Some(Ambiguity::Unnamed)
+        } else {
+            None
         }
+    }
+
+    /// What would settle it.
+    fn remedy(&self) -> Remedy {
+        match self.problem_of_multus() {
+            None => Remedy::Multus,
+            Some(Ambiguity::Takers) if !self.resources_are_known => Remedy::NetworkResources,
+            Some(_) if !self.attachments.selected => Remedy::MultusWithSelections,
+            Some(_) => Remedy::NetworkInfo,
+        }
+    }
+
+    /// Whether the variable and the reports alone leave one way, or none that makes a difference.
+    fn leaves_one_way(&self) -> bool {
+        let open: Vec<_> = self.members.iter().filter(|(_, one)| !one.is_reported()).collect();
+        self.members.len() == self.devices.len() && (open.len() == 1 || interchangeable(&open))
+    }
+
+    /// KubeVirt's way: interface by interface, as if no other network took any.
+    fn in_order(&self, wanted: &[&str], open: &[&(usize, &Attachment)], free: &[PciAddress]) -> Assigned {
+        let addresses = self.devices.iter().filter_map(|device| device.address);
+        let addresses = addresses.filter(|address| free.contains(address));
+        let takers = wanted
+            .iter()
+            .filter_map(|name| open.iter().find(|(_, one)| one.network.as_deref() == Some(name)));
+        takers.zip(addresses).map(|((index, _), address)| (*index, address, Origin::InOrder)).collect()
     }
 
     fn in_the_order_of_multus(&self, sorted: &[PciAddress]) -> Result<Assigned, PlanError> {

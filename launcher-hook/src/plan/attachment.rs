@@ -1,28 +1,42 @@
 //! The attachments of the pod, in the order in which Multus makes them.
 
-use contract::{NadName, NetworkSelection, PciAddress, parse_networks};
-use sha2::{Digest, Sha256};
+use contract::{NadName, NetworkSelection, PciAddress, ResourceName, parse_networks};
 
-use super::vmi::Vmi;
-use super::{Origin, PlanError};
-use crate::devices::{Devices, pci_address};
+use super::networks::{MultusNetwork, Networks};
+use super::selections::{interface_name, networks_of};
+use super::{Origin, PlanError, Request};
+use crate::devices::{Devices, Reported, reported};
 
 /// One network that Multus attaches, and what is known of its device.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Attachment {
     /// The network of the VMI that it is for.
     pub(super) network: Option<String>,
     pub(super) nad: Option<NadName>,
-    /// Whether it was given a MAC address of its own: then its device is not like another's.
+    /// Whether it was, or may have been, given a MAC address of its own: then its device is not like another's.
     pub(super) mac: bool,
     /// The device that the selection itself names.
     pub(super) device_id: Option<String>,
     /// Whether the network is to have a hostdev.
     pub(super) wanted: bool,
+    /// Whether the pod's selections are known and none is known to be this network's.
+    pub(super) unplaced: bool,
+    pub(super) resource: Option<ResourceName>,
+    /// Whether nothing says which resource it has, nor that it has none.
+    pub(super) unknown: bool,
     /// The variable with the devices of its resource.
     pub(super) variable: Option<String>,
+    /// What the domain has under the network's alias.
+    pub(super) alias: Option<PciAddress>,
     /// The device, once it is known.
     pub(super) device: Option<(PciAddress, Origin)>,
+}
+
+impl Attachment {
+    /// Whether Multus or KubeVirt has said what its device is.
+    pub(super) fn is_reported(&self) -> bool {
+        matches!(self.device, Some((_, Origin::NetworkInfo | Origin::NetworkStatus)))
+    }
 }
 
 /// All attachments.
@@ -31,78 +45,94 @@ pub(super) struct Attachments {
     pub(super) list: Vec<Attachment>,
     /// Whether their order is that of the pod's selections.
     pub(super) ordered: bool,
+    /// Whether the pod has no others.
+    pub(super) complete: bool,
+    /// Whether the pod's selections are known.
+    pub(super) selected: bool,
 }
 
 impl Attachments {
     /// From the selections where they are there, otherwise from the VMI, otherwise from the names alone.
-    pub(super) fn new(
-        vmi: Option<&Vmi>,
-        wanted: &[&str],
-        annotation: Option<&str>,
-        devices: &Devices,
-    ) -> Result<Self, PlanError> {
-        let namespace = vmi.map_or("default", |vmi| &vmi.namespace);
+    pub(super) fn new(request: &Request<'_>) -> Result<Self, PlanError> {
+        let Request { networks, namespace, wanted, annotation, devices, aliases, rule: _ } = *request;
         let annotation = annotation.filter(|annotation| !annotation.trim().is_empty());
         let selections = annotation
             .map(|annotation| parse_networks(annotation, namespace))
             .transpose()
             .map_err(|problem| PlanError::NetworksAnnotation { problem })?;
-        let default: Vec<_> = vmi.map(default_network).unwrap_or_default();
+        let none = Networks::default();
+        let known = networks.unwrap_or(&none);
+        let default: Vec<_> = known.present().filter(|network| network.default).map(from_network).collect();
         let defaults = default.len();
-        let mut list: Vec<_> = match (&selections, vmi) {
-            (Some(selections), _) => {
-                default.into_iter().chain(from_selections(selections, vmi, wanted)).collect()
+        let mut list: Vec<_> = match &selections {
+            Some(selections) => {
+                default.into_iter().chain(from_selections(selections, known, wanted)).collect()
             }
-            (None, Some(vmi)) => vmi.networks.iter().map(from_network).collect(),
-            (None, None) => Vec::new(),
+            None => known.present().map(from_network).collect(),
         };
-        let known =
-            |list: &[Attachment], name: &str| list.iter().any(|one| one.network.as_deref() == Some(name));
-        // The selections may be older than the VMI; what they do not name has no device of theirs.
         for &name in wanted {
-            if !known(&list, name) {
-                let network = vmi.and_then(|vmi| vmi.networks.iter().find(|network| network.name == name));
-                let mut attachment = network.map_or_else(|| bare(name), from_network);
-                attachment.network = Some(name.to_owned());
-                list.push(attachment);
+            if !list.iter().any(|one| one.network.as_deref() == Some(name)) {
+                list.push(match known.find(name) {
+                    // The selections may be older than the VMI; what they do not name has no device of theirs.
+                    Some(network) => Attachment { unplaced: selections.is_some(), ..from_network(network) },
+                    None => Attachment { network: Some(name.to_owned()), ..Attachment::default() },
+                });
             }
         }
         for attachment in &mut list {
             let network = attachment.network.as_deref();
             attachment.wanted = network.is_some_and(|network| wanted.contains(&network));
-            attachment.variable = devices
-                .resource(network, attachment.nad.as_ref())
-                .map(contract::ResourceName::devices_variable);
+            attachment.alias =
+                network.filter(|_| attachment.wanted).and_then(|network| aliases.get(network).copied());
+            attachment.enter_resource(known, devices);
         }
-        let mut attachments = Self { list, ordered: selections.is_some() || vmi.is_some() };
-        attachments.report(defaults, devices);
+        let mut attachments = Self {
+            list,
+            ordered: selections.is_some() || known.have_places(),
+            complete: selections.is_some() && known.from_vmi,
+            selected: selections.is_some(),
+        };
+        let places = (selections.is_some() || known.have_places()).then_some(defaults);
+        attachments.report(places, devices)?;
         Ok(attachments)
     }
 
-    /// Enters what network-info and network-status say.
-    fn report(&mut self, defaults: usize, devices: &Devices) {
+    /// Enters what network-info and network-status say. `defaults` is how many of the attachments take the place
+    /// of the cluster's own network, where the attachments' places are known.
+    fn report(&mut self, defaults: Option<usize>, devices: &Devices) -> Result<(), PlanError> {
         for (index, attachment) in self.list.iter_mut().enumerate() {
             let Some(network) = attachment.network.as_deref() else {
                 continue;
             };
-            if let Some(address) = devices.network_info(network) {
-                attachment.device = Some((address, Origin::NetworkInfo));
-                continue;
-            }
             let interface = interface_name(network);
             // Older pods number their interfaces, from 1.
-            let number = (index + 1).checked_sub(defaults).map(|number| format!("net{number}"));
+            let number = defaults.and_then(|defaults| (index + 1).checked_sub(defaults));
+            let number = number.map(|number| format!("net{number}"));
+            let is_default = defaults.is_some_and(|defaults| index < defaults);
             let nad = attachment.nad.as_ref().map(NadName::as_str);
-            let status = devices.network_status().iter().find(|status| {
-                let same_nad = nad == Some(status.name.as_str());
-                let default = index < defaults && status.default;
-                status.interface == interface
-                    || (same_nad && (default || number.as_ref() == Some(&status.interface)))
-            });
-            attachment.device = status
-                .and_then(|status| pci_address(status.device_info.as_ref()))
-                .map(|address| (address, Origin::NetworkStatus));
+            let status = || {
+                devices.network_status().iter().find(|status| {
+                    let same_nad = nad == Some(status.name.as_str());
+                    let default = is_default && status.default;
+                    status.interface == interface
+                        || (same_nad && (default || number.as_ref() == Some(&status.interface)))
+                })
+            };
+            let report = match devices.network_info(network) {
+                Some(report) => Some((report.clone(), Origin::NetworkInfo)),
+                None => status()
+                    .and_then(|status| reported(status.device_info.as_ref()))
+                    .map(|report| (report, Origin::NetworkStatus)),
+            };
+            match report {
+                Some((Reported::Pci(address), origin)) => attachment.device = Some((address, origin)),
+                Some((Reported::Other(kind), report)) if attachment.wanted => {
+                    return Err(PlanError::NotPci { network: network.to_owned(), kind, report });
+                }
+                Some((Reported::Other(_), _)) | None => {}
+            }
         }
+        Ok(())
     }
 
     pub(super) fn of(&self, network: &str) -> Option<&Attachment> {
@@ -110,78 +140,39 @@ impl Attachments {
     }
 }
 
-/// The name that KubeVirt gives a network's interface in the pod.
-///
-/// Source: KubeVirt, `pkg/network/namescheme`.
-pub(super) fn interface_name(network: &str) -> String {
-    use std::fmt::Write as _;
-    let mut name = String::from("pod");
-    for byte in Sha256::digest(network.as_bytes()).iter().take(6) {
-        let _ = write!(name, "{byte:02x}");
+impl Attachment {
+    fn enter_resource(&mut self, networks: &Networks, devices: &Devices) {
+        let (network, nad) = (self.network.as_deref(), self.nad.as_ref());
+        let of_nad = networks.list.iter().find(|network| Some(&network.nad) == nad);
+        let resource = devices.resource(network, nad).or_else(|| of_nad?.resource.as_ref());
+        self.resource = resource.cloned();
+        // What the webhook wrote down has a resource for each network that needs one.
+        let is_written_down = of_nad.is_some() && !networks.from_vmi;
+        self.unknown = resource.is_none() && !is_written_down && !devices.have_resources_of(network, nad);
+        self.variable = resource.filter(|_| !self.unplaced).map(ResourceName::devices_variable);
     }
-    name.truncate("pod".len() + 11);
-    name
 }
 
-fn bare(network: &str) -> Attachment {
+fn from_network(network: &MultusNetwork) -> Attachment {
     Attachment {
-        network: Some(network.to_owned()),
-        nad: None,
-        mac: false,
-        device_id: None,
-        wanted: false,
-        variable: None,
-        device: None,
+        network: Some(network.name.clone()),
+        nad: Some(network.nad.clone()),
+        mac: network.mac != Some(false),
+        ..Attachment::default()
     }
 }
 
-fn from_network(network: &super::vmi::MultusNetwork) -> Attachment {
-    Attachment { nad: Some(network.nad.clone()), mac: network.mac.is_some(), ..bare(&network.name) }
-}
-
-fn default_network(vmi: &Vmi) -> Vec<Attachment> {
-    let default = vmi.networks.iter().filter(|network| network.default);
-    default.map(from_network).collect()
-}
-
-fn from_selections(selections: &[NetworkSelection], vmi: Option<&Vmi>, wanted: &[&str]) -> Vec<Attachment> {
-    let others: Vec<_> =
-        vmi.map(|vmi| vmi.networks.iter().filter(|network| !network.default).collect()).unwrap_or_default();
-    let names = || others.iter().map(|network| network.name.as_str()).chain(wanted.iter().copied());
-    selections
-        .iter()
-        .enumerate()
-        .map(|(index, selection)| {
-            let by_interface = selection
-                .interface
-                .as_deref()
-                .and_then(|interface| names().find(|name| interface_name(name) == interface));
-            // Older pods number their interfaces: net1 is the first network.
-            let by_place = || {
-                let network = others.get(index).filter(|network| network.nad == selection.nad)?;
-                let number = format!("net{}", index + 1);
-                let numbered = selection.interface.as_ref().is_none_or(|interface| *interface == number);
-                numbered.then_some(network.name.as_str())
-            };
-            let by_nad = || {
-                let mut same = others.iter().filter(|network| network.nad == selection.nad);
-                let only = same.next()?;
-                let several = same.next().is_some()
-                    || selections.iter().filter(|other| other.nad == selection.nad).count() > 1;
-                (!several).then_some(only.name.as_str())
-            };
-            let network = by_interface.or_else(by_place).or_else(by_nad);
-            let vmi_mac =
-                others.iter().any(|other| Some(other.name.as_str()) == network && other.mac.is_some());
-            Attachment {
-                network: network.map(str::to_owned),
-                nad: Some(selection.nad.clone()),
-                mac: selection.mac.is_some() || vmi_mac,
-                device_id: selection.device_id.clone(),
-                wanted: false,
-                variable: None,
-                device: None,
-            }
-        })
-        .collect()
+fn from_selections(selections: &[NetworkSelection], networks: &Networks, wanted: &[&str]) -> Vec<Attachment> {
+    let found = networks_of(selections, networks, wanted);
+    let attachments = selections.iter().zip(found).map(|(selection, network)| {
+        let known = network.and_then(|network| networks.find(network));
+        Attachment {
+            network: network.map(str::to_owned),
+            nad: Some(selection.nad.clone()),
+            mac: selection.mac.is_some() || known.is_some_and(|network| network.mac == Some(true)),
+            device_id: selection.device_id.clone(),
+            ..Attachment::default()
+        }
+    });
+    attachments.collect()
 }

@@ -2,6 +2,8 @@ use super::*;
 use crate::devices::Sources;
 use rstest::rstest;
 
+mod known;
+mod refusals;
 mod vmi_text;
 
 /// A VMI whose interfaces are `(name, NAD, further fields)`.
@@ -25,6 +27,7 @@ fn vmi(interfaces: &[(&str, &str, &str)]) -> String {
 
 const VF: &str = r#","sriov":{}"#;
 const VF_WITH_MAC: &str = r#","sriov":{},"macAddress":"02:00:00:00:00:01""#;
+const ABSENT: &str = r#","sriov":{},"state":"absent""#;
 const BRIDGE: &str = r#","bridge":{}"#;
 
 /// Plans with the given variables; what was planned, or the error, as texts.
@@ -38,6 +41,8 @@ struct Case<'a> {
     rule: Assign,
 }
 
+type Planned = Result<Vec<(String, PciAddress, Origin)>, PlanError>;
+
 const NOTHING: Case<'_> = Case {
     vmi: &[],
     variables: &[],
@@ -49,7 +54,11 @@ const NOTHING: Case<'_> = Case {
 };
 
 impl Case<'_> {
-    fn plan(&self) -> Result<Vec<(String, PciAddress, Origin)>, PlanError> {
+    fn plan(&self) -> Planned {
+        self.plan_with(&mut Vec::new())
+    }
+
+    fn plan_with(&self, warnings: &mut Vec<String>) -> Planned {
         let variables: Vec<_> =
             self.variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let devices = Devices::read(&Sources {
@@ -62,7 +71,8 @@ impl Case<'_> {
         let wanted: Vec<_> = vmi.interfaces.iter().map(|interface| interface.name.as_str()).collect();
         let aliases = self.aliases.iter();
         let request = Request {
-            vmi: Some(&vmi),
+            networks: Some(&vmi.networks),
+            namespace: &vmi.namespace,
             wanted: &wanted,
             annotation: self.annotation,
             devices: &devices,
@@ -71,7 +81,7 @@ impl Case<'_> {
                 .collect(),
             rule: self.rule,
         };
-        plan(&request, &mut Vec::new())
+        plan(&request, warnings)
     }
 
     /// `network=address` joined by spaces.
@@ -248,8 +258,40 @@ fn unambiguous(#[case] case: Case<'_>, #[case] expected: &str) {
     "a=10000:01:10.0 b=2000:01:10.0"
 )]
 #[case::more_devices_than_networks(
-    Case { vmi: &[("a", "x", VF)], variables: &[TWO_OF_X, RESOURCES], ..NOTHING },
+    Case {
+        vmi: &[("a", "x", VF)],
+        variables: &[TWO_OF_X, RESOURCES],
+        annotation: Some("x"),
+        ..NOTHING
+    },
     "a=0000:01:10.0"
+)]
+#[case::absent_interface_that_the_pod_has(
+    Case {
+        vmi: &[("a", "x", ABSENT), ("b", "x", VF_WITH_MAC)],
+        variables: &[TWO_OF_X, RESOURCES],
+        annotation: Some("x@podca978112ca1,x@pod3e23e816003"),
+        ..NOTHING
+    },
+    "b=0000:01:10.2"
+)]
+#[case::absent_interface_by_number(
+    Case {
+        vmi: &[("a", "x", ABSENT), ("b", "x", VF_WITH_MAC)],
+        variables: &[TWO_OF_X, RESOURCES],
+        annotation: Some("x@net1,x@net2"),
+        ..NOTHING
+    },
+    "b=0000:01:10.2"
+)]
+#[case::absent_interface_that_the_pod_never_had(
+    Case {
+        vmi: &[("a", "x", ABSENT), ("b", "x", VF_WITH_MAC), ("c", "x", VF)],
+        variables: &[TWO_OF_X, RESOURCES],
+        annotation: Some("x@net1,x@net2"),
+        ..NOTHING
+    },
+    "b=0000:01:10.0 c=0000:01:10.2"
 )]
 fn refused_or_as_multus_does(#[case] case: Case<'_>, #[case] multus: &str) {
     assert!(matches!(case.plan(), Err(PlanError::Ambiguous { .. })), "{:?}", case.plan());
@@ -261,77 +303,6 @@ fn in_the_order_of_the_variable() {
     let vmi = &[("a", "x", VF_WITH_MAC), ("b", "x", VF)];
     let case = Case { vmi, variables: &[TWO_OF_X], rule: Assign::InOrder, ..NOTHING };
     assert_eq!(case.planned(), "a=0000:01:10.2 b=0000:01:10.0");
-}
-
-#[rstest]
-#[case::several_resources(
-    Case { vmi: &[("a", "x", VF), ("b", "y", VF)], variables: &[ONE_OF_X, ONE_OF_Y], ..NOTHING },
-    "which of the devices 0000:01:10.0, 0000:02:10.0 belongs to which of the networks a, b is not known: the pod has"
-)]
-#[case::who_else_takes(
-    Case {
-        vmi: &[("a", "x", VF), ("b", "y", BRIDGE), ("c", "z", BRIDGE)],
-        variables: &[TWO_OF_X],
-        rule: Assign::Multus,
-        ..NOTHING
-    },
-    "which of the devices 0000:01:10.0, 0000:01:10.2 belongs to which of the networks a is not known: which other"
-)]
-#[case::too_few(
-    Case { vmi: &[("a", "x", VF), ("b", "x2", VF)], variables: &[ONE_OF_X, RESOURCES], ..NOTHING },
-    "no device for network a, b: "
-)]
-#[case::some_known_some_missing(
-    Case {
-        vmi: &[("a", "x", VF), ("b", "x2", VF)],
-        variables: &[RESOURCES],
-        aliases: &[("b", "0000:01:10.0")],
-        ..NOTHING
-    },
-    "no device for network a (known: b): "
-)]
-#[case::nad_without_a_resource(
-    Case { vmi: &[("a", "z", VF)], variables: &[ONE_OF_X, RESOURCES], ..NOTHING },
-    "no device for network a: "
-)]
-#[case::auxiliary_device(
-    Case { vmi: &[("a", "x", VF)], variables: &[("PCIDEVICE_INTEL_COM_X", "mlx5_core.sf.4")], ..NOTHING },
-    "device \"mlx5_core.sf.4\" in PCIDEVICE_INTEL_COM_X is no PCI function and cannot be a hostdev (network a): "
-)]
-#[case::one_device_twice(
-    Case {
-        vmi: &[("a", "x", VF), ("b", "x", VF)],
-        aliases: &[("a", "0000:01:10.0"), ("b", "0000:01:10.0")],
-        ..NOTHING
-    },
-    "networks a and b would both have 0000:01:10.0: "
-)]
-#[case::multus_that_does_not_sort(
-    Case {
-        vmi: &[("a", "x", VF), ("b", "x2", VF), ("c", "x2", VF_WITH_MAC)],
-        variables: &[("PCIDEVICE_INTEL_COM_X", "0000:01:10.2,0000:01:10.0,0000:01:10.4"), RESOURCES],
-        aliases: &[("a", "0000:01:10.4")],
-        rule: Assign::Multus,
-        ..NOTHING
-    },
-    "--assign multus would give 0000:01:10.0 to network a, which has 0000:01:10.4: "
-)]
-#[case::broken_annotation(
-    Case { vmi: &[("a", "x", VF)], annotation: Some("[null]"), ..NOTHING },
-    "the networks annotation element 1: "
-)]
-#[case::name_that_is_no_alias(
-    Case { vmi: &[("a'b", "x", VF)], ..NOTHING },
-    "interface \"a'b\" of the VMI cannot be part of an alias"
-)]
-#[case::bad_nad(Case { vmi: &[("a", "../x", VF)], ..NOTHING }, "network \"a\" of the VMI: namespace \"..\"")]
-#[case::bad_guest_address(
-    Case { vmi: &[("a", "x", r#","sriov":{},"pciAddress":"7""#)], ..NOTHING },
-    "interface \"a\" of the VMI has a pciAddress that is none: \"7\""
-)]
-fn errors(#[case] case: Case<'_>, #[case] start: &str) {
-    let error = case.error();
-    assert!(error.starts_with(start), "{error}");
 }
 
 #[rstest]

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::PlanError;
+use super::networks::{MultusNetwork, Networks};
 
 // The VMI's own names; what is not named here is not read.
 #[derive(Deserialize)]
@@ -99,22 +100,13 @@ struct MigrationState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Vmi {
     pub(crate) namespace: String,
-    /// The Multus networks, in the order in which KubeVirt names them to Multus: the default one first.
-    pub(crate) networks: Vec<MultusNetwork>,
+    /// The Multus networks whose interfaces are there.
+    pub(crate) networks: Networks,
     /// The interfaces that are to have a VF, in the VMI's order.
     pub(crate) interfaces: Vec<VfInterface>,
     /// Whether it is on its way to another node.
     pub(crate) migrating: bool,
     pub(crate) warnings: Vec<String>,
-}
-
-/// A network of the VMI that Multus attaches.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct MultusNetwork {
-    pub(crate) name: String,
-    pub(crate) nad: NadName,
-    pub(crate) default: bool,
-    pub(crate) mac: Option<MacAddress>,
 }
 
 /// An interface that is to have a VF.
@@ -135,7 +127,7 @@ impl Vmi {
         let namespace = namespace.unwrap_or_else(|| "default".to_owned());
         let interfaces = object.spec.domain.devices.interfaces.unwrap_or_default();
         let mut vmi = Self {
-            networks: Vec::new(),
+            networks: Networks { list: Vec::new(), from_vmi: true },
             interfaces: Vec::new(),
             migrating: object.status.and_then(|status| status.migration).is_some_and(|migration| {
                 !migration.completed && !migration.failed && migration.end_timestamp.is_none()
@@ -145,25 +137,22 @@ impl Vmi {
         };
         let entries = object.spec.networks.unwrap_or_default();
         for entry in &entries {
-            // As in KubeVirt: without an interface, or with one that is to go, it is not attached.
+            // As in KubeVirt: without an interface it is not attached.
             let Some(interface) = interfaces.iter().find(|interface| interface.name == entry.name) else {
                 continue;
             };
-            if interface.state.as_deref() == Some("absent") {
-                continue;
-            }
             if let Some(multus) = &entry.multus {
-                vmi.networks.push(network(&vmi.namespace, entry, multus, interface)?);
+                vmi.networks.list.push(network(&vmi.namespace, entry, multus, interface)?);
             }
         }
-        vmi.networks.sort_by_key(|network| !network.default);
+        vmi.networks.list.sort_by_key(|network| !network.default);
         for interface in interfaces {
             let vf = interface.sriov.is_some()
                 || interface.binding.as_ref().is_some_and(|plugin| plugin.name == binding);
-            if !vf || interface.state.as_deref() == Some("absent") {
+            if !vf || interface.is_absent() {
                 continue;
             }
-            if vmi.networks.iter().any(|network| network.name == interface.name) {
+            if vmi.networks.find(&interface.name).is_some() {
                 vmi.interfaces.push(interface.checked()?);
             } else if entries.iter().any(|entry| entry.name == interface.name) {
                 vmi.warnings.push(format!(
@@ -182,6 +171,11 @@ impl Vmi {
 }
 
 impl InterfaceEntry {
+    /// Whether it is on its way out.
+    fn is_absent(&self) -> bool {
+        self.state.as_deref() == Some("absent")
+    }
+
     fn checked(self) -> Result<VfInterface, PlanError> {
         let Self { name, pci_address, boot_order, .. } = self;
         check_network_name(&name)?;
@@ -225,8 +219,16 @@ fn network(
         problem: problem.to_string(),
     })?;
     let mac = interface.mac_address.as_deref().filter(|mac| !mac.is_empty());
-    let mac = mac.map(str::parse).transpose().map_err(|problem: contract::MacAddressError| {
-        PlanError::Interface { interface: entry.name.clone(), problem: problem.to_string() }
-    })?;
-    Ok(MultusNetwork { name: entry.name.clone(), nad, default: multus.default, mac })
+    let mac: Option<MacAddress> =
+        mac.map(str::parse).transpose().map_err(|problem: contract::MacAddressError| {
+            PlanError::Interface { interface: entry.name.clone(), problem: problem.to_string() }
+        })?;
+    Ok(MultusNetwork {
+        name: entry.name.clone(),
+        nad,
+        resource: None,
+        default: multus.default,
+        mac: Some(mac.is_some()),
+        absent: interface.is_absent(),
+    })
 }

@@ -35,7 +35,10 @@ fn without_data_the_addresses_of_another_host_are_not_trusted() {
     assert_eq!(
         error,
         DefineError::Plan(PlanError::Missing {
-            networks: vec!["sriov-net1".to_owned(), "sriov-net2".to_owned()],
+            missing: vec![Missing {
+                networks: vec!["sriov-net1".to_owned(), "sriov-net2".to_owned()],
+                lack: Lack::Data,
+            }],
             known: Vec::new(),
         })
     );
@@ -75,4 +78,19 @@ fn who_manages_the_device_stays() {
     assert_ne!(domain, READ_BACK);
     let definition = readdress(None, &domain, &sources, &Options::default()).unwrap();
     assert_eq!(definition.xml, managed(&plain.xml));
+}
+
+/// The hook has no VMI: what the webhook says of NADs tells nothing about the one network, and need not.
+#[rstest]
+#[case::alone(None)]
+#[case::with_a_selection_of_an_older_pod(Some(r#"[{"name":"b","namespace":"default","interface":"net1"}]"#))]
+fn one_network_and_one_device(#[case] networks_annotation: Option<&str>) {
+    let domain = READ_BACK.replace("ua-sriov-sriov-net1", "ua-gpu-one");
+    let variables = variables(
+        "PCIDEVICE_INTEL_COM_VF=0000:b1:00.4\nSRIOV_NETWORK_RESOURCES={\"default/b\":\"intel.com/vf\"}",
+    );
+    let sources = Sources { variables: &variables, networks_annotation, ..Sources::default() };
+    let definition = readdress(None, &domain, &sources, &Options::default()).unwrap();
+    let expected = ("sriov-net2".to_owned(), "0000:b1:00.4".to_owned(), Origin::Variables);
+    assert_eq!(devices(&definition), [expected]);
 }

@@ -1,0 +1,63 @@
+//! The Multus networks of a VMI, from the VMI itself or from what the webhook wrote down of it.
+
+use contract::{NadName, ResourceName, VmiNetworks};
+
+/// A network of the VMI that Multus attaches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MultusNetwork {
+    pub(crate) name: String,
+    pub(crate) nad: NadName,
+    /// The resource of its NAD, where it is said together with the network.
+    pub(crate) resource: Option<ResourceName>,
+    /// Whether it takes the place of the cluster's own network.
+    pub(crate) default: bool,
+    /// Whether its interface has a MAC address of its own; `None` where that is not known.
+    pub(crate) mac: Option<bool>,
+    /// Whether its interface is on its way out: the pod may still have the attachment, or never had it.
+    pub(crate) absent: bool,
+}
+
+/// The Multus networks of a VMI.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Networks {
+    /// The default one first.
+    pub(crate) list: Vec<MultusNetwork>,
+    /// Whether these are all, in the order in which KubeVirt names them to Multus.
+    pub(crate) from_vmi: bool,
+}
+
+impl Networks {
+    pub(super) fn find(&self, name: &str) -> Option<&MultusNetwork> {
+        self.list.iter().find(|network| network.name == name)
+    }
+
+    /// Those that stay.
+    pub(super) fn present(&self) -> impl Iterator<Item = &MultusNetwork> {
+        self.list.iter().filter(|network| !network.absent)
+    }
+
+    /// Whether a network's place among them is its place among the pod's attachments, as far as one can know
+    /// without the pod's selections.
+    pub(super) fn have_places(&self) -> bool {
+        self.from_vmi && !self.list.iter().any(|network| network.absent)
+    }
+}
+
+impl From<&VmiNetworks> for Networks {
+    fn from(networks: &VmiNetworks) -> Self {
+        let mut list: Vec<_> = networks
+            .0
+            .iter()
+            .map(|(name, network)| MultusNetwork {
+                name: name.clone(),
+                nad: network.nad.clone(),
+                resource: network.resource.clone(),
+                default: network.default,
+                mac: None,
+                absent: false,
+            })
+            .collect();
+        list.sort_by_key(|network| !network.default);
+        Self { list, from_vmi: false }
+    }
+}

@@ -1,0 +1,118 @@
+//! What is known already, and how far it is trusted: reports first, then the rule that was chosen, then the domain.
+
+use super::*;
+
+/// The networks as KubeVirt 1.6 describes them, and its variable.
+const AS_IN_KUBEVIRT_1_6: Case<'_> = Case {
+    vmi: &[("a", "x", VF), ("b", "x2", VF)],
+    variables: &[
+        TWO_OF_X,
+        ("KUBEVIRT_RESOURCE_NAME_a", "intel.com/x"),
+        ("KUBEVIRT_RESOURCE_NAME_b", "intel.com/x"),
+    ],
+    ..NOTHING
+};
+const IN_ITS_ORDER: &[(&str, &str)] = &[("a", "0000:01:10.2"), ("b", "0000:01:10.0")];
+const B_IS_REPORTED: &str =
+    r#"{"interfaces":[{"network":"b","deviceInfo":{"type":"pci","pci":{"pci-address":"0000:01:10.0"}}}]}"#;
+const GUESS: &str = "only the domain says which device of PCIDEVICE_INTEL_COM_X is whose (";
+
+/// The rule corrects what nobody has reported, and says so.
+#[rstest]
+#[case::both(IN_ITS_ORDER, &[
+    "network a had 0000:01:10.2 in the domain, as KubeVirt up to 1.6 guesses from the order in PCIDEVICE_INTEL_COM_X; \
+     it gets 0000:01:10.0 (device plugin variables, in the order of Multus)",
+    "network b had 0000:01:10.0 in the domain, ",
+])]
+#[case::one(&[("a", "0000:01:10.2")], &["network a had 0000:01:10.2 in the domain, "])]
+#[case::right_already(&[("a", "0000:01:10.0"), ("b", "0000:01:10.2")], &[])]
+fn the_rule_of_multus_comes_before_an_alias(#[case] aliases: &[(&str, &str)], #[case] starts: &[&str]) {
+    let case = Case { aliases, rule: Assign::Multus, ..AS_IN_KUBEVIRT_1_6 };
+    assert_eq!(case.planned(), "a=0000:01:10.0 b=0000:01:10.2");
+    assert_warnings(&case, starts);
+}
+
+fn assert_warnings(case: &Case<'_>, starts: &[&str]) {
+    let mut warnings = Vec::new();
+    case.plan_with(&mut warnings).unwrap();
+    assert_eq!(warnings.len(), starts.len(), "{warnings:?}");
+    for (warning, start) in warnings.iter().zip(starts) {
+        assert!(warning.starts_with(start), "{warning}");
+    }
+}
+
+/// Without a rule that says more the domain is right, but not without a word.
+#[rstest]
+#[case::refuse(Case { aliases: IN_ITS_ORDER, ..AS_IN_KUBEVIRT_1_6 }, true)]
+#[case::one_alias_settles_the_other(Case { aliases: &[("a", "0000:01:10.2")], ..AS_IN_KUBEVIRT_1_6 }, true)]
+#[case::in_order_was_asked_for(
+    Case { aliases: IN_ITS_ORDER, rule: Assign::InOrder, ..AS_IN_KUBEVIRT_1_6 },
+    false
+)]
+#[case::multus_that_cannot_know(
+    Case {
+        vmi: &[("a", "x", VF), ("b", "x2", VF), ("c", "x", ABSENT)],
+        aliases: IN_ITS_ORDER,
+        rule: Assign::Multus,
+        ..AS_IN_KUBEVIRT_1_6
+    },
+    true
+)]
+#[case::several_resources_and_nothing_says_which(
+    Case { variables: &[TWO_OF_X, ONE_OF_Y], aliases: IN_ITS_ORDER, ..AS_IN_KUBEVIRT_1_6 },
+    true
+)]
+#[case::the_report_leaves_one(
+    Case { aliases: IN_ITS_ORDER, network_info: Some(B_IS_REPORTED), ..AS_IN_KUBEVIRT_1_6 },
+    false
+)]
+#[case::the_report_leaves_one_whatever_the_rule(
+    Case {
+        aliases: IN_ITS_ORDER,
+        network_info: Some(B_IS_REPORTED),
+        rule: Assign::Multus,
+        ..AS_IN_KUBEVIRT_1_6
+    },
+    false
+)]
+#[case::it_makes_no_difference(
+    Case { vmi: &[("a", "x", VF), ("b", "x", VF)], aliases: IN_ITS_ORDER, ..AS_IN_KUBEVIRT_1_6 },
+    false
+)]
+#[case::it_makes_a_difference_to_a_mac(
+    Case { vmi: &[("a", "x", VF_WITH_MAC), ("b", "x", VF)], aliases: IN_ITS_ORDER, ..AS_IN_KUBEVIRT_1_6 },
+    true
+)]
+#[case::no_variable_to_guess_from(Case { variables: &[], aliases: IN_ITS_ORDER, ..AS_IN_KUBEVIRT_1_6 }, false)]
+fn an_alias_stays(#[case] case: Case<'_>, #[case] warned: bool) {
+    assert_eq!(case.planned(), "a=0000:01:10.2 b=0000:01:10.0");
+    assert_warnings(&case, if warned { &[GUESS] } else { &[] });
+}
+
+#[test]
+fn a_pool_of_one_leaves_nothing_to_guess() {
+    let case =
+        Case { vmi: &[("a", "x", VF)], variables: &[ONE_OF_X], aliases: &[("a", "0000:01:10.0")], ..NOTHING };
+    assert_eq!(case.planned(), "a=0000:01:10.0");
+    assert_warnings(&case, &[]);
+}
+
+/// The other device of the pool is the bridge's, or the bridge has this one.
+#[test]
+fn another_binding_may_have_the_aliased_device() {
+    let vmi = &[("a", "x", VF), ("b", "x2", BRIDGE)];
+    let case = Case { vmi, aliases: &[("a", "0000:01:10.2")], ..AS_IN_KUBEVIRT_1_6 };
+    assert_eq!(case.planned(), "a=0000:01:10.2");
+    assert_warnings(&case, &[GUESS]);
+    assert_eq!(Case { rule: Assign::Multus, ..case }.planned(), "a=0000:01:10.0");
+}
+
+/// A status by number says nothing where a network that is on its way out may have had a number as well.
+#[test]
+fn numbers_of_interfaces_count_only_with_their_places() {
+    let status = r#"[{"name":"ns/x","interface":"net1","device-info":{"type":"pci","pci":{"pci-address":"0000:01:10.0"}}},
+        {"name":"ns/x","interface":"net2","device-info":{"type":"pci","pci":{"pci-address":"0000:01:10.2"}}}]"#;
+    let case = Case { vmi: &[("a", "x", ABSENT), ("b", "x", VF)], network_status: Some(status), ..NOTHING };
+    assert_eq!(case.planned(), "");
+    assert_eq!(Case { annotation: Some("x@net1,x@net2"), ..case }.planned(), "b=0000:01:10.2");
+}
