@@ -5,8 +5,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use contract::PciAddress;
 use contract::kubevirt::HOSTDEV_ALIAS_PREFIX;
+use contract::{PciAddress, check_label};
 use thiserror::Error;
 
 pub use crate::devices::Sources;
@@ -172,10 +172,13 @@ pub fn readdress<'d>(
     let devices = Devices::read(sources)?;
     wanted.iter().try_for_each(|network| check_network_name(network))?;
     let mut warnings = Vec::new();
-    let namespace = vmi.as_ref().map(|vmi| vmi.namespace.as_str());
+    // KubeVirt calls a domain NAMESPACE_NAME.
+    let of_domain = document.name().and_then(|name| Some(name.split_once('_')?.0.to_owned()));
+    let of_domain = of_domain.filter(|namespace| check_label(namespace).is_ok());
+    let namespace = vmi.as_ref().map(|vmi| vmi.namespace.clone()).or(of_domain);
     let request = Request {
         networks: vmi.as_ref().map(|vmi| &vmi.networks),
-        namespace: namespace.unwrap_or("default"),
+        namespace: namespace.as_deref().unwrap_or("default"),
         wanted: &wanted,
         annotation: sources.networks_annotation,
         devices: &devices,

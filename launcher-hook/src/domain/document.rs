@@ -82,6 +82,14 @@ impl<'d> Document<'d> {
         Ok(Self { text, root })
     }
 
+    /// The domain's name, where it has one.
+    #[must_use]
+    pub fn name(&self) -> Option<String> {
+        let name = self.root.child("name", self.text).ok()??;
+        let text = self.text.get(name.tag.end..name.end.start)?;
+        Some(decode(text.trim()).into_owned())
+    }
+
     /// The one `<devices>`.
     pub(super) fn devices(&self) -> Result<Option<&Element<'d>>, DomainError> {
         self.root.child("devices", self.text)
@@ -246,7 +254,7 @@ impl<'d> Scanner<'d> {
         let wanted = own
             && parent.is_none_or(|(_, parent)| parent.is_some())
             && match self.open.len() {
-                1 => name == "devices",
+                1 => matches!(name, "devices" | "name"),
                 2 => matches!(name, "hostdev" | "interface"),
                 depth => depth < 5,
             };

@@ -94,3 +94,24 @@ fn one_network_and_one_device(#[case] networks_annotation: Option<&str>) {
     let expected = ("sriov-net2".to_owned(), "0000:b1:00.4".to_owned(), Origin::Variables);
     assert_eq!(devices(&definition), [expected]);
 }
+
+/// KubeVirt calls a domain NAMESPACE_NAME, and a NAD without a namespace is in that one.
+#[rstest]
+#[case::kubevirts("<name>prod_vmi-sriov</name>", true)]
+#[case::with_white_space("<name>\n  prod_vmi-sriov\n</name>", true)]
+#[case::of_another_namespace("<name>test_vmi-sriov</name>", false)]
+#[case::without_a_namespace("<name>vmi-sriov</name>", false)]
+#[case::of_a_namespace_that_is_none("<name>../x_vmi-sriov</name>", false)]
+#[case::none("", false)]
+fn the_namespace_is_that_of_the_domain(#[case] name: &str, #[case] found: bool) {
+    let domain = READ_BACK.replace("<name>default_vmi-sriov</name>", name);
+    assert_ne!(domain, READ_BACK);
+    let variables = variables(
+        "PCIDEVICE_INTEL_COM_A=0000:b1:00.4\nPCIDEVICE_INTEL_COM_B=0000:b1:00.6\n\
+         SRIOV_NETWORK_RESOURCES={\"prod/a\":\"intel.com/a\",\"prod/b\":\"intel.com/b\"}",
+    );
+    let networks_annotation = Some("a@pode4620dba916,b@pod9b6a4757d26");
+    let sources = Sources { variables: &variables, networks_annotation, ..Sources::default() };
+    let definition = readdress(None, &domain, &sources, &Options::default());
+    assert_eq!(definition.is_ok(), found, "{definition:?}");
+}
