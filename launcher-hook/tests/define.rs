@@ -139,6 +139,25 @@ fn assignments_of_the_real_node(#[case] assign: &str, #[case] addresses: [&str; 
     assert_eq!(text(&output.stderr).contains(" WARN "), assign == "in-order", "{output:?}");
 }
 
+/// The domain as KubeVirt 1.6 writes it on the real node: by the variable's own order, which is the wrong one.
+#[rstest]
+#[case::corrected("multus", ["0000:01:10.0", "0000:01:10.2"], "WARN network sriov-net1 had 0000:01:10.2 in")]
+#[case::left_with_a_warning("refuse", ["0000:01:10.2", "0000:01:10.0"], "WARN only the domain says which device of")]
+fn what_kubevirt_guessed(#[case] assign: &str, #[case] addresses: [&str; 2], #[case] warning: &str) {
+    let place = |bus, slot, function| format!(r#"bus="0x{bus}" slot="0x{slot}" function="0x{function}""#);
+    let domain = DOMAIN
+        .replace(&place("65", "02", "1"), &place("01", "10", "2"))
+        .replace(&place("65", "02", "3"), &place("01", "10", "0"));
+    let output = succeed(
+        define()
+            .args(["--domain", &domain, "--network-info", "/nonexistent", "--assign", assign, "--environ"])
+            .arg(fixture("node/compute.env")),
+    );
+    let hostdevs = hostdevs(text(&output.stdout));
+    assert_eq!([&*hostdevs[0].1, &*hostdevs[1].1], addresses);
+    assert!(text(&output.stderr).contains(warning), "{output:?}");
+}
+
 #[test]
 fn the_own_environment_is_the_usual_source() {
     let output = program()

@@ -115,23 +115,16 @@ fn infer_variables(attachments: &mut Attachments, devices: &Devices) -> Result<b
             },
         });
     };
-    if let [device] = pool.as_slice()
-        && let Some(address) = device.address
-    {
-        // Whatever else is attached, there is no other device that it could be.
-        let mut takers = attachments.list.iter_mut().filter(|one| {
-            one.wanted && !one.unplaced && (one.unknown || one.variable.as_ref() == Some(variable))
-        });
-        if let (Some(only), None) = (takers.next(), takers.next())
-            && only.device.is_none()
-            && only.alias.is_none()
-        {
-            only.device = Some((address, Origin::Variables));
-            return Ok(false);
-        }
-    }
     let of_pool = |one: &Attachment| one.variable.as_ref() == Some(variable);
     let unknown = |one: &Attachment| one.unknown && !one.unplaced;
+    if let [device] = pool.as_slice()
+        && let Some(address) = device.address
+        && let Some(index) = only_taker(attachments, variable)
+        && let Some(only) = attachments.list.get_mut(index)
+    {
+        only.device = Some((address, Origin::Variables));
+        return Ok(false);
+    }
     let wanted = attachments.list.iter().filter(|one| of_pool(one) || unknown(one) && one.wanted).count();
     let all = attachments.list.iter().filter(|one| of_pool(one) || unknown(one)).count();
     let only_wanted = pool.len() == wanted;
@@ -141,6 +134,19 @@ fn infer_variables(attachments: &mut Attachments, devices: &Devices) -> Result<b
         }
     }
     Ok(!only_wanted && pool.len() != all)
+}
+
+/// The one network that is to have a hostdev, where nothing but its name is known of it and nobody else is known
+/// to take from the resource: a selection whose network is not known may be its own.
+fn only_taker(attachments: &Attachments, variable: &str) -> Option<usize> {
+    let list = || attachments.list.iter().enumerate();
+    let takes = |one: &Attachment| one.variable.as_deref() == Some(variable);
+    let mut takers = list().filter(|(_, one)| one.wanted && !one.unplaced && (one.unknown || takes(one)));
+    let ((index, only), None) = (takers.next()?, takers.next()) else { return None };
+    let taken =
+        list().any(|(other, one)| other != index && takes(one) && (one.network.is_some() || one.foreign));
+    let bare = only.nad.is_none() && only.device.is_none() && only.alias.is_none();
+    (bare && !taken).then_some(index)
 }
 
 /// A selection may name its device; Multus takes it where the resource has none.

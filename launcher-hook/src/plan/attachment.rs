@@ -3,7 +3,7 @@
 use contract::{NadName, NetworkSelection, PciAddress, ResourceName, parse_networks};
 
 use super::networks::{MultusNetwork, Networks};
-use super::selections::{interface_name, networks_of};
+use super::selections::{interface_name, is_hashed, networks_of};
 use super::{Origin, PlanError, Request};
 use crate::devices::{Devices, Reported, reported};
 
@@ -19,6 +19,8 @@ pub(super) struct Attachment {
     pub(super) device_id: Option<String>,
     /// Whether the network is to have a hostdev.
     pub(super) wanted: bool,
+    /// Whether its interface bears the name of a network that is not known here.
+    pub(super) foreign: bool,
     /// Whether the pod's selections are known and none is known to be this network's.
     pub(super) unplaced: bool,
     pub(super) resource: Option<ResourceName>,
@@ -171,6 +173,7 @@ fn from_selections(selections: &[NetworkSelection], networks: &Networks, wanted:
             nad: Some(selection.nad.clone()),
             mac: selection.mac.is_some() || known.is_some_and(|network| network.mac == Some(true)),
             device_id: selection.device_id.clone(),
+            foreign: network.is_none() && selection.interface.as_deref().is_some_and(is_hashed),
             ..Attachment::default()
         }
     });

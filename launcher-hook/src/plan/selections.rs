@@ -101,7 +101,8 @@ pub(super) fn interface_name(network: &str) -> String {
     name
 }
 
-fn is_hashed(interface: &str) -> bool {
+/// Whether an interface has the form of such a name.
+pub(super) fn is_hashed(interface: &str) -> bool {
     interface.strip_prefix(PREFIX).is_some_and(|digits| {
         digits.len() == DIGITS && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     })

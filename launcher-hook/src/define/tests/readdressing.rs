@@ -115,3 +115,16 @@ fn the_namespace_is_that_of_the_domain(#[case] name: &str, #[case] found: bool) 
     let definition = readdress(None, &domain, &sources, &Options::default());
     assert_eq!(definition.is_ok(), found, "{definition:?}");
 }
+
+/// The one device is another network's, whose interface bears a name of KubeVirt's.
+#[test]
+fn one_network_and_the_device_of_another() {
+    let domain = READ_BACK.replace("ua-sriov-sriov-net1", "ua-gpu-one");
+    let variables = variables(
+        "PCIDEVICE_INTEL_COM_VF=0000:b1:00.4\nSRIOV_NETWORK_RESOURCES={\"default/b\":\"intel.com/vf\"}",
+    );
+    let networks_annotation = Some(r#"[{"name":"b","namespace":"default","interface":"pod3e23e816003"}]"#);
+    let sources = Sources { variables: &variables, networks_annotation, ..Sources::default() };
+    let error = readdress(None, &domain, &sources, &Options::default()).unwrap_err();
+    assert!(matches!(error, DefineError::Plan(PlanError::Ambiguous { .. })), "{error}");
+}
