@@ -31,6 +31,7 @@ const ABSENT: &str = r#","sriov":{},"state":"absent""#;
 const BRIDGE: &str = r#","bridge":{}"#;
 
 /// Plans with the given variables; what was planned, or the error, as texts.
+#[derive(Clone, Copy)]
 struct Case<'a> {
     vmi: &'a [(&'a str, &'a str, &'a str)],
     variables: &'a [(&'a str, &'a str)],

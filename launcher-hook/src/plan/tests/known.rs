@@ -1,6 +1,7 @@
 //! What is known already, and how far it is trusted: reports first, then the rule that was chosen, then the domain.
 
 use super::*;
+use proptest::prelude::*;
 
 /// The networks as KubeVirt 1.6 describes them, and its variable.
 const AS_IN_KUBEVIRT_1_6: Case<'_> = Case {
@@ -115,4 +116,17 @@ fn numbers_of_interfaces_count_only_with_their_places() {
     let case = Case { vmi: &[("a", "x", ABSENT), ("b", "x", VF)], network_status: Some(status), ..NOTHING };
     assert_eq!(case.planned(), "");
     assert_eq!(Case { annotation: Some("x@net1,x@net2"), ..case }.planned(), "b=0000:01:10.2");
+}
+
+proptest! {
+    /// Whatever a domain says under the aliases, the rule has the last word where nothing is reported.
+    #[test]
+    fn no_alias_changes_what_the_rule_gives(functions in prop::collection::vec(0..8u8, 0..=3)) {
+        let variable = ("PCIDEVICE_INTEL_COM_X", "0000:01:10.4,0000:01:10.2,0000:01:10.0");
+        let vmi = &[("a", "x", VF_WITH_MAC), ("b", "x2", VF), ("c", "x", VF)];
+        let bare = Case { vmi, variables: &[variable, RESOURCES], rule: Assign::Multus, ..NOTHING };
+        let addresses: Vec<_> = functions.iter().map(|function| format!("0000:01:10.{function}")).collect();
+        let aliases: Vec<_> = ["a", "b", "c"].into_iter().zip(addresses.iter().map(String::as_str)).collect();
+        prop_assert_eq!(Case { aliases: &aliases, ..bare }.planned(), bare.planned());
+    }
 }
