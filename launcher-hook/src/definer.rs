@@ -15,9 +15,9 @@ use crate::verify::{NotUsable, Verification, verify_all};
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "How the domain is made")]
 pub struct DefinitionArguments {
-    /// Which VF a network gets where neither network-info nor the domain says so and the variables leave a
-    /// choice: refuse; multus, as Multus 4.3 and newer assign them; in-order, as KubeVirt 1.6 did, which can
-    /// put a machine on the wrong network
+    /// Which VF a network gets where no report says so and the variables leave a choice: refuse; multus, as
+    /// Multus 4.3 and newer assign them, which also corrects what KubeVirt up to 1.6 put into the domain;
+    /// in-order, as KubeVirt 1.6 did, which can put a machine on the wrong network
     #[arg(long, value_name = "refuse|multus|in-order", env = "LAUNCHER_HOOK_ASSIGN", default_value_t)]
     pub assign: Assign,
     /// Name of the network binding plugin whose interfaces get a VF beside those with sriov: {}
