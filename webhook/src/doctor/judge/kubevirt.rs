@@ -7,7 +7,8 @@ use crate::doctor::{Check, Finding};
 
 const CHECK: Check = Check::Kubevirt;
 
-/// The gate with which KubeVirt leaves resources to a webhook: off in 1.8, on from 1.9 on.
+/// The gate with which KubeVirt leaves resources to a webhook: off in 1.8, on in 1.9, gone in 1.10 together
+/// with KubeVirt's own way.
 const GATE: &str = "ExternalNetResourceInjection";
 
 pub(super) fn versions(facts: &Facts) -> Vec<Finding> {
@@ -38,9 +39,10 @@ fn one(kubevirt: &KubeVirt, facts: &Facts) -> Finding {
     };
     let has = |gates: &[String]| gates.iter().any(|gate| gate == GATE);
     let left_to_us = match minor {
-        (1, ..=7) => false,
+        (0, _) | (1, ..=7) => false,
         (1, 8) => has(gates),
-        _ => !has(disabled_gates),
+        (1, 9) => !has(disabled_gates),
+        _ => true,
     };
     if !left_to_us {
         return Finding::ok(
@@ -61,9 +63,23 @@ fn one(kubevirt: &KubeVirt, facts: &Facts) -> Finding {
             format!(
                 "{found}, and there is none: virtual machines start without their VFs, and nobody says so"
             ),
-            "install this webhook, or, for the time being, name ExternalNetResourceInjection in \
-             spec.configuration.developerConfiguration.disabledFeatureGates of the KubeVirt",
+            remedy(minor),
         ),
+    }
+}
+
+/// Instead of a webhook; only where KubeVirt still can do it itself.
+fn remedy(minor: (u32, u32)) -> &'static str {
+    match minor {
+        (1, 8) => {
+            "install this webhook, or, for the time being, take ExternalNetResourceInjection out of \
+             spec.configuration.developerConfiguration.featureGates of the KubeVirt"
+        }
+        (1, 9) => {
+            "install this webhook, or, for the time being, name ExternalNetResourceInjection in \
+             spec.configuration.developerConfiguration.disabledFeatureGates of the KubeVirt"
+        }
+        _ => "install this webhook: from 1.10 on KubeVirt cannot ask for VFs itself",
     }
 }
 

@@ -270,12 +270,14 @@ fn one_thing_is_not_well(
 }
 
 #[rstest]
+#[case::long_ago("v0.59.2", &[], &[], "asks for VFs itself")]
 #[case::before_the_gate("v1.7.3", &[], &[], "asks for VFs itself")]
 #[case::off_by_default("v1.8.0", &[], &[], "asks for VFs itself")]
 #[case::switched_on("v1.8.0", &["ExternalNetResourceInjection"], &[], "leaves VFs to a webhook")]
 #[case::on_by_default("v1.9.0-rc.1", &[], &[], "leaves VFs to a webhook")]
 #[case::switched_off("v1.9.2", &[], &["ExternalNetResourceInjection"], "asks for VFs itself")]
-#[case::later("v2.0.0", &[], &[], "leaves VFs to a webhook")]
+#[case::gate_gone("v1.10.0", &[], &["ExternalNetResourceInjection"], "leaves VFs to a webhook")]
+#[case::gate_long_gone("v2.0.0", &[], &["ExternalNetResourceInjection"], "leaves VFs to a webhook")]
 #[case::odd("devel", &[], &[], "is not understood")]
 fn versions(#[case] version: &str, #[case] on: &[&str], #[case] off: &[&str], #[case] text: &str) {
     let texts = |list: &[&str]| list.iter().map(ToString::to_string).collect();
@@ -287,13 +289,25 @@ fn versions(#[case] version: &str, #[case] on: &[&str], #[case] off: &[&str], #[
     assert!(found.len() == 1 && found[0].contains(text), "{found:?}");
 }
 
-#[test]
-fn a_kubevirt_that_relies_on_a_webhook_that_is_not_there_is_the_worst() {
+#[rstest]
+#[case::switched_on("v1.8.1", Some("featureGates"))]
+#[case::by_default("v1.9.0", Some("disabledFeatureGates"))]
+#[case::no_way_back("v1.10.0", None)]
+#[case::much_later("v2.0.0", None)]
+fn a_kubevirt_that_relies_on_a_webhook_that_is_not_there_is_the_worst(
+    #[case] version: &str,
+    #[case] way_back: Option<&str>,
+) {
     let mut facts = well();
     facts.entries = Some(Ok(Vec::new()));
+    let gates = vec!["ExternalNetResourceInjection".to_owned()];
+    facts.kubevirts = Some(Ok(vec![KubeVirt { gates, ..kubevirt(version) }]));
     let report = judge(&facts, &[Check::Kubevirt], &Options::default());
     assert!(report.findings[0].found.contains("virtual machines start without their VFs"), "{report:?}");
     assert!(!report.healthy);
+    let remedy = report.findings[0].remedy.as_deref().unwrap();
+    let offered = remedy.rsplit_once("developerConfiguration.").and_then(|(_, rest)| rest.split(' ').next());
+    assert_eq!(offered, way_back, "{remedy}");
 }
 
 #[test]
