@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::commands::AdmissionOptions;
 use crate::commands::cluster_options::ClusterOptions;
@@ -169,7 +169,7 @@ pub(super) struct LoggingArguments {
 
     /// Least level to log: error, warn, info, debug or trace; single parts differently with
     /// info,PART=LEVEL, such as info,webhook::review=off
-    #[arg(long, value_name = "LEVEL", default_value = "info", env = "LOG_LEVEL")]
+    #[arg(long, value_name = "LEVEL", default_value = "info", env = "LOG_LEVEL", value_parser = log_level)]
     pub(super) log_level: Targets,
 }
 
@@ -201,6 +201,24 @@ fn size(text: &str) -> Result<usize, String> {
     number.checked_mul(unit).filter(|&size| size > 0).ok_or_else(wrong)
 }
 
+/// Reads `info` and `info,webhook::review=off`. A word that is no level would otherwise count as the only part
+/// that is heard.
+fn log_level(text: &str) -> Result<Targets, String> {
+    let is_level = |word: &str| {
+        word.starts_with(|first: char| first.is_ascii_alphabetic()) && word.parse::<LevelFilter>().is_ok()
+    };
+    let is_directive = |directive: &str| match directive.split_once('=') {
+        Some((part, level)) => !part.is_empty() && is_level(level),
+        None => is_level(directive),
+    };
+    let wrong =
+        || "write error, warn, info, debug or trace; for single parts as well info,PART=LEVEL".to_owned();
+    if !text.split(',').all(is_directive) {
+        return Err(wrong());
+    }
+    text.parse().map_err(|_| wrong())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,6 +238,24 @@ mod tests {
     #[case::empty("", None)]
     fn durations(#[case] text: &str, #[case] milliseconds: Option<u64>) {
         assert_eq!(duration(text).ok(), milliseconds.map(Duration::from_millis));
+    }
+
+    #[rstest]
+    #[case::level("warn", Some("warn"))]
+    #[case::capitals("INFO", Some("info"))]
+    #[case::silence("off", Some("off"))]
+    #[case::part("info,webhook::review=off", Some("webhook::review=off,info"))]
+    #[case::part_only("webhook::review=debug", Some("webhook::review=debug"))]
+    #[case::nearly_a_level("warning", None)]
+    #[case::bare_part("webhook::review", None)]
+    #[case::bare_part_beside_a_level("info,webhook", None)]
+    #[case::no_level("webhook=warning", None)]
+    #[case::no_part("=info", None)]
+    #[case::number("3", None)]
+    #[case::comma_at_the_end("info,", None)]
+    #[case::empty("", None)]
+    fn log_levels(#[case] text: &str, #[case] read: Option<&str>) {
+        assert_eq!(log_level(text).ok().map(|level| level.to_string()).as_deref(), read);
     }
 
     #[rstest]
