@@ -311,6 +311,20 @@ fn a_kubevirt_that_relies_on_a_webhook_that_is_not_there_is_the_worst(
 }
 
 #[test]
+fn a_pod_with_the_helper_is_well_whatever_its_image() {
+    let mut facts = well();
+    let mut with_helper = pod("storage", json!({RESOURCE: "1"}));
+    with_helper.pod["metadata"]["annotations"][annotation::LAUNCHER_HOOK] = json!("sidecar");
+    let compute = &mut with_helper.pod["spec"]["containers"];
+    compute[0]["command"] = json!(["/usr/bin/virt-launcher-monitor"]);
+    compute[0]["args"] = json!(["--hook-sidecars", "1"]);
+    compute.as_array_mut().unwrap().push(json!({"name": "launcher-hook"}));
+    facts.pods = Some(Ok(vec![with_helper]));
+    let report = judged(&facts);
+    assert!(report.healthy, "{}", table(&report));
+}
+
+#[test]
 fn what_was_not_asked_for_is_not_said() {
     let report = judge(&well(), &[Check::Nad], &Options::default());
     assert_eq!(report.findings.iter().map(|finding| finding.check).collect::<Vec<_>>(), [Check::Nad]);

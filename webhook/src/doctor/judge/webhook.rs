@@ -17,7 +17,8 @@ pub(super) fn registration(facts: &Facts) -> Vec<Finding> {
             CHECK,
             "no MutatingWebhookConfiguration sends pods to sriov-webhook",
             "helm install kubevirt-sriov charts/kubevirt-sriov --namespace kubevirt-sriov --create-namespace; if \
-             it is installed, helm upgrade brings the registration back",
+             it is installed, helm upgrade kubevirt-sriov charts/kubevirt-sriov --namespace kubevirt-sriov \
+             --reuse-values brings the registration back",
         ));
     }
     if ours.len() > 1 {
@@ -63,8 +64,8 @@ fn answer(facts: &Facts) -> Option<Finding> {
         Probe::Unanswered { entry, reason } if is_ours(entry) && is_about_trust(reason) => Finding::wrong(
             CHECK,
             format!("the API server does not trust its certificate: {reason}"),
-            "sriov-webhook certs inspect shows what is served; compare its CA with the caBundle of the \
-             registration, which the replicas put right within a minute",
+            "sriov-webhook certs inspect --tls-secret kubevirt-sriov/kubevirt-sriov-tls shows what is served; \
+             compare its CA with the caBundle of the registration, which the replicas put right within a minute",
         ),
         Probe::Unanswered { entry, reason } if is_ours(entry) => Finding::wrong(
             CHECK,
@@ -108,9 +109,10 @@ pub(super) fn injectors(facts: &Facts) -> Vec<Finding> {
         Finding::warning(
             CHECK,
             format!("{}: pods go to {} as well ({})", entry.configuration, entry.target, entry.name),
-            "nothing is doubled by this webhook, but one of the two is enough: for the SR-IOV operator's, kubectl \
-             patch sriovoperatorconfig default --namespace sriov-network-operator --type merge --patch \
-             '{\"spec\":{\"enableInjector\":false}}'",
+            "nothing is doubled by this webhook. Leave the other one where pods that are no virtual machines use \
+             SR-IOV: this one serves them with decisions.scope=all-pods only. Otherwise, for the SR-IOV operator's, \
+             kubectl patch sriovoperatorconfig default --namespace sriov-network-operator (OpenShift: \
+             openshift-sriov-network-operator) --type merge --patch '{\"spec\":{\"enableInjector\":false}}'",
         )
     };
     others.iter().map(one).collect()
