@@ -31,10 +31,27 @@ enum Command {
     Certs(certs::Arguments),
 }
 
+impl Command {
+    /// Flags that are fine one by one, and together cannot work.
+    fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Serve(arguments) => arguments.admission.check(),
+            Self::Review(arguments) => arguments.admission.check(),
+            Self::Doctor(arguments) => arguments.admission.check(),
+            Self::Certs(_) => Ok(()),
+        }
+    }
+}
+
 /// Runs what the command line asks for.
 #[must_use]
 pub fn run() -> ExitCode {
-    match CommandLine::parse().command {
+    let command = CommandLine::parse().command;
+    if let Err(problem) = command.check() {
+        eprintln!("sriov-webhook: {problem}");
+        return ExitCode::from(2);
+    }
+    match command {
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Review(arguments) => review::run(&arguments),
         Command::Doctor(arguments) => doctor::run(*arguments),

@@ -155,7 +155,11 @@ fn several_pods_and_reviews_come_in_their_order() {
 
 #[rstest]
 #[case::nothing(&[], "", "no pods in the input")]
-#[case::other_kind(&["examples/vmi.yaml"], "", r#"examples/vmi.yaml: there is a "VirtualMachineInstance" among the pods"#)]
+#[case::virtual_machine(&["examples/vmi.yaml"], "", "examples/vmi.yaml: there is a virtual machine among the pods, and the webhook reviews its pod: kubectl get pod")]
+#[case::other_kind(&[], r#"{"apiVersion":"v1","kind":"Service"}"#, r#"standard input: there is a "Service" among the pods"#)]
+#[case::folder(&["examples"], "", "examples: is a folder; name its files")]
+#[case::podnetinfo_of_nobody(&["--podnetinfo", "examples/pod.yaml"], "", "--podnetinfo is for pods that are no virt-launcher pods: add --scope all-pods")]
+#[case::helper_without_image(&["--launcher-hook", "compute", "examples/pod.yaml"], "", "name it with --launcher-hook-image, such as ghcr.io/kubevirt-sriov/launcher-hook:")]
 #[case::missing_file(&["nowhere.yaml"], "", "nowhere.yaml: No such file")]
 #[case::no_yaml(&[], "a: [", "standard input: is no YAML")]
 #[case::review_without_request(&[], r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}"#, "standard input: the AdmissionReview has no request")]
@@ -165,4 +169,36 @@ fn what_cannot_be_read_is_exit_status_2(#[case] arguments: &[&str], #[case] inpu
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(stderr(&output).contains(part), "{}", stderr(&output));
     assert_eq!(stdout(&output), "");
+}
+
+/// A person's command, somewhere without a kubeconfig, and what it says in full.
+#[rstest]
+#[case::networks_of_nowhere(
+    &["review", "examples/pod.yaml"],
+    "sriov-webhook review: no networks: name a file or a folder of NADs with --networks, or use --from-cluster\n"
+)]
+#[case::networks_that_are_not_there(
+    &["review", "--networks", "nope", "examples/pod.yaml"],
+    "sriov-webhook review: --networks nope: does not exist; name a file or a folder of NADs\n"
+)]
+#[case::review_of_no_cluster(
+    &["review", "--from-cluster"],
+    "sriov-webhook review: no cluster: name a kubeconfig with --kubeconfig: failed to read kubeconfig from \
+     '\"/nowhere/.kube/config\"': No such file or directory (os error 2)\n"
+)]
+#[case::doctor_of_no_cluster(
+    &["doctor"],
+    "sriov-webhook doctor: no cluster: name a kubeconfig with --kubeconfig: failed to read kubeconfig from \
+     '\"/nowhere/.kube/config\"': No such file or directory (os error 2)\n"
+)]
+fn what_is_missing_is_said_once(#[case] arguments: &[&str], #[case] sentence: &str) {
+    let output = Command::new(env!("CARGO_BIN_EXE_sriov-webhook"))
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .args(arguments)
+        .env("HOME", "/nowhere")
+        .env_remove("KUBECONFIG")
+        .env_remove("KUBERNETES_SERVICE_HOST")
+        .output()
+        .unwrap();
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(2), sentence));
 }

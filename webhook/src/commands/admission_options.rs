@@ -37,7 +37,7 @@ pub struct AdmissionOptions {
     on_unresolved: UnresolvedFlag,
 
     /// Give pods that are no virt-launcher pods their labels, annotations and hugepages as files in
-    /// /etc/podnetinfo, as network-resources-injector does; with --scope all-pods
+    /// /etc/podnetinfo, as network-resources-injector does; needs --scope all-pods
     #[arg(long)]
     podnetinfo: bool,
 
@@ -45,7 +45,7 @@ pub struct AdmissionOptions {
     launcher_hook: LauncherHookOptions,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ScopeFlag {
     /// KubeVirt's pods, by their label kubevirt.io=virt-launcher
     VirtLauncher,
@@ -59,6 +59,17 @@ enum UnresolvedFlag {
     Deny,
     /// Let it pass without that network's resource, with a warning
     Warn,
+}
+
+impl AdmissionOptions {
+    /// Flags that cannot work together, in a sentence.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.podnetinfo && self.scope == ScopeFlag::VirtLauncher {
+            return Err("--podnetinfo is for pods that are no virt-launcher pods: add --scope all-pods, or leave it out"
+                .to_owned());
+        }
+        self.launcher_hook.check()
+    }
 }
 
 impl From<AdmissionOptions> for Options {

@@ -39,8 +39,8 @@ enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  sriov-webhook certs inspect
-  sriov-webhook certs inspect --tls-secret kubevirt-sriov/sriov-webhook-tls --output json
+  sriov-webhook certs inspect --tls-secret kubevirt-sriov/kubevirt-sriov-tls
+  sriov-webhook certs inspect --tls-secret kubevirt-sriov/kubevirt-sriov-tls --output json
   sriov-webhook certs inspect /etc/tls ca.pem
 
 Exit status: 0 when all is well, 1 when something is wrong, 2 when it cannot be read.")]
@@ -70,8 +70,14 @@ enum Output {
 
 /// Make a new serving certificate now; the replicas take it within a minute
 ///
-/// For the names of the present one. No connection is dropped.
+/// For the names of the present one. No connection is dropped. A Secret that is not there is not made.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  sriov-webhook certs renew --tls-secret kubevirt-sriov/kubevirt-sriov-tls \\
+    --service kubevirt-sriov/kubevirt-sriov --webhook-configuration kubevirt-sriov
+
+Exit status: 0 when there is a new certificate, 2 when there is none.")]
 struct RenewArguments {
     #[command(flatten)]
     cluster: ClusterOptions,
@@ -85,6 +91,12 @@ struct RenewArguments {
 /// The replicas write it into the caBundle beside the old one, let it sign after --ca-settle of theirs, and
 /// take the old one out when the last certificate of it has ended.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  sriov-webhook certs roll-ca --wait 900 --tls-secret kubevirt-sriov/kubevirt-sriov-tls \\
+    --service kubevirt-sriov/kubevirt-sriov --webhook-configuration kubevirt-sriov
+
+Exit status: 0 when there is a new CA, and with --wait when it signs; 2 otherwise.")]
 struct RollArguments {
     /// Wait until the new CA signs, for so many seconds at most
     #[arg(long, value_name = "SECONDS")]

@@ -11,7 +11,8 @@ use kube::{Client, Config};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Cluster")]
 pub(super) struct ClusterOptions {
-    /// Talk to the cluster of this kubeconfig, rather than to that of KUBECONFIG or the one around this pod
+    /// Talk to the cluster of this kubeconfig, rather than to that of KUBECONFIG or the one around this pod;
+    /// where there is neither, all commands but serve take ~/.kube/config
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 }

@@ -20,8 +20,11 @@ use crate::doctor::{Check, Report, judge, report};
 #[command(after_help = "\
 Examples:
   sriov-webhook doctor
+  sriov-webhook doctor --scope all-pods --namespace-isolation
   sriov-webhook doctor --output json | jq '.findings[] | select(.state != \"ok\")'
   sriov-webhook doctor --only webhook --probe-namespace databases
+
+Pods are judged by the flags under Decisions, not by those that the replicas have: give it the same ones.
 
 Exit status: 0 when nothing is wrong, 1 when something is, 2 when the cluster cannot be asked.")]
 pub(super) struct Arguments {
@@ -45,7 +48,7 @@ pub(super) struct Arguments {
     cluster: ClusterOptions,
 
     #[command(flatten)]
-    admission: AdmissionOptions,
+    pub(super) admission: AdmissionOptions,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -70,7 +73,7 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("sriov-webhook doctor: {error:#}");
+            eprintln!("sriov-webhook doctor: {}", ::certs::store::chain(&*error));
             ExitCode::from(2)
         }
     }

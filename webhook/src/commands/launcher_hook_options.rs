@@ -13,9 +13,9 @@ pub struct LauncherHookOptions {
     #[arg(long, value_enum, default_value_t = ModeFlag::Off)]
     launcher_hook: ModeFlag,
 
-    /// Image with /launcher-hook in it; without one, VMIs that ask for the helper are refused
+    /// Image with /launcher-hook in it, such as ghcr.io/kubevirt-sriov/launcher-hook:VERSION; without one,
+    /// VMIs that ask for the helper are refused
     #[arg(long, value_name = "IMAGE")]
-    #[arg(required_if_eq_any([("launcher_hook", "sidecar"), ("launcher_hook", "compute")]))]
     launcher_hook_image: Option<String>,
 
     /// When the kubelet pulls that image
@@ -39,7 +39,7 @@ pub struct LauncherHookOptions {
     launcher_hook_argument: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ModeFlag {
     /// Nowhere
     Off,
@@ -47,6 +47,20 @@ enum ModeFlag {
     Sidecar,
     /// In compute, in front of its command; knows the device plugin's variables too
     Compute,
+}
+
+impl LauncherHookOptions {
+    /// The image is looked for here, so that the sentence can name one.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.launcher_hook == ModeFlag::Off || self.launcher_hook_image.is_some() {
+            return Ok(());
+        }
+        Err(format!(
+            "--launcher-hook needs an image: name it with --launcher-hook-image, such as \
+             ghcr.io/kubevirt-sriov/launcher-hook:{}",
+            env!("CARGO_PKG_VERSION")
+        ))
+    }
 }
 
 impl From<LauncherHookOptions> for LauncherHook {

@@ -14,7 +14,7 @@ const DAY: u64 = 24 * 60 * 60;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Managed certificates (without --tls-dir and --self-signed, in a cluster)")]
 pub(super) struct ManagedOptions {
-    /// Secret that they are kept in; made where it is not there
+    /// Secret that they are kept in; serve makes it where it is not there
     #[arg(long, value_name = "[NAMESPACE/]NAME", default_value = "sriov-webhook-tls")]
     tls_secret: String,
 

@@ -35,12 +35,14 @@ Examples:
   kubectl get pods -A -l kubevirt.io=virt-launcher -o yaml | sriov-webhook review --networks nads.yaml
   sriov-webhook review --networks nads.yaml --output pod pod.yaml | kubectl apply -f -
   sriov-webhook review --from-cluster --namespace databases
-  sriov-webhook review --from-cluster pod.yaml
+  sriov-webhook review --from-cluster --scope all-pods --namespace-isolation pod.yaml
+
+Pods are judged by the flags under Decisions, not by those that the replicas have: give it the same ones.
 
 Exit status: 0 when every pod would pass, 1 when one would be refused, 2 when the input cannot be read.")]
 pub(super) struct Arguments {
     /// File or directory with NetworkAttachmentDefinitions, YAML or JSON; other objects in it are passed over
-    #[arg(long, value_name = "FILE|DIR", required_unless_present = "from_cluster")]
+    #[arg(long, value_name = "FILE|DIR")]
     networks: Option<PathBuf>,
 
     /// Take NetworkAttachmentDefinitions from the cluster, unless --networks names files, and its
@@ -60,7 +62,7 @@ pub(super) struct Arguments {
     cluster: ClusterOptions,
 
     #[command(flatten)]
-    admission: AdmissionOptions,
+    pub(super) admission: AdmissionOptions,
 
     /// Files with pods or AdmissionReviews; `-` is standard input, which is read where no file is named
     #[arg(value_name = "POD")]
@@ -94,7 +96,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(false) => ExitCode::from(1),
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("sriov-webhook review: {error:#}");
+            eprintln!("sriov-webhook review: {}", ::certs::store::chain(&*error));
             ExitCode::from(2)
         }
     }
@@ -162,7 +164,13 @@ async fn from_cluster(arguments: &Arguments, options: &Options) -> anyhow::Resul
 }
 
 fn networks_of_files(arguments: &Arguments, options: &Options) -> anyhow::Result<BTreeMap<NadName, Network>> {
-    let path = arguments.networks.as_deref().context("name a file with --networks, or use --from-cluster")?;
+    let path = arguments
+        .networks
+        .as_deref()
+        .context("no networks: name a file or a folder of NADs with --networks, or use --from-cluster")?;
+    if !path.exists() {
+        bail!("--networks {}: does not exist; name a file or a folder of NADs", path.display());
+    }
     let networks = file::load(path, &options.resource_annotations)?.networks;
     Ok(networks.into_iter().map(|(name, network)| (name, Arc::unwrap_or_clone(network))).collect())
 }
@@ -186,6 +194,9 @@ fn read_input(path: &Path) -> anyhow::Result<(String, String)> {
         return Ok(("standard input".to_owned(), text));
     }
     let place = path.display().to_string();
+    if path.is_dir() {
+        bail!("{place}: is a folder; name its files");
+    }
     let text = std::fs::read_to_string(path).with_context(|| place.clone())?;
     Ok((place, text))
 }
@@ -194,6 +205,10 @@ fn judge(object: Value, networks: &impl Networks, options: &Options) -> anyhow::
     let mut review = match documents::kind(&object) {
         "AdmissionReview" => object,
         "Pod" => review_of(object),
+        "VirtualMachineInstance" | "VirtualMachine" => bail!(
+            "there is a virtual machine among the pods, and the webhook reviews its pod: kubectl get pod \
+             --selector kubevirt.io=virt-launcher --output yaml, or with --from-cluster no file at all"
+        ),
         other => bail!("there is a {other:?} among the pods: only Pod and AdmissionReview can be reviewed"),
     };
     let body = serde_json::to_vec(&review)?;

@@ -25,7 +25,8 @@ Examples:
   sriov-webhook serve --networks examples/nads.yaml
 
   # In a cluster: networks from the API server, a certificate that the replicas make and renew
-  sriov-webhook serve --tls-secret kubevirt-sriov/sriov-webhook-tls
+  sriov-webhook serve --tls-secret kubevirt-sriov/kubevirt-sriov-tls \\
+    --service kubevirt-sriov/kubevirt-sriov --webhook-configuration kubevirt-sriov
 
   # In a cluster, with a certificate from a mounted Secret
   sriov-webhook serve --tls-dir /etc/tls
@@ -57,7 +58,7 @@ pub(in crate::commands) struct Arguments {
     pub(super) cluster: ClusterOptions,
 
     #[command(flatten)]
-    pub(super) admission: AdmissionOptions,
+    pub(in crate::commands) admission: AdmissionOptions,
 
     #[command(flatten)]
     pub(super) virtual_machines: VirtualMachineArguments,
