@@ -97,7 +97,7 @@ fn documents_name_no_flag_that_is_not_there() {
 }
 
 /// Flags of other programs, and of launcher-hook, that documents speak of.
-const FOREIGN: [&str; 12] = [
+const FOREIGN: [&str; 13] = [
     "--assign",
     "--resource-prefix",
     "--network-resource-name-keys",
@@ -111,6 +111,7 @@ const FOREIGN: [&str; 12] = [
     "--inject",
     "--admission-control-config-file",
     "--tier",
+    "--reset-then-reuse-values",
 ];
 
 /// Flags that stand in quotation marks by themselves.
