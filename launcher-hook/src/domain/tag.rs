@@ -84,17 +84,31 @@ fn skip_space(text: &str) -> &str {
     text.get(length..).unwrap_or_default()
 }
 
-/// Takes a name off the front. Of the characters outside ASCII it takes all, as most readers do.
+/// Takes a name off the front.
 fn split_name(text: &str) -> Result<(&str, &str), TagProblem<'static>> {
-    let first = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b':') || !byte.is_ascii();
-    let later = |byte: u8| first(byte) || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
-    let length = text.bytes().take_while(|&byte| later(byte)).count();
+    let length = text.find(|character| !continues_name(character)).unwrap_or(text.len());
     match text.split_at_checked(length) {
-        Some((name, rest)) if name.bytes().next().is_some_and(first) => Ok((name, rest)),
+        Some((name, rest)) if name.starts_with(starts_name) => Ok((name, rest)),
         _ => Err(TagProblem::Syntax(
             format!("{} does not start with an XML name", contract::Quoted(text)).into(),
         )),
     }
+}
+
+/// `NameStartChar` of XML 1.0, section 2.3.
+fn starts_name(character: char) -> bool {
+    matches!(character,
+        'a'..='z' | 'A'..='Z' | '_' | ':' | '\u{c0}'..='\u{d6}' | '\u{d8}'..='\u{f6}' | '\u{f8}'..='\u{2ff}'
+        | '\u{370}'..='\u{37d}' | '\u{37f}'..='\u{1fff}' | '\u{200c}' | '\u{200d}' | '\u{2070}'..='\u{218f}'
+        | '\u{2c00}'..='\u{2fef}' | '\u{3001}'..='\u{d7ff}' | '\u{f900}'..='\u{fdcf}'
+        | '\u{fdf0}'..='\u{fffd}' | '\u{10000}'..='\u{effff}')
+}
+
+/// `NameChar` of XML 1.0, section 2.3.
+fn continues_name(character: char) -> bool {
+    starts_name(character)
+        || matches!(character,
+            '0'..='9' | '-' | '.' | '\u{b7}' | '\u{300}'..='\u{36f}' | '\u{203f}' | '\u{2040}')
 }
 
 fn check_value(raw: &str) -> Result<(), TagProblem<'static>> {
@@ -186,6 +200,7 @@ mod tests {
     #[case::other_quote("<a b='\"'>", "a", &[("b", "\"")])]
     #[case::prefix("<q:a xmlns:q=\"u\">", "q:a", &[("xmlns:q", "u")])]
     #[case::slash_in_value("<a b=\"/\"/>", "a", &[("b", "/")])]
+    #[case::not_ascii("<größe·1 日本='1'/>", "größe·1", &[("日本", "1")])]
     fn reads(#[case] tag: &str, #[case] name: &str, #[case] expected: &[(&str, &str)]) {
         let (found, attributes) = read(tag).unwrap();
         assert_eq!(found, name);
@@ -199,6 +214,8 @@ mod tests {
     #[rstest]
     #[case::no_name("<>")]
     #[case::digit_first("<1a>")]
+    #[case::middle_dot_first("<·a>")]
+    #[case::fraction_in_a_name("<a b½=\"1\">")]
     #[case::no_space("<a b=\"1\"c=\"2\">")]
     #[case::no_value("<a b>")]
     #[case::no_quotes("<a b=1>")]
