@@ -32,9 +32,43 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
+/// As much of `text` as fits into `longest` bytes, cut between two characters.
+#[must_use]
+pub fn cut(text: &str, longest: usize) -> &str {
+    text.get(..text.floor_char_boundary(longest)).unwrap_or_default()
+}
+
+/// What serde_json says is wrong. It repeats a text that it did not expect, however long that is; here it is cut.
+#[must_use]
+pub fn json_problem(error: &serde_json::Error) -> String {
+    // No sentence of its own is as long.
+    const LONGEST: usize = 300;
+    let problem = error.to_string();
+    if problem.len() <= LONGEST {
+        return problem;
+    }
+    format!("{}… at line {} column {}", cut(&problem, LONGEST), error.line(), error.column())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Quoted;
+    use super::{Quoted, cut, json_problem};
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        assert_eq!(cut(&"ü".repeat(200), 253).len(), 252);
+        assert_eq!(cut("short", 253), "short");
+    }
+
+    #[test]
+    fn a_long_problem_says_where_it_is() {
+        let error = serde_json::from_str::<u8>(&format!("\n\"{}\"", "a".repeat(1000))).unwrap_err();
+        let problem = json_problem(&error);
+        assert!(problem.starts_with("invalid type: string \"aaa"), "{problem}");
+        assert!(problem.ends_with("aaa… at line 2 column 1002") && problem.len() < 400, "{problem}");
+        let error = serde_json::from_str::<u8>("x").unwrap_err();
+        assert_eq!(json_problem(&error), error.to_string());
+    }
 
     #[test]
     fn long_values_are_cut_between_characters() {

@@ -9,7 +9,9 @@ use std::net::IpAddr;
 
 use thiserror::Error;
 
-use crate::{MacAddress, MacAddressError, NadName, NadNameError, NameError, Quoted, check_label};
+use crate::{
+    LONGEST_LIST, MacAddress, MacAddressError, NadName, NadNameError, NameError, Quoted, check_label,
+};
 
 /// One attachment that a pod asks Multus for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +46,14 @@ pub enum SelectionError {
         element: usize,
         /// What is wrong with it.
         problem: ElementError,
+    },
+    /// More than any pod has.
+    #[error(
+        "it names {found} networks, and {LONGEST_LIST} is the most: remove those that the pod does not need"
+    )]
+    TooMany {
+        /// How many there are.
+        found: usize,
     },
     /// The default network annotation takes one entry.
     #[error("it names {found} networks; the default network is one: remove the others")]
@@ -128,13 +138,20 @@ pub fn parse_networks(text: &str, pod_namespace: &str) -> Result<Vec<NetworkSele
     } else if text.contains(['[', '{', '"']) {
         json::parse(text, pod_namespace)
     } else {
-        text.split(',')
+        let mut elements = text.split(',');
+        let selections = elements
+            .by_ref()
+            .take(LONGEST_LIST)
             .enumerate()
             .map(|(index, element)| {
                 parse_comma_element(element.trim(), pod_namespace)
                     .map_err(|problem| SelectionError::Element { element: index + 1, problem })
             })
-            .collect()
+            .collect::<Result<_, _>>()?;
+        match elements.count() {
+            0 => Ok(selections),
+            more => Err(SelectionError::TooMany { found: LONGEST_LIST + more }),
+        }
     }
 }
 

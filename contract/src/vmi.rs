@@ -1,5 +1,5 @@
 //! The parts of a VirtualMachineInstance (VMI) that its networks depend on. What is not named here is not
-//! read.
+//! read, and what is named and missing is empty: a later KubeVirt may leave it out.
 //!
 //! Source: KubeVirt, `staging/src/kubevirt.io/api/core/v1/schema.go`, 1.9 line of 2026-08.
 
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::{NadName, NadNameError};
+use crate::{NadName, NadNameError, ShortList};
 
 /// A VMI.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -41,7 +41,7 @@ pub struct Spec {
     /// The virtual machine.
     pub domain: Domain,
     /// The networks that its interfaces connect to.
-    pub networks: Option<Vec<Network>>,
+    pub networks: Option<ShortList<Network>>,
 }
 
 /// The virtual machine.
@@ -57,12 +57,12 @@ pub struct Domain {
 #[serde(default)]
 pub struct Devices {
     /// Its network interfaces, each connected to the network of its name.
-    pub interfaces: Option<Vec<Interface>>,
+    pub interfaces: Option<ShortList<Interface>>,
 }
 
 /// A network interface of the virtual machine.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(default, rename_all = "camelCase")]
 pub struct Interface {
     /// Its name, and its network's.
     pub name: String,
@@ -76,6 +76,7 @@ pub struct Interface {
 
 /// A network that interfaces connect to.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
 pub struct Network {
     /// Its name, and its interface's.
     pub name: String,
@@ -85,23 +86,24 @@ pub struct Network {
 
 /// What Multus attaches.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(default, rename_all = "camelCase")]
 pub struct MultusNetwork {
     /// `[namespace/]name` of the NAD.
     pub network_name: String,
     /// Whether it takes the place of the cluster's own network.
-    pub default: Option<bool>,
+    pub default: bool,
 }
 
 impl MultusNetwork {
-    /// The NAD's full name; a name without a namespace is in the VMI's.
+    /// The NAD's full name; a name without a namespace is in `default_namespace`: the VMI's, or for the
+    /// [default](Self::default) network the one that Multus is configured with.
     ///
     /// # Errors
     /// The part that is not the DNS name it should be.
-    pub fn nad(&self, vmi_namespace: &str) -> Result<NadName, NadNameError> {
+    pub fn nad(&self, default_namespace: &str) -> Result<NadName, NadNameError> {
         match self.network_name.split_once('/') {
             Some((namespace, name)) => NadName::new(namespace, name),
-            None => NadName::new(vmi_namespace, &self.network_name),
+            None => NadName::new(default_namespace, &self.network_name),
         }
     }
 }

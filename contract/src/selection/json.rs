@@ -7,20 +7,22 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::Text;
+use crate::{ListTooLong, ShortList, Text, json_problem};
 
 use super::{ElementError, NetworkSelection, SelectionError, check_address, interface_name, mac, nad};
 
 pub(super) fn parse(text: &str, default_namespace: &str) -> Result<Vec<NetworkSelection>, SelectionError> {
     // One pass where all is well. Where it is not, a second one finds the element that is to blame.
-    if let Ok(elements) = serde_json::from_str::<Vec<Element<'_>>>(text)
+    if let Ok(elements) = serde_json::from_str::<ShortList<Element<'_>>>(text)
+        && elements.check().is_ok()
         && let Ok(selections) =
             elements.into_iter().map(|element| select(element, text, default_namespace)).collect()
     {
         return Ok(selections);
     }
-    let elements: Vec<&RawValue> =
-        serde_json::from_str(text).map_err(|error| SelectionError::Json { problem: error.to_string() })?;
+    let elements: ShortList<&RawValue> =
+        serde_json::from_str(text).map_err(|error| SelectionError::Json { problem: json_problem(&error) })?;
+    elements.check().map_err(|ListTooLong { found }| SelectionError::TooMany { found })?;
     elements
         .into_iter()
         .enumerate()
@@ -33,7 +35,7 @@ pub(super) fn parse(text: &str, default_namespace: &str) -> Result<Vec<NetworkSe
 
 fn parse_element(text: &str, default_namespace: &str) -> Result<NetworkSelection, ElementError> {
     let element = serde_json::from_str(text)
-        .map_err(|error| ElementError::Json { value: text.to_owned(), problem: error.to_string() })?;
+        .map_err(|error| ElementError::Json { value: text.to_owned(), problem: json_problem(&error) })?;
     select(element, text, default_namespace)
 }
 
@@ -98,6 +100,9 @@ impl<'de> Visitor<'de> for ElementVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut element = Element::default();
         while let Some(Text(key)) = map.next_key()? {
+            // To Go these two are letters as well, in the one case and the other.
+            let key =
+                if key.is_ascii() { key } else { key.replace('ſ', "s").replace('\u{212a}', "k").into() };
             let is = |name: &str| key.eq_ignore_ascii_case(name);
             let text = if is("name") {
                 &mut element.name

@@ -46,6 +46,8 @@ fn comma_form(#[case] text: &str, #[case] expected: &str) {
 #[case::name_with_dots(r#"[{"name":"net.example.com"}]"#, "ns/net.example.com")]
 #[case::unknown_keys(r#"[{"name":"net","future":{"a":[1]},"bandwidth":{"ingressRate":1}}]"#, "ns/net")]
 #[case::keys_in_any_case(r#"[{"NAME":"net","Namespace":"other"}]"#, "other/net")]
+// Go takes U+017F for an s.
+#[case::keys_in_letters_that_go_folds(r#"[{"name":"net","nameſpace":"other"}]"#, "other/net")]
 #[case::last_key_wins(r#"[{"name":"a","name":"b"}]"#, "ns/b")]
 #[case::null_values(r#"[{"name":"net","namespace":null,"mac":null,"ips":null,"cni-args":null}]"#, "ns/net")]
 #[case::empty_values(r#"[{"name":"net","namespace":"","mac":"","interface":""}]"#, "ns/net")]
@@ -76,6 +78,8 @@ fn json_form(#[case] text: &str, #[case] expected: &str) {
     r#"element 1: interface "abcdefghijklmnop" is no interface name"#
 )]
 #[case::space_in_interface("net@a b", r#"element 1: interface "a b" is no interface name"#)]
+#[case::too_many(&vec!["net"; 257].join(","), "it names 257 networks, and 256 is the most")]
+#[case::too_many_in_json(&format!("[{}]", vec!["7"; 300].join(",")), "it names 300 networks, and 256 is the most")]
 #[case::object(r#"{"name":"net"}"#, "it is not a JSON list (invalid type: map")]
 #[case::string(r#""net""#, "it is not a JSON list (invalid type: string")]
 #[case::never_falls_back("[net]", "it is not a JSON list (expected")]
