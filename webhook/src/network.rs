@@ -42,11 +42,11 @@ pub struct NodeLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Error)]
 pub enum NetworkError {
     /// The resource annotation.
-    #[error("its annotation {key}: {} {problem}", Quoted(.value))]
+    #[error("its annotation {key}: {value} {problem}")]
     Resource {
         /// The annotation's key.
         key: String,
-        /// Its value.
+        /// Its value as it is shown: whole it may be as long as an object of Kubernetes.
         value: String,
         /// What is wrong with it.
         problem: String,
@@ -58,9 +58,9 @@ pub enum NetworkError {
         reason: String,
     },
     /// The node selector annotation.
-    #[error("its annotation {}: {} is no label: write key=value or key", annotation::NODE_SELECTOR, Quoted(.value))]
+    #[error("its annotation {}: {value} is no label: write key=value or key", annotation::NODE_SELECTOR)]
     NodeSelector {
-        /// Its value.
+        /// Its value as it is shown.
         value: String,
     },
 }
@@ -78,7 +78,7 @@ impl Networks for BTreeMap<NadName, Network> {
 }
 
 impl Network {
-    /// Reads a NAD's annotations. Each of `resource_keys` that is there and not empty is one resource.
+    /// Reads a NAD's annotations. Each of `resource_keys` that is there and not empty names a resource.
     pub fn from_annotations<'a>(
         resource_keys: &[String],
         annotations: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -98,6 +98,8 @@ impl Network {
         }
         // Annotations come in no order; equal networks are to be equal.
         requirements.resources.sort_unstable();
+        // Two keys may say the same: Multus takes one device for the attachment.
+        requirements.resources.dedup();
         Self::Valid(requirements)
     }
 }
@@ -108,7 +110,7 @@ impl Requirements {
             self.resources.push(value.parse().map_err(|problem: ResourceNameError| {
                 NetworkError::Resource {
                     key: key.to_owned(),
-                    value: value.to_owned(),
+                    value: Quoted(value).to_string(),
                     problem: problem.to_string(),
                 }
             })?);
@@ -132,7 +134,7 @@ impl NodeLabel {
         if valid_key && (value.is_empty() || is_qualified_part(value)) {
             Ok(Some(Self { key: key.to_owned(), value: value.to_owned() }))
         } else {
-            Err(NetworkError::NodeSelector { value: text.to_owned() })
+            Err(NetworkError::NodeSelector { value: Quoted(text).to_string() })
         }
     }
 }
@@ -169,6 +171,10 @@ mod tests {
         &[(annotation::RESOURCE_NAME, "intel.com/vf"), ("example.com/resource", "a.b/c")],
         requirements(&["a.b/c", "intel.com/vf"], None)
     )]
+    #[case::two_keys_of_one_resource(
+        &[(annotation::RESOURCE_NAME, "intel.com/vf"), ("example.com/resource", "intel.com/vf")],
+        requirements(&["intel.com/vf"], None)
+    )]
     #[case::node_label(
         &[(annotation::NODE_SELECTOR, " example.com/rack = r1 ")],
         requirements(&[], Some(("example.com/rack", "r1")))
@@ -200,5 +206,16 @@ mod tests {
         let Network::Invalid(error) = read(&[(key, value)]) else { panic!("valid") };
         let error = error.to_string();
         assert!(error.starts_with(message) || error == message, "{error}");
+    }
+
+    #[rstest]
+    #[case::resource(annotation::RESOURCE_NAME)]
+    #[case::node_selector(annotation::NODE_SELECTOR)]
+    fn of_a_long_wrong_value_only_what_is_shown_is_kept(#[case] key: &str) {
+        let value = "a b".repeat(100_000);
+        let network = read(&[(key, &value)]);
+        assert!(format!("{network:?}").len() < 500);
+        let Network::Invalid(error) = network else { panic!("valid") };
+        assert!(error.to_string().contains("\"… (300000 bytes) is no "), "{error}");
     }
 }

@@ -1,7 +1,7 @@
 //! NADs from files: the source that needs no cluster.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::documents::{self, DocumentError};
 use crate::network::Network;
+use crate::networks::distinct::Distinct;
 
 /// What a file or a directory holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -84,7 +85,7 @@ pub enum MetadataError {
 /// error here: it is loaded as [`Network::Invalid`], and refuses the pods that name it.
 pub fn load(path: &Path, resource_keys: &[String]) -> Result<Loaded, FileError> {
     let mut loaded = Loaded::default();
-    let mut distinct: HashSet<Arc<Network>> = HashSet::new();
+    let mut distinct = Distinct::default();
     let mut read_before: Vec<PathBuf> = Vec::new();
     for file in files(path)? {
         for object in objects(&file)? {
@@ -98,14 +99,7 @@ pub fn load(path: &Path, resource_keys: &[String]) -> Result<Loaded, FileError> 
                 problem,
             })?;
             // One of each is enough, also while they come in.
-            let network = Arc::new(network);
-            let network = match distinct.get(&network) {
-                Some(known) => Arc::clone(known),
-                None => {
-                    distinct.insert(Arc::clone(&network));
-                    network
-                }
-            };
+            let network = distinct.share(Arc::new(network));
             match loaded.networks.entry(name) {
                 Entry::Vacant(place) => {
                     place.insert(network);

@@ -1,7 +1,7 @@
 //! All networks that are known, in little memory, read without waiting for whoever writes.
 
+use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
-use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -15,6 +15,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
+use super::distinct::Distinct;
 use crate::network::{Network, Networks};
 
 /// Each part is locked on its own and for one entry only: a reader meets a writer seldom and shortly.
@@ -29,8 +30,7 @@ const SHARDS: usize = 64;
 pub struct NetworkStore {
     shards: Vec<RwLock<HashMap<NadName, Entry>>>,
     hasher: RandomState,
-    /// Thousands of NADs say one of a few things: equal ones are one.
-    distinct: Mutex<HashSet<Arc<Network>>>,
+    distinct: Mutex<Distinct>,
     list: AtomicU32,
     listed: AtomicBool,
     /// Milliseconds from `start` to when the source last spoke.
@@ -75,16 +75,19 @@ impl Default for NetworkStore {
 impl NetworkStore {
     /// Takes in what a NAD says.
     pub fn set(&self, nad: NadName, network: impl Into<Arc<Network>>) {
-        let entry = Entry { network: self.share(network.into()), list: self.list.load(Ordering::Relaxed) };
+        let network = self.distinct().share(network.into());
+        let entry = Entry { network, list: self.list.load(Ordering::Relaxed) };
         if let Some(shard) = self.shard(&nad) {
-            shard.write().unwrap_or_else(PoisonError::into_inner).insert(nad, entry);
+            let before = shard.write().unwrap_or_else(PoisonError::into_inner).insert(nad, entry);
+            self.drop_entry(before);
         }
     }
 
     /// Forgets a NAD.
     pub fn remove(&self, nad: &NadName) {
         if let Some(shard) = self.shard(nad) {
-            shard.write().unwrap_or_else(PoisonError::into_inner).remove(nad);
+            let before = shard.write().unwrap_or_else(PoisonError::into_inner).remove(nad);
+            self.drop_entry(before);
         }
     }
 
@@ -99,7 +102,7 @@ impl NetworkStore {
         for shard in &self.shards {
             shard.write().unwrap_or_else(PoisonError::into_inner).retain(|_, entry| entry.list == list);
         }
-        self.distinct().retain(|network| Arc::strong_count(network) > 1);
+        self.distinct().prune();
         self.listed.store(true, Ordering::Release);
         *self.problem_slot() = None;
     }
@@ -170,13 +173,13 @@ impl NetworkStore {
         })
     }
 
-    fn share(&self, network: Arc<Network>) -> Arc<Network> {
-        let mut distinct = self.distinct();
-        if let Some(known) = distinct.get(&network) {
-            return Arc::clone(known);
+    /// Forgets what nobody says any more. What a reader holds at that moment stays until the next list ends.
+    fn drop_entry(&self, entry: Option<Entry>) {
+        if let Some(Entry { network, .. }) = entry
+            && Distinct::is_last(&network)
+        {
+            self.distinct().forget(&network);
         }
-        distinct.insert(Arc::clone(&network));
-        network
     }
 
     fn shard(&self, nad: &NadName) -> Option<&RwLock<HashMap<NadName, Entry>>> {
@@ -184,7 +187,7 @@ impl NetworkStore {
         self.shards.get(place)
     }
 
-    fn distinct(&self) -> MutexGuard<'_, HashSet<Arc<Network>>> {
+    fn distinct(&self) -> MutexGuard<'_, Distinct> {
         self.distinct.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -301,6 +304,19 @@ mod tests {
         store.end_list();
         assert_eq!(store.distinct().len(), 1);
         assert_eq!(store.example(), None);
+    }
+
+    #[test]
+    fn what_a_network_said_before_is_not_kept() {
+        let store = NetworkStore::default();
+        for number in 0..100 {
+            store.set(nad(1), network(&format!("a.b/{number}")));
+            store.set(nad(2), network(&format!("wrong {number}")));
+        }
+        assert_eq!(store.distinct().len(), 2);
+        store.remove(&nad(1));
+        store.remove(&nad(2));
+        assert_eq!(store.distinct().len(), 0);
     }
 
     #[test]

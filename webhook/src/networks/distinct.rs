@@ -1,0 +1,43 @@
+//! Thousands of NADs say one of a few things: equal ones are one.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::network::Network;
+
+/// One of each.
+#[derive(Debug, Default)]
+pub(super) struct Distinct(HashSet<Arc<Network>>);
+
+impl Distinct {
+    /// The one that is equal, or else `network` itself.
+    pub(super) fn share(&mut self, network: Arc<Network>) -> Arc<Network> {
+        if let Some(known) = self.0.get(&network) {
+            return Arc::clone(known);
+        }
+        self.0.insert(Arc::clone(&network));
+        network
+    }
+
+    /// Forgets `network` where nobody but its holder here and the caller has it.
+    pub(super) fn forget(&mut self, network: &Arc<Network>) {
+        if Self::is_last(network) {
+            self.0.remove(network);
+        }
+    }
+
+    /// Whether [`Distinct::forget`] would forget it.
+    pub(super) fn is_last(network: &Arc<Network>) -> bool {
+        Arc::strong_count(network) <= 2
+    }
+
+    /// Forgets all that nobody else has.
+    pub(super) fn prune(&mut self) {
+        self.0.retain(|network| Arc::strong_count(network) > 1);
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
