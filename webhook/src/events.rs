@@ -9,7 +9,7 @@ mod limiter;
 
 use std::time::{Duration, Instant};
 
-use contract::kubevirt;
+use contract::{cut, kubevirt};
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
@@ -33,6 +33,9 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Kubernetes takes no longer message in an event.
 const LONGEST: usize = 1024;
+
+/// No name in Kubernetes is longer.
+const LONGEST_NAME: usize = 253;
 
 /// Who says it.
 const COMPONENT: &str = "sriov-webhook";
@@ -105,6 +108,13 @@ impl VmiEvents {
 
     /// Has the VMI told, if it was not told just now.
     pub fn report(&self, refusal: Refusal) {
+        let Refusal { vmi, pod, message } = refusal;
+        // What waits is kept, and texts of somebody else's are as long as he likes.
+        let refusal = Refusal {
+            vmi,
+            pod: cut(&pod, LONGEST_NAME).to_owned(),
+            message: cut(&message, LONGEST).to_owned(),
+        };
         if self.sender.try_send(refusal).is_err() {
             self.metrics.count("dropped");
         }
@@ -161,7 +171,6 @@ impl Writer {
 fn event(refusal: &Refusal, now: Timestamp) -> Event {
     let Refusal { vmi, pod, message } = refusal;
     let message = format!("pod {pod} refused: {message}");
-    let end = message.floor_char_boundary(LONGEST);
     Event {
         metadata: ObjectMeta {
             generate_name: Some(format!("{}.", vmi.name)),
@@ -178,7 +187,7 @@ fn event(refusal: &Refusal, now: Timestamp) -> Event {
         },
         type_: Some("Warning".to_owned()),
         reason: Some("PodRefused".to_owned()),
-        message: message.get(..end).map(str::to_owned),
+        message: Some(cut(&message, LONGEST).to_owned()),
         source: Some(EventSource { component: Some(COMPONENT.to_owned()), host: None }),
         first_timestamp: Some(Time(now)),
         last_timestamp: Some(Time(now)),
@@ -202,5 +211,24 @@ mod tests {
         let message = event.message.unwrap();
         assert!(message.starts_with("pod virt-launcher-vm-* refused: ü"), "{message}");
         assert!((1023..=1024).contains(&message.len()), "{}", message.len());
+    }
+
+    #[test]
+    fn what_waits_is_cut() {
+        let (sender, mut receiver) = mpsc::channel(1);
+        let events = VmiEvents { sender, metrics: EventMetrics::default() };
+        events.report(Refusal {
+            vmi: VmiReference { namespace: "ns".to_owned(), name: "vm".to_owned(), uid: "1".to_owned() },
+            pod: "p".repeat(1 << 20),
+            message: "m".repeat(1 << 20),
+        });
+        let waiting = receiver.try_recv().unwrap();
+        assert!(
+            waiting.message.len() <= LONGEST && waiting.message.starts_with("mmm"),
+            "{}",
+            waiting.message.len()
+        );
+        assert!(waiting.pod.len() <= LONGEST_NAME, "{}", waiting.pod.len());
+        assert!(waiting.message.capacity() + waiting.pod.capacity() < 2 * LONGEST);
     }
 }

@@ -1,9 +1,10 @@
 //! How often VMIs are told. Pure: the time is an argument.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
-use super::{Refusal, VmiReference};
+use super::Refusal;
 
 /// How many events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +46,9 @@ pub(super) enum Verdict {
 #[derive(Debug)]
 pub(super) struct Limiter {
     limits: Limits,
-    told: HashMap<(VmiReference, String), Instant>,
+    /// By a hash of VMI and message, which are long: two that are alike by chance cost one event.
+    told: HashMap<u64, Instant>,
+    hasher: RandomState,
     tokens: u32,
     /// When tokens were last counted.
     refilled: Option<Instant>,
@@ -53,12 +56,18 @@ pub(super) struct Limiter {
 
 impl Limiter {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, told: HashMap::new(), tokens: limits.burst, refilled: None }
+        Self {
+            limits,
+            told: HashMap::new(),
+            hasher: RandomState::new(),
+            tokens: limits.burst,
+            refilled: None,
+        }
     }
 
     pub(super) fn admit(&mut self, now: Instant, refusal: &Refusal) -> Verdict {
         let interval = self.limits.interval;
-        let key = (refusal.vmi.clone(), refusal.message.clone());
+        let key = self.key(refusal);
         if self.told.get(&key).is_some_and(|told| now.duration_since(*told) < interval) {
             return Verdict::Known;
         }
@@ -76,7 +85,11 @@ impl Limiter {
 
     /// It was not told after all.
     pub(super) fn forget(&mut self, refusal: &Refusal) {
-        self.told.remove(&(refusal.vmi.clone(), refusal.message.clone()));
+        self.told.remove(&self.key(refusal));
+    }
+
+    fn key(&self, refusal: &Refusal) -> u64 {
+        self.hasher.hash_one((&refusal.vmi, &refusal.message))
     }
 
     fn refill(&mut self, now: Instant) {
@@ -93,6 +106,7 @@ impl Limiter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::VmiReference;
 
     fn refusal(vmi: &str, message: &str) -> Refusal {
         Refusal {

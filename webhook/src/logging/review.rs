@@ -117,7 +117,7 @@ fn microseconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Res
 }
 
 fn cut(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(LONGEST)).unwrap_or_default()
+    contract::cut(text, LONGEST)
 }
 
 #[cfg(test)]
