@@ -15,6 +15,7 @@ mod pod;
 mod podnetinfo;
 mod quantity;
 mod review;
+mod sentences;
 mod unread;
 mod vmi;
 

@@ -1,5 +1,7 @@
 //! Refusals: why, for people and for machines.
 
+use contract::json_problem;
+
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
@@ -38,6 +40,19 @@ pub enum Reason {
     ReviewVersion,
     /// A fault of the webhook's own.
     Internal,
+}
+
+impl Denial {
+    /// Of an object that cannot be read.
+    pub(super) fn unreadable(noun: &str, error: &serde_json::Error) -> Self {
+        Self {
+            reason: Reason::ObjectUnreadable,
+            message: format!(
+                "the {noun} in the review cannot be read: {}; correct the field at that place",
+                json_problem(error)
+            ),
+        }
+    }
 }
 
 impl Reason {

@@ -1,6 +1,6 @@
 //! What an administrator can set about decisions.
 
-use contract::annotation;
+use contract::{NadName, annotation};
 
 use super::LauncherHook;
 
@@ -12,7 +12,8 @@ pub struct Options {
     /// Annotation keys of a NAD that name a resource.
     pub resource_annotations: Vec<String>,
     /// Whether a pod may name NADs of its own namespace and of `global_namespaces` only, as Multus does
-    /// with its own `namespaceIsolation`.
+    /// with its own `namespaceIsolation`; as its default network also those of `multus_namespace`. Of that
+    /// one Multus checks nothing, and whoever makes a pod writes it.
     pub namespace_isolation: bool,
     /// Namespaces whose NADs every pod may name.
     pub global_namespaces: Vec<String>,
@@ -44,6 +45,21 @@ pub enum Unresolved {
     Deny,
     /// Let it pass without that NAD's resource, with a warning.
     Warn,
+}
+
+impl Options {
+    /// Whether `namespace_isolation` keeps a pod in `namespace` from using `nad`.
+    pub(super) fn isolates(&self, namespace: &str, nad: &NadName, is_default: bool) -> bool {
+        let other = nad.namespace();
+        self.namespace_isolation
+            && other != namespace
+            && !self.shared_namespaces(is_default).any(|shared| shared == other)
+    }
+
+    fn shared_namespaces(&self, is_default: bool) -> impl Iterator<Item = &str> {
+        let multus = is_default.then_some(&self.multus_namespace);
+        self.global_namespaces.iter().chain(multus).map(String::as_str)
+    }
 }
 
 impl Default for Options {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use json_patch::jsonptr::PointerBuf;
-use json_patch::{AddOperation, PatchOperation, ReplaceOperation};
+use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation};
 use serde_json::{Map, Value};
 
 use super::decide::Need;
@@ -70,6 +70,10 @@ pub(super) fn add(path: PointerBuf, value: impl Into<Value>) -> PatchOperation {
 
 pub(super) fn replace(path: PointerBuf, value: impl Into<Value>) -> PatchOperation {
     PatchOperation::Replace(ReplaceOperation { path, value: value.into() })
+}
+
+pub(super) fn remove(path: PointerBuf) -> PatchOperation {
+    PatchOperation::Remove(RemoveOperation { path })
 }
 
 /// A field of the pod's specification.

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::fmt;
 
 use contract::vmi::Vmi;
-use contract::{Quoted, Text, kubevirt};
+use contract::{Quoted, Text, json_problem, kubevirt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::{Denial, Pod, Reason, compact};
+use super::{Denial, Pod, Reason, Unread, compact};
 
 /// The request of an AdmissionReview that can be decided.
 #[derive(Debug, Deserialize)]
@@ -33,9 +33,12 @@ pub struct Request<'a, O = Pod<'a>> {
     pub operation: Option<Text<'a>>,
     /// Whether nothing is to come of it.
     pub dry_run: Option<bool>,
-    /// What is to be created; `None` where the request is about something else (another operation, a
-    /// subresource), and there is nothing to decide.
+    /// What is to be created or [changed](Subject::is_changed_from); `None` where the request is about something
+    /// else (another operation, a subresource), and there is nothing to decide.
     pub object: Option<O>,
+    /// What an `UPDATE` changes.
+    #[serde(borrow)]
+    old_object: Option<Unread<'a>>,
 }
 
 /// API group, version and kind of an object.
@@ -89,6 +92,9 @@ pub trait Subject {
     fn own_names(&self) -> [Option<&str>; 2];
     /// The namespace that it names itself.
     fn own_namespace(&self) -> Option<&str>;
+
+    /// Whether an update of `old` is to be looked at.
+    fn is_changed_from(&self, old: Unread<'_>) -> bool;
 }
 
 impl Subject for Pod<'_> {
@@ -102,6 +108,11 @@ impl Subject for Pod<'_> {
     fn own_namespace(&self) -> Option<&str> {
         self.metadata.namespace.as_deref()
     }
+
+    /// A pod's networks and resources are for its life.
+    fn is_changed_from(&self, _: Unread<'_>) -> bool {
+        false
+    }
 }
 
 impl Subject for Vmi {
@@ -114,6 +125,12 @@ impl Subject for Vmi {
 
     fn own_namespace(&self) -> Option<&str> {
         self.metadata.namespace.as_deref()
+    }
+
+    /// Networks that are plugged in later are for the next pod, that of a migration. Of a VMI that runs
+    /// everything else changes often: its status is no subresource.
+    fn is_changed_from(&self, old: Unread<'_>) -> bool {
+        !old.read::<Self>().is_ok_and(|old| old.spec == self.spec)
     }
 }
 
@@ -177,14 +194,15 @@ fn envelope<'a, O: Deserialize<'a> + fmt::Debug>(body: &'a [u8]) -> serde_json::
 fn unreadable(body: &[u8], noun: &str, error: &serde_json::Error) -> Unreadable {
     match serde_json::from_slice::<Envelope<'_, serde::de::IgnoredAny>>(body) {
         Err(error) => Unreadable::NoReview(format!(
-            "the body is no AdmissionReview: {error}; this address takes what kube-apiserver posts to a webhook"
+            "the body is no AdmissionReview: {}; this address takes what kube-apiserver posts to a webhook",
+            json_problem(&error)
         )),
         Ok(envelope) => match envelope.into_request() {
             Err(unreadable) => unreadable,
-            Ok(request) => request.refuse(
-                Reason::ObjectUnreadable,
-                format!("the {noun} in the review cannot be read: {error}; correct the field at that place"),
-            ),
+            Ok(request) => Unreadable::Answerable {
+                uid: request.uid.into_owned(),
+                denial: Denial::unreadable(noun, error),
+            },
         },
     }
 }
@@ -232,7 +250,14 @@ impl<O: Subject> Request<'_, O> {
     /// Keeps the object only where there is something to decide.
     fn check(self) -> Result<Self, Unreadable> {
         let subresource = self.sub_resource.as_deref().is_some_and(|name| !name.is_empty());
-        if self.operation.as_deref() != Some("CREATE") || subresource {
+        let changed =
+            || self.object.as_ref().zip(self.old_object).is_some_and(|(new, old)| new.is_changed_from(old));
+        let concerns_us = match self.operation.as_deref() {
+            Some("CREATE") => true,
+            Some("UPDATE") => changed(),
+            _ => false,
+        };
+        if !concerns_us || subresource {
             return Ok(Self { object: None, ..self });
         }
         if self.kind.as_ref() != Some(&O::KIND) {

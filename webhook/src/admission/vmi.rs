@@ -2,24 +2,27 @@
 //!
 //! Nothing is refused here: a NAD may be made after the VMI. What looks wrong is a warning, which kubectl
 //! shows at once, where otherwise only an event on a pod that never came would say it.
+//! However much a VMI names, the warnings are few.
 
 use std::collections::BTreeMap;
 
-use contract::vmi::{Interface, Vmi};
-use contract::{NadName, Quoted, VmiNetwork, VmiNetworks, annotation};
+use contract::vmi::{Interface, Network as VmisNetwork, Vmi};
+use contract::{ListTooLong, NadName, Quoted, ShortList, VmiNetwork, VmiNetworks, annotation, cut};
 use json_patch::PatchOperation;
 use json_patch::jsonptr::PointerBuf;
 use serde_json::json;
 
-use super::Options;
-use super::patch::{add, replace};
+use super::patch::{add, remove, replace};
+use super::sentences::Sentences;
+use super::{Options, Unresolved};
 use crate::network::{Network, Networks};
 use crate::nodes::Nodes;
 
 /// What is to be answered about a VMI.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct VmiDecision {
-    /// Writes the annotation that says what stands behind each network; nothing where it says so already.
+    /// Writes the annotation that says what stands behind each network, or removes one that says what nobody
+    /// knows; nothing where it is as it should be.
     pub operations: Vec<PatchOperation>,
     /// What its author should look at.
     pub warnings: Vec<String>,
@@ -37,41 +40,57 @@ pub fn decide_vmi(
     nodes: &impl Nodes,
     options: &Options,
 ) -> VmiDecision {
-    let mut decision = VmiDecision::default();
     let mut known = VmiNetworks::default();
-    let interfaces = vmi.spec.domain.devices.interfaces.as_deref().unwrap_or_default();
+    let mut unknown = Vec::new();
+    let mut warnings = Sentences::default();
+    let (listed, interfaces) = match lists(vmi) {
+        Ok(lists) => lists,
+        Err(problem) => {
+            let operations = annotate(vmi, &known).into_iter().collect();
+            return VmiDecision { operations, warnings: vec![problem], unknown };
+        }
+    };
     let is_sriov = |name: &str| interfaces.iter().any(|one| one.name == name && one.is_sriov());
 
-    for network in vmi.spec.networks.iter().flatten() {
+    for network in listed {
         let Some(multus) = &network.multus else { continue };
-        let place = format!("spec.networks {}", Quoted(&network.name));
-        let nad = match multus.nad(namespace) {
+        let place = || format!("spec.networks {}", Quoted(&network.name));
+        // KubeVirt hands the default network's name to Multus as it is.
+        let default_namespace = if multus.default { &options.multus_namespace } else { namespace };
+        let nad = match multus.nad(default_namespace) {
             Ok(nad) => nad,
             Err(problem) => {
-                decision.warnings.push(format!("{place}: multus.networkName: {problem}"));
+                warnings.add(|| format!("{}: multus.networkName: {problem}", place()));
                 continue;
             }
         };
-        if options.namespace_isolation
-            && nad.namespace() != namespace
-            && !options.global_namespaces.iter().any(|global| global == nad.namespace())
-        {
-            decision.warnings.push(format!(
-                "{place}: a pod in namespace {namespace} may not use NetworkAttachmentDefinition {nad}: the pod \
-                 will be refused"
-            ));
+        if options.isolates(namespace, &nad, multus.default) {
+            warnings.add(|| {
+                format!(
+                    "{}: a pod in namespace {namespace} may not use NetworkAttachmentDefinition {nad}: the pod \
+                     will be refused",
+                    place()
+                )
+            });
         }
         let resource = match networks.get(&nad).as_deref() {
             None => {
-                decision.warnings.push(format!(
-                    "{place}: NetworkAttachmentDefinition {nad} does not exist: create it, or correct the name; \
-                     until then the virtual machine's pod is refused"
-                ));
-                decision.unknown.push(nad);
+                warnings.add(|| {
+                    let until_then = match options.on_unresolved {
+                        Unresolved::Deny => "the virtual machine's pod is refused",
+                        Unresolved::Warn => "the virtual machine gets no VF for it",
+                    };
+                    format!(
+                        "{}: NetworkAttachmentDefinition {nad} does not exist: create it, or correct the name; \
+                         until then {until_then}",
+                        place()
+                    )
+                });
+                unknown.push(nad);
                 continue;
             }
             Some(Network::Invalid(error)) => {
-                decision.warnings.push(format!("{place}: NetworkAttachmentDefinition {nad}: {error}"));
+                warnings.add(|| format!("{}: NetworkAttachmentDefinition {nad}: {error}", place()));
                 continue;
             }
             Some(Network::Valid(requirements)) => match requirements.resources.as_slice() {
@@ -81,33 +100,49 @@ pub fn decide_vmi(
         };
         let sriov = is_sriov(&network.name);
         if resource.is_none() && sriov {
-            decision.warnings.push(format!(
-                "{place}: its interface is sriov, but NetworkAttachmentDefinition {nad} names no resource in \
-                 {}: the virtual machine will get no VF for it",
-                options.resource_annotations.join(" or ")
-            ));
+            warnings.add(|| {
+                format!(
+                    "{}: its interface is sriov, but NetworkAttachmentDefinition {nad} names no resource in {}: \
+                     the virtual machine will get no VF for it",
+                    place(),
+                    options.resource_annotations.join(" or ")
+                )
+            });
         }
         if let Some(resource) = &resource
             && nodes.offer(resource) == Some(false)
         {
-            decision.warnings.push(format!(
-                "{place}: no node offers the resource {resource} of NetworkAttachmentDefinition {nad}: the \
-                 virtual machine's pod will wait until one does; see the SR-IOV device plugin on the nodes"
-            ));
+            warnings.add(|| {
+                format!(
+                    "{}: no node offers the resource {resource} of NetworkAttachmentDefinition {nad}: the \
+                     virtual machine's pod will wait until one does; see the SR-IOV device plugin on the nodes",
+                    place()
+                )
+            });
         }
         let default = multus.default.unwrap_or_default();
         known.0.insert(network.name.clone(), VmiNetwork { nad, resource, sriov, default });
     }
-    decision.warnings.extend(lonely(vmi, interfaces));
-    decision.warnings.extend(alike(&known, interfaces));
-    decision.operations.extend(annotate(vmi, &known));
-    decision
+    lonely(listed, interfaces).chain(alike(&known, interfaces)).for_each(|warning| warnings.add(|| warning));
+    let operations = annotate(vmi, &known).into_iter().collect();
+    VmiDecision { operations, warnings: warnings.into_vec(), unknown }
+}
+
+/// The VMI's networks and interfaces, each compared with each: lists that nobody needs are not looked at.
+fn lists(vmi: &Vmi) -> Result<(&[VmisNetwork], &[Interface]), String> {
+    fn whole<'v, T>(place: &str, list: &'v Option<ShortList<T>>) -> Result<&'v [T], String> {
+        let Some(list) = list else { return Ok(&[]) };
+        list.check().map_err(|problem: ListTooLong| format!("{place} {problem}"))?;
+        Ok(list)
+    }
+    let interfaces = whole("spec.domain.devices.interfaces", &vmi.spec.domain.devices.interfaces)?;
+    Ok((whole("spec.networks", &vmi.spec.networks)?, interfaces))
 }
 
 /// Interfaces that connect to nothing a VF could come from.
-fn lonely<'v>(vmi: &'v Vmi, interfaces: &'v [Interface]) -> impl Iterator<Item = String> + 'v {
+fn lonely<'v>(networks: &'v [VmisNetwork], interfaces: &'v [Interface]) -> impl Iterator<Item = String> + 'v {
     interfaces.iter().filter(|interface| interface.is_sriov()).filter_map(|interface| {
-        let network = vmi.spec.networks.iter().flatten().find(|network| network.name == interface.name);
+        let network = networks.iter().find(|network| network.name == interface.name);
         let what = match network {
             Some(network) if network.multus.is_some() => return None,
             Some(_) => "is not a Multus network, and only those have VFs",
@@ -132,18 +167,33 @@ fn alike(known: &VmiNetworks, interfaces: &[Interface]) -> Vec<String> {
             format!(
                 "interfaces {} are VFs of NetworkAttachmentDefinition {nad} with no macAddress of their own: \
                  nothing but their order tells them apart",
-                names.join(", ")
+                first_few(&names)
             )
         })
         .collect()
 }
 
-fn annotate(vmi: &Vmi, known: &VmiNetworks) -> Option<PatchOperation> {
-    if known.0.is_empty() {
-        return None;
+/// Names in a sentence, which stays short.
+fn first_few(names: &[&str]) -> String {
+    const NAMED: usize = 8;
+    // As long as KubeVirt lets the name of an interface be.
+    const LONGEST: usize = 63;
+    let named: Vec<&str> = names.iter().take(NAMED).map(|name| cut(name, LONGEST)).collect();
+    match names.len().saturating_sub(NAMED) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
     }
-    let (key, value) = (annotation::NETWORKS_OF_VMI, known.to_json());
+}
+
+fn annotate(vmi: &Vmi, known: &VmiNetworks) -> Option<PatchOperation> {
+    let key = annotation::NETWORKS_OF_VMI;
     let annotations = PointerBuf::from_tokens(["metadata", "annotations"]);
+    if known.0.is_empty() {
+        // Old, or forged: launcher-hook would believe it.
+        let is_there = vmi.metadata.annotations.as_ref().is_some_and(|existing| existing.contains_key(key));
+        return is_there.then(|| remove(annotations.with_trailing_token(key)));
+    }
+    let value = known.to_json();
     let Some(existing) = &vmi.metadata.annotations else {
         return Some(add(annotations, json!({key: value})));
     };

@@ -82,6 +82,47 @@ fn warnings(#[case] vmi: Value, #[case] starts: &[&str]) {
     }
 }
 
+/// A VMI whose network `a` is the default one.
+fn with_default(nad: &str) -> Value {
+    let mut vmi = vmi(&[("a", nad, None)]);
+    vmi["spec"]["networks"][0]["multus"]["default"] = json!(true);
+    vmi
+}
+
+#[rstest]
+#[case::where_multus_looks("default-vf", "kube-system/default-vf", 0)]
+#[case::given_namespace("net-admin/sriov-net-b", "net-admin/sriov-net-b", 1)]
+fn the_default_network_is_looked_for_where_multus_looks(
+    #[case] name: &str,
+    #[case] nad: &str,
+    #[case] warnings: usize,
+) {
+    let options = Options { namespace_isolation: true, ..Options::default() };
+    let decision = decide_value(&with_default(name), &options);
+    assert_eq!(decision.warnings.len(), warnings, "{:?}", decision.warnings);
+    let written = serde_json::to_string(&decision.operations).unwrap();
+    assert!(written.contains(nad), "{written}");
+}
+
+#[test]
+fn what_becomes_of_the_pod_depends_on_the_options() {
+    let options = Options { on_unresolved: Unresolved::Warn, ..Options::default() };
+    let warnings = decide_value(&vmi(&[("a", "missing", None)]), &options).warnings;
+    assert!(warnings[0].ends_with("; until then the virtual machine gets no VF for it"), "{warnings:?}");
+}
+
+#[rstest]
+#[case::no_networks(vmi(&[]))]
+#[case::unknown(vmi(&[("a", "missing", None)]))]
+fn an_annotation_that_nothing_stands_behind_goes(#[case] mut vmi: Value) {
+    vmi["metadata"]["annotations"] =
+        json!({"other": "1", "kubevirt-sriov.io/networks": r#"{"a":{"nad":"ns/vf"}}"#});
+    let decision = decide_value(&vmi, &Options::default());
+    json_patch::patch(&mut vmi, &decision.operations).unwrap();
+    assert_eq!(vmi["metadata"]["annotations"], json!({"other": "1"}));
+    assert_eq!(decide_value(&vmi, &Options::default()).operations, []);
+}
+
 #[test]
 fn isolation_is_told_beforehand() {
     let options = Options { namespace_isolation: true, ..Options::default() };
@@ -106,6 +147,39 @@ fn a_review_of_a_vmi_is_answered_with_patch_and_warnings() {
     let response = &response["response"];
     assert_eq!((&response["allowed"], &response["patchType"]), (&json!(true), &json!("JSONPatch")));
     assert_eq!(response["warnings"].as_array().unwrap().len(), 1);
+}
+
+/// The review of a VMI's update from networks `before` to networks `after`.
+fn update(before: &str, after: &str) -> String {
+    let mut review = review(&vmi(&[("a", after, None)]));
+    review["request"]["kind"] =
+        json!({"group": "kubevirt.io", "version": "v1", "kind": "VirtualMachineInstance"});
+    review["request"]["operation"] = json!("UPDATE");
+    review["request"]["oldObject"] = vmi(&[("a", before, None)]);
+    review.to_string()
+}
+
+#[rstest]
+#[case::plugged_in("bridge", "vf", true)]
+#[case::as_it_was("vf", "vf", false)]
+fn an_update_is_looked_at_where_networks_change(
+    #[case] before: &str,
+    #[case] after: &str,
+    #[case] looked_at: bool,
+) {
+    assert_eq!(read_vmi(update(before, after).as_bytes()).unwrap().object.is_some(), looked_at);
+}
+
+#[test]
+fn fields_that_a_later_kubevirt_leaves_out_are_no_fault() {
+    let text = r#"{"spec": {"domain": {"devices": {"interfaces": [{"sriov": {}}]}}, "networks": [{"multus": {}}, {}]}}"#;
+    let vmi = serde_json::from_str(text).unwrap();
+    let decision = decide_vmi(&vmi, "ns", &networks(), &NotWatched, &Options::default());
+    assert!(
+        decision.warnings[0].contains("multus.networkName: NAD name \"\" is empty"),
+        "{:?}",
+        decision.warnings
+    );
 }
 
 #[test]
