@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use contract::{
-    NadName, NetworkSelection, Quoted, ResourceName, annotation, kubevirt, parse_default_network,
-    parse_networks,
+    NadName, NetworkSelection, Quoted, ResourceName, annotation, parse_default_network, parse_networks,
 };
 use json_patch::PatchOperation;
 
-use super::pod::{Container, Entries, Pod, Quantity};
-use super::{
-    Denial, Options, Reason, Request, Scope, Unresolved, launcher_hook, patch, podnetinfo, quantity,
-};
+use super::needs::{Need, target};
+use super::pod::Pod;
+use super::sentences::Sentences;
+use super::{Denial, Options, Reason, Request, Scope, Unresolved, launcher_hook, patch, podnetinfo};
 use crate::network::{Network, NetworkError, Networks, NodeLabel};
 
 /// What is to be answered about a pod, and all that led to it.
@@ -54,21 +53,6 @@ pub struct Attachment {
     pub nad: NadName,
     /// What the NAD says; `None` where it is not known.
     pub network: Option<Arc<Network>>,
-}
-
-/// One resource that the networks need.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Need {
-    /// The resource.
-    pub resource: ResourceName,
-    /// How many of it the networks need.
-    pub needed: u64,
-    /// How many the pod's containers ask for already.
-    pub present: u64,
-    /// How many the target container is given on top.
-    pub added: u64,
-    /// How many the target container has in the end.
-    pub total: u64,
 }
 
 impl Decision {
@@ -124,13 +108,20 @@ pub fn decide(request: &Request<'_>, networks: &impl Networks, options: &Options
 
 /// Fills in needs, warnings and patch, once the attachments stand.
 fn fill(decision: &mut Decision, pod: &Pod<'_>, namespace: &str, options: &Options) -> Result<(), Denial> {
-    let isolated = options.namespace_isolation.then_some(options.global_namespaces.as_slice());
-    if let Some(global) = isolated {
-        check_isolation(&decision.attachments, namespace, global)?;
-    }
-    let unresolved: Vec<Denial> = decision.attachments.iter().filter_map(Attachment::problem).collect();
+    check_isolation(&decision.attachments, namespace, options)?;
+    let attachments = decision.attachments.as_slice();
+    let unresolved = attachments.iter().enumerate().filter_map(|(index, attachment)| {
+        let problem = attachment.problem()?;
+        // Of a network that is named twice it is said once.
+        let before = attachments.get(..index).unwrap_or_default();
+        (!before.iter().any(|other| other.nad == attachment.nad)).then_some(problem)
+    });
     match options.on_unresolved {
-        Unresolved::Warn => decision.warnings = unresolved.into_iter().map(|denial| denial.message).collect(),
+        Unresolved::Warn => {
+            let mut warnings = Sentences::default();
+            unresolved.for_each(|denial| warnings.add(|| denial.message));
+            decision.warnings = warnings.into_vec();
+        }
         Unresolved::Deny => join(unresolved)?,
     }
 
@@ -158,7 +149,7 @@ fn fill(decision: &mut Decision, pod: &Pod<'_>, namespace: &str, options: &Optio
         let (index, target) = target(pod, options.scope)?;
         let needs = needed
             .into_iter()
-            .map(|(resource, needed)| need(pod, target, resource, needed))
+            .map(|(resource, needed)| Need::of(pod, target, resource, needed))
             .collect::<Result<Vec<_>, _>>()?;
         operations = patch::resources(index, target, &needs);
         if pod.is_virt_launcher() {
@@ -215,15 +206,23 @@ fn attachments(
 }
 
 impl Attachment {
-    /// Why the NAD says nothing usable, if so.
-    fn problem(&self) -> Option<Denial> {
-        let Self { annotation, element, nad, network } = self;
-        let is_default = *annotation == annotation::DEFAULT_NETWORK;
-        let place = if is_default {
+    fn is_default(&self) -> bool {
+        self.annotation == annotation::DEFAULT_NETWORK
+    }
+
+    /// Where it stands, for messages.
+    fn place(&self) -> String {
+        let Self { annotation, element, .. } = self;
+        if self.is_default() {
             format!("annotation {annotation}")
         } else {
             format!("annotation {annotation}: element {element}")
-        };
+        }
+    }
+
+    /// Why the NAD says nothing usable, if so.
+    fn problem(&self) -> Option<Denial> {
+        let Self { nad, network, .. } = self;
         let (reason, message) = match network.as_deref() {
             Some(Network::Valid(_)) => return None,
             Some(Network::Invalid(error)) => (
@@ -231,13 +230,18 @@ impl Attachment {
                     NetworkError::Unavailable { .. } => Reason::NetworkUnavailable,
                     _ => Reason::NetworkInvalid,
                 },
-                format!("{place}: NetworkAttachmentDefinition {nad}: {error}"),
+                format!("{}: NetworkAttachmentDefinition {nad}: {error}", self.place()),
             ),
             None => (
                 Reason::NetworkUnknown,
                 format!(
-                    "{place}: NetworkAttachmentDefinition {nad} does not exist: create it, or correct the name{}",
-                    if is_default { " (without a namespace it is looked for in Multus' own)" } else { "" }
+                    "{}: NetworkAttachmentDefinition {nad} does not exist: create it, or correct the name{}",
+                    self.place(),
+                    if self.is_default() {
+                        " (without a namespace it is looked for in Multus' own)"
+                    } else {
+                        ""
+                    }
                 ),
             ),
         };
@@ -245,92 +249,34 @@ impl Attachment {
     }
 }
 
-/// One refusal out of several, with the first one's reason and all their messages.
-fn join(denials: Vec<Denial>) -> Result<(), Denial> {
-    let Some(reason) = denials.first().map(|denial| denial.reason) else {
-        return Ok(());
-    };
-    let messages: Vec<String> = denials.into_iter().map(|denial| denial.message).collect();
-    Err(Denial { reason, message: messages.join("; ") })
-}
-
-/// The default network is exempt, as it is for Multus: only administrators can make use of it.
-fn check_isolation(attachments: &[Attachment], namespace: &str, global: &[String]) -> Result<(), Denial> {
-    let isolated = |attachment: &&Attachment| {
-        let other = attachment.nad.namespace();
-        attachment.annotation == annotation::NETWORKS
-            && other != namespace
-            && !global.iter().any(|name| name == other)
-    };
-    join(
-        attachments
-            .iter()
-            .filter(isolated)
-            .map(|Attachment { annotation, element, nad, .. }| Denial {
-                reason: Reason::NamespaceIsolated,
-                message: format!(
-                    "annotation {annotation}: element {element}: a pod in namespace {namespace} may not use \
-                     NetworkAttachmentDefinition {nad}: use one of its own namespace or of {}",
-                    global.join(", ")
-                ),
-            })
-            .collect(),
-    )
-}
-
-/// The container that gets the resources: `compute`, or the first where every pod is looked at.
-fn target<'p>(pod: &'p Pod<'p>, scope: Scope) -> Result<(usize, &'p Container<'p>), Denial> {
-    let mut containers = pod.containers().iter().enumerate();
-    let first = containers.clone().next();
-    let compute = containers.find(|(_, container)| container.name() == kubevirt::COMPUTE_CONTAINER);
-    let fallback = if scope == Scope::AllPods { first } else { None };
-    compute.or(fallback).ok_or_else(|| Denial {
-        reason: Reason::NoContainer,
-        message: match first {
-            None => "the pod has no containers, and its networks need a resource on one: add a container"
-                .to_owned(),
-            Some(_) => {
-                "the virt-launcher pod has no container named compute to put its networks' resources on: \
-                        leave the label kubevirt.io=virt-launcher to KubeVirt's own pods"
-                    .to_owned()
-            }
-        },
-    })
-}
-
-fn need(pod: &Pod<'_>, target: &Container<'_>, resource: &ResourceName, needed: u64) -> Result<Need, Denial> {
-    let mut present = 0u64;
-    for container in pod.lasting_containers() {
-        present = present.saturating_add(held(container, resource)?);
+/// One refusal out of several, with the first one's reason and what the first few say.
+fn join(denials: impl Iterator<Item = Denial>) -> Result<(), Denial> {
+    let mut first = None;
+    let mut sentences = Sentences::default();
+    for Denial { reason, message } in denials {
+        first.get_or_insert(reason);
+        sentences.add(|| message);
     }
-    let added = needed.saturating_sub(present);
-    let total = held(target, resource)?.saturating_add(added);
-    Ok(Need { resource: resource.clone(), needed, present, added, total })
+    match first {
+        None => Ok(()),
+        Some(reason) => Err(Denial { reason, message: sentences.into_vec().join("; ") }),
+    }
 }
 
-/// How many of `resource` a container asks for. Requests and limits of an extended resource are equal, or
-/// one of them is absent and the API server fills it in.
-fn held(container: &Container<'_>, resource: &ResourceName) -> Result<u64, Denial> {
-    let Some(resources) = &container.resources else {
-        return Ok(0);
-    };
-    let read = |field: &str, quantities: Option<&Entries<'_, Quantity<'_>>>| {
-        let Some(Quantity(text)) = quantities.and_then(|entries| entries.get(resource.as_str())) else {
-            return Ok(0);
-        };
-        quantity::whole(text).ok_or_else(|| Denial {
-            reason: Reason::QuantityInvalid,
-            message: format!(
-                "container {}: resources.{field}: {resource}: {} is no whole number of devices: write one, or \
-                 remove it and the webhook fills it in",
-                Quoted(container.name()),
-                Quoted(text)
-            ),
-        })
-    };
-    let requests = read("requests", resources.requests.as_ref())?;
-    let limits = read("limits", resources.limits.as_ref())?;
-    Ok(requests.max(limits))
+fn check_isolation(attachments: &[Attachment], namespace: &str, options: &Options) -> Result<(), Denial> {
+    if !options.namespace_isolation {
+        return Ok(());
+    }
+    let isolated = |one: &&Attachment| options.isolates(namespace, &one.nad, one.is_default());
+    join(attachments.iter().filter(isolated).map(|attachment| Denial {
+        reason: Reason::NamespaceIsolated,
+        message: format!(
+            "{}: a pod in namespace {namespace} may not use NetworkAttachmentDefinition {}: use one of {}",
+            attachment.place(),
+            attachment.nad,
+            options.usable_namespaces(attachment.is_default())
+        ),
+    }))
 }
 
 /// The labels that the pod's node selector lacks.

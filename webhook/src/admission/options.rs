@@ -56,6 +56,16 @@ impl Options {
             && !self.shared_namespaces(is_default).any(|shared| shared == other)
     }
 
+    /// Whose NADs it may use, for messages.
+    pub(super) fn usable_namespaces(&self, is_default: bool) -> String {
+        let shared: Vec<&str> = self.shared_namespaces(is_default).collect();
+        if shared.is_empty() {
+            "its own namespace".to_owned()
+        } else {
+            format!("its own namespace or of {}", shared.join(", "))
+        }
+    }
+
     fn shared_namespaces(&self, is_default: bool) -> impl Iterator<Item = &str> {
         let multus = is_default.then_some(&self.multus_namespace);
         self.global_namespaces.iter().chain(multus).map(String::as_str)

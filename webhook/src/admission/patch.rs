@@ -6,12 +6,12 @@ use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation};
 use serde_json::{Map, Value};
 
-use super::decide::Need;
+use super::needs::Need;
 use super::pod::{Container, Entries, Pod};
 
-/// Raises requests and limits of the container at `index` to each need's total, where something is added.
+/// Sets requests and limits of the container at `index` to each need's total, where that changes something.
 pub(super) fn resources(index: usize, container: &Container<'_>, needs: &[Need]) -> Vec<PatchOperation> {
-    let needs: Vec<&Need> = needs.iter().filter(|need| need.added > 0).collect();
+    let needs: Vec<&Need> = needs.iter().filter(|need| need.added > 0 || !need.settled).collect();
     if needs.is_empty() {
         return Vec::new();
     }

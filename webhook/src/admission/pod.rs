@@ -5,10 +5,13 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use contract::{Text, annotation, kubevirt};
+use contract::{ShortList, Text, annotation, check_subdomain, kubevirt};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::unread::Unread;
+
+/// A uid is a UUID, of 36 characters; whoever makes up one of his own stays below a label's length.
+const LONGEST_UID: usize = 63;
 
 /// A pod.
 #[derive(Debug, Default, serde::Deserialize)]
@@ -65,10 +68,10 @@ pub struct Owner<'a> {
 pub struct Spec<'a> {
     /// The containers, in their order.
     #[serde(borrow)]
-    pub containers: Option<Vec<Container<'a>>>,
+    pub containers: Option<ShortList<Container<'a>>>,
     /// The init containers; those that restart run beside the others.
     #[serde(borrow)]
-    pub init_containers: Option<Vec<Container<'a>>>,
+    pub init_containers: Option<ShortList<Container<'a>>>,
     /// The volumes, left unread for the few decisions that need it.
     #[serde(borrow)]
     pub volumes: Option<Unread<'a>>,
@@ -151,11 +154,12 @@ impl Pod<'_> {
         }
     }
 
-    /// The VMI that it is a pod of, where it names one.
+    /// The VMI that it is a pod of, where it names one as the API server does.
     #[must_use]
     pub fn vmi(&self) -> Option<Owner<'_>> {
-        let owners: Vec<Owner<'_>> = later(self.metadata.owner_references).ok()??;
-        owners.into_iter().find(|owner| owner.kind == kubevirt::VMI_KIND)
+        let owners: ShortList<Owner<'_>> = later(self.metadata.owner_references).ok()??;
+        let vmi = owners.into_iter().find(|owner| owner.kind == kubevirt::VMI_KIND)?;
+        (check_subdomain(&vmi.name).is_ok() && vmi.uid.len() <= LONGEST_UID).then_some(vmi)
     }
 
     pub(super) fn is_virt_launcher(&self) -> bool {

@@ -2,13 +2,13 @@
 //! network-resources-injector gives them and that DPDK programs (app-netutil) look for.
 //!
 //! Not for virt-launcher pods: KubeVirt brings what they need itself. A pod that has the volume is left alone,
-//! so a second call changes nothing.
+//! so a second call changes nothing, and so is a container that has something else mounted there.
 
 use json_patch::PatchOperation;
 use serde_json::{Value, json};
 
-use super::pod::{Container, Named, Pod, later};
-use super::{Denial, Reason, patch};
+use super::pod::{Container, Named, Pod, VolumeMount, later};
+use super::{Denial, patch};
 
 const VOLUME: &str = "podnetinfo";
 const DIRECTORY: &str = "/etc/podnetinfo";
@@ -20,10 +20,7 @@ const HUGEPAGES: [(&str, &str); 2] = [("hugepages-1Gi", "hugepages_1G"), ("hugep
 
 /// The operations that put the files in.
 pub(super) fn operations(pod: &Pod<'_>) -> Result<Vec<PatchOperation>, Denial> {
-    let unreadable = |error: serde_json::Error| Denial {
-        reason: Reason::ObjectUnreadable,
-        message: format!("the pod in the review cannot be read: {error}; correct the field at that place"),
-    };
+    let unreadable = |error| Denial::unreadable("pod", &error);
     let volumes: Option<Vec<Named<'_>>> = later(pod.spec.volumes).map_err(unreadable)?;
     if volumes.iter().flatten().any(|volume| *volume.name == *VOLUME) {
         return Ok(Vec::new());
@@ -34,13 +31,14 @@ pub(super) fn operations(pod: &Pod<'_>) -> Result<Vec<PatchOperation>, Denial> {
     ];
     let mut operations = Vec::new();
     for (index, container) in pod.containers().iter().enumerate() {
+        let mounts: Option<Vec<VolumeMount<'_>>> = later(container.volume_mounts).map_err(unreadable)?;
+        // Two at one place are refused by the API server.
+        if mounts.iter().flatten().any(|mount| mount.mount_path.trim_end_matches('/') == DIRECTORY) {
+            continue;
+        }
         let place = |field: &str| patch::container_place(index).with_trailing_token(field);
         let mount = json!({"name": VOLUME, "mountPath": DIRECTORY, "readOnly": true});
-        operations.extend(patch::append(
-            place("volumeMounts"),
-            container.volume_mounts.is_some(),
-            vec![mount],
-        ));
+        operations.extend(patch::append(place("volumeMounts"), mounts.is_some(), vec![mount]));
         let hugepages = hugepages(container);
         if hugepages.is_empty() {
             continue;
@@ -51,6 +49,9 @@ pub(super) fn operations(pod: &Pod<'_>) -> Result<Vec<PatchOperation>, Denial> {
             let variable = json!({"name": NAME_VARIABLE, "value": container.name()});
             operations.extend(patch::append(place("env"), environment.is_some(), vec![variable]));
         }
+    }
+    if operations.is_empty() {
+        return Ok(operations);
     }
     let volume = json!({"name": VOLUME, "downwardAPI": {"items": files}});
     operations.extend(patch::append(patch::spec_place("volumes"), volumes.is_some(), vec![volume]));

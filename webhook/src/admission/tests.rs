@@ -3,6 +3,7 @@
 mod bad_input;
 mod compact;
 mod launcher_hook;
+mod limits;
 mod podnetinfo;
 mod properties;
 mod semantics;

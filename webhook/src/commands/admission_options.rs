@@ -15,12 +15,13 @@ pub struct AdmissionOptions {
     scope: ScopeFlag,
 
     /// Annotation of a NetworkAttachmentDefinition that names its resource; may be given several times,
-    /// and each one that a NAD has counts
+    /// and each resource that a NAD names counts once
     #[arg(long, value_name = "KEY", default_value = annotation::RESOURCE_NAME)]
     resource_annotation: Vec<String>,
 
     /// Let pods use NetworkAttachmentDefinitions of their own namespace and of the global ones only, as
-    /// Multus does with its namespaceIsolation
+    /// Multus does with its namespaceIsolation; for a default network, which Multus does not check, also those
+    /// of --multus-namespace
     #[arg(long)]
     namespace_isolation: bool,
 

@@ -50,6 +50,24 @@ fn every_container_gets_the_files_once() {
 }
 
 #[test]
+fn a_container_with_a_mount_of_its_own_there_is_passed_over() {
+    let mut pod = dpdk();
+    pod["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "data", "mountPath": "/etc/podnetinfo/"}]);
+    let after = patched(&pod, &decide_pod(&pod, &options()));
+    let containers = &after["spec"]["containers"];
+    for field in ["volumeMounts", "env"] {
+        assert_eq!(containers[0][field], pod["spec"]["containers"][0][field]);
+    }
+    assert_eq!(containers[1]["volumeMounts"][0]["name"], "podnetinfo");
+    assert!(!after["spec"]["volumes"].to_string().contains("hugepages"), "{after}");
+
+    // With nobody left there is no volume to mount either.
+    pod["spec"]["containers"].as_array_mut().unwrap().pop();
+    let after = patched(&pod, &decide_pod(&pod, &options()));
+    assert_eq!(after["spec"]["volumes"], pod["spec"]["volumes"]);
+}
+
+#[test]
 fn who_did_not_ask_gets_nothing() {
     let without = patched(&dpdk(), &decide_pod(&dpdk(), &Options { podnetinfo: false, ..options() }));
     assert!(!without.to_string().contains("podnetinfo"));

@@ -72,6 +72,14 @@ fn nothing_needed_no_patch(#[case] annotation: &str, #[case] expected: Outcome) 
 #[case::number(json!({"limits": {"intel.com/sriov_vfio": 1}}), json!([
     ["replace", "/resources/limits/intel.com~1sriov_vfio", "2"],
     ["add", "/resources/requests", {"intel.com/sriov_vfio": "2"}]]))]
+// The API server fills requests in from limits, never limits from requests.
+#[case::requests_alone(json!({"requests": {"intel.com/sriov_vfio": "2"}}), json!([
+    ["add", "/resources/limits", {"intel.com/sriov_vfio": "2"}],
+    ["replace", "/resources/requests/intel.com~1sriov_vfio", "2"]]))]
+#[case::less_requests_than_limits(json!({"limits": {"intel.com/sriov_vfio": "3"}, "requests": {"intel.com/sriov_vfio": "2"}}), json!([
+    ["replace", "/resources/limits/intel.com~1sriov_vfio", "3"],
+    ["replace", "/resources/requests/intel.com~1sriov_vfio", "3"]]))]
+#[case::equal_in_other_words(json!({"limits": {"intel.com/sriov_vfio": "2"}, "requests": {"intel.com/sriov_vfio": "2000m"}}), json!([]))]
 #[case::enough(json!({"limits": {"intel.com/sriov_vfio": "2"}}), json!([]))]
 #[case::more(json!({"limits": {"intel.com/sriov_vfio": "5"}, "requests": {"intel.com/sriov_vfio": "5"}}), json!([]))]
 #[case::milli(json!({"limits": {"intel.com/sriov_vfio": "2000m"}}), json!([]))]
@@ -162,6 +170,29 @@ fn namespace_isolation(#[case] annotation: &str, #[case] passes: bool) {
                 denial.message,
                 "annotation k8s.v1.cni.cncf.io/networks: element 1: a pod in namespace ns may not use \
                  NetworkAttachmentDefinition net-admin/sriov-net-b: use one of its own namespace or of default"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[rstest]
+#[case::multus_own("default-vf", true)]
+#[case::own_namespace("ns/vf", true)]
+#[case::global_namespace("default/sriov-net-a", true)]
+#[case::other_namespace("net-admin/sriov-net-b", false)]
+fn namespace_isolation_of_the_default_network(#[case] default: &str, #[case] passes: bool) {
+    let mut pod = pod("");
+    pod["metadata"]["annotations"][annotation::DEFAULT_NETWORK] = json!(default);
+    let options = Options { namespace_isolation: true, ..Options::default() };
+    match decide_pod(&pod, &options).outcome {
+        Outcome::Patched(_) => assert!(passes),
+        Outcome::Denied(denial) => {
+            assert!(!passes);
+            assert_eq!(
+                denial.message,
+                "annotation v1.multus-cni.io/default-network: a pod in namespace ns may not use \
+                 NetworkAttachmentDefinition net-admin/sriov-net-b: use one of its own namespace or of default, kube-system"
             );
         }
         other => panic!("{other:?}"),
