@@ -5,6 +5,8 @@
 
 mod metrics;
 mod reviewed;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,14 +23,14 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use tokio::sync::Semaphore;
 
 use super::body::{BodyError, BodyLimits, BodyReader};
-use crate::admission::{self, Denial, Options, Request as Review, Unreadable};
+use crate::admission::{Denial, Options, Request as Review, Unreadable};
 use crate::events::VmiEvents;
 use crate::logging::{ReviewLine, ReviewLog};
 use crate::network::{Network, NetworkError, Networks};
 use crate::networks::{Found, LiveLookup};
 use crate::nodes::{NodeStore, NotWatched};
 pub use metrics::ReviewMetrics;
-use reviewed::{Pods, Reviewed, Vmis};
+use reviewed::{LOOKED_UP, Pods, Reviewed, Vmis};
 
 /// Where reviews of pods are posted to.
 pub const PATH: &str = "/mutate";
@@ -167,11 +169,16 @@ impl<N: Networks> Reviews<N> {
             }
             Err(Unreadable::NoReview(sentence)) => Err(Refusal::no_review(sentence)),
             Err(Unreadable::Answerable { uid, denial }) => {
-                let answer = admission::answer_unreadable(&uid, &denial);
-                let denial = Some(&denial);
-                let outcome = "invalid";
-                self.done(start, Line { uid: &uid, namespace: "", name: "", kind: R::KIND, outcome, denial });
-                Ok(answer)
+                let line = Line {
+                    uid: &uid,
+                    namespace: "",
+                    name: "",
+                    kind: R::KIND,
+                    outcome: "invalid",
+                    denial: Some(&denial),
+                };
+                self.done(start, line);
+                Ok(R::answer_unreadable(&uid, denial))
             }
         }
     }
@@ -237,14 +244,18 @@ impl<N: Networks> Networks for WithFound<'_, N> {
     fn get(&self, nad: &NadName) -> Option<Arc<Network>> {
         self.networks.get(nad).or_else(|| match self.found.get(nad) {
             Some(Found::Network(network)) => Some(Arc::clone(network)),
+            Some(Found::Missing) => None,
             // Nobody may be told that it does not exist.
-            Some(Found::Failed(reason)) => {
-                let error = NetworkError::Unavailable { reason: (**reason).to_owned() };
-                Some(Arc::new(Network::Invalid(error)))
-            }
-            Some(Found::Missing) | None => None,
+            Some(Found::Failed(reason)) => Some(unavailable((**reason).to_owned())),
+            None => Some(unavailable(format!(
+                "nobody answered for it, and for one review at most {LOOKED_UP} unknown ones are asked for"
+            ))),
         })
     }
+}
+
+fn unavailable(reason: String) -> Arc<Network> {
+    Arc::new(Network::Invalid(NetworkError::Unavailable { reason }))
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use contract::NadName;
 use contract::vmi::Vmi;
+use contract::{NadName, check_label};
 
 use crate::admission::{
     self, Decision, Denial, Options, Outcome, Pod, Reason, Request, Subject, Unreadable, VmiDecision,
@@ -13,7 +13,7 @@ use crate::network::Networks;
 use crate::nodes::Nodes;
 
 /// NADs that are looked up live for one review at most. KubeVirt's virtual machines have a few networks.
-const LOOKED_UP: usize = 64;
+pub(super) const LOOKED_UP: usize = 64;
 
 /// A kind of object that is reviewed.
 pub(super) trait Reviewed {
@@ -40,13 +40,30 @@ pub(super) trait Reviewed {
     /// Whether launcher-hook is put in.
     fn adds_helper(decision: &Self::Decision) -> bool;
 
-    /// The NADs that would change the decision if they were known after all.
+    /// The NADs that would change the decision if they were known after all, [`LOOKED_UP`] at most.
     fn unknown(decision: &Self::Decision) -> BTreeSet<NadName>;
 
     /// The outcome's name in metrics and logs, and the refusal if it is one.
     fn outcome(decision: &Self::Decision) -> (&'static str, Option<&Denial>);
 
     fn answer(uid: &str, decision: &Self::Decision) -> Vec<u8>;
+
+    /// The answer where nothing can be decided.
+    fn answer_unreadable(uid: &str, denial: Denial) -> Vec<u8>;
+}
+
+/// The first of them, each once.
+fn first<'d>(unknown: impl Iterator<Item = &'d NadName>) -> BTreeSet<NadName> {
+    let mut first = BTreeSet::new();
+    for nad in unknown {
+        if first.len() == LOOKED_UP {
+            break;
+        }
+        if !first.contains(nad) {
+            first.insert(nad.clone());
+        }
+    }
+    first
 }
 
 const FAILED: &str =
@@ -78,8 +95,11 @@ impl Reviewed for Pods {
             return None;
         };
         let vmi = pod.vmi().filter(|_| request.dry_run != Some(true))?;
+        // It becomes part of a path.
+        let namespace = request.namespace();
+        check_label(namespace).ok()?;
         let vmi = VmiReference {
-            namespace: request.namespace().to_owned(),
+            namespace: namespace.to_owned(),
             name: vmi.name.into_owned(),
             uid: vmi.uid.into_owned(),
         };
@@ -102,7 +122,7 @@ impl Reviewed for Pods {
             {
                 BTreeSet::new()
             }
-            _ => decision.unknown().take(LOOKED_UP).cloned().collect(),
+            _ => first(decision.unknown()),
         }
     }
 
@@ -115,6 +135,10 @@ impl Reviewed for Pods {
 
     fn answer(uid: &str, decision: &Decision) -> Vec<u8> {
         admission::answer(uid, decision)
+    }
+
+    fn answer_unreadable(uid: &str, denial: Denial) -> Vec<u8> {
+        admission::answer_unreadable(uid, &denial)
     }
 }
 
@@ -155,7 +179,7 @@ impl Reviewed for Vmis {
     }
 
     fn unknown(decision: &VmiDecision) -> BTreeSet<NadName> {
-        decision.unknown.iter().take(LOOKED_UP).cloned().collect()
+        first(decision.unknown.iter())
     }
 
     fn outcome(decision: &VmiDecision) -> (&'static str, Option<&Denial>) {
@@ -169,5 +193,10 @@ impl Reviewed for Vmis {
 
     fn answer(uid: &str, decision: &VmiDecision) -> Vec<u8> {
         admission::answer_vmi(uid, decision)
+    }
+
+    /// failurePolicy Ignore does not help against a refusal: a VMI that KubeVirt writes in some new way is to pass.
+    fn answer_unreadable(uid: &str, denial: Denial) -> Vec<u8> {
+        Self::answer(uid, &VmiDecision { warnings: vec![denial.message], ..VmiDecision::default() })
     }
 }
