@@ -103,3 +103,28 @@ async fn a_pod_that_kubevirt_filled_in_itself_is_stored_as_it_is() {
     assert_eq!(webhook.reviews("unchanged"), before + 1.0);
     assert!(with.to_string().contains("sriov"), "the fixture asks for VFs: {with}");
 }
+
+#[tokio::test]
+async fn what_the_api_server_takes_only_in_equal_numbers_becomes_equal() {
+    let sandbox = Sandbox::new("equal");
+    sandbox.apply_network("sriov-net", "intel.com/sriov_vfio");
+    let pod = |name: &str, resources: Value| {
+        Pod::virt_launcher(name).networks("sriov-net").resources(resources).in_namespace("equal")
+    };
+    let devices = |count: &str| json!({"intel.com/sriov_vfio": count});
+    let pods = [
+        (pod("requests-alone", json!({"requests": devices("1")})), "1"),
+        (pod("two-numbers", json!({"requests": devices("1"), "limits": devices("2")})), "2"),
+    ];
+    for (pod, _) in &pods {
+        let refused = sandbox.kubectl().dry_run(&pod.to_string()).expect_failure();
+        assert!(refused.contains("non overcommitable") || refused.contains("must be equal to"), "{refused}");
+    }
+    let _webhook = Webhook::start(&sandbox).await;
+    for (pod, count) in &pods {
+        sandbox.apply_pod(pod).expect_success();
+        let name = pod.value()["metadata"]["name"].as_str().unwrap();
+        let stored = StoredPod::read(&sandbox, name).await.devices("compute");
+        assert_eq!(stored, format!("intel.com/sriov_vfio={count}"), "{name}");
+    }
+}
