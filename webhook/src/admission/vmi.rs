@@ -120,8 +120,7 @@ pub fn decide_vmi(
                 )
             });
         }
-        let default = multus.default.unwrap_or_default();
-        known.0.insert(network.name.clone(), VmiNetwork { nad, resource, sriov, default });
+        known.0.insert(network.name.clone(), VmiNetwork { nad, resource, sriov, default: multus.default });
     }
     lonely(listed, interfaces).chain(alike(&known, interfaces)).for_each(|warning| warnings.add(|| warning));
     let operations = annotate(vmi, &known).into_iter().collect();
