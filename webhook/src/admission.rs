@@ -14,6 +14,7 @@ mod options;
 mod patch;
 mod pod;
 mod podnetinfo;
+mod qos_class;
 mod quantity;
 mod review;
 mod sentences;

@@ -7,7 +7,8 @@
 //! - **sidecar**: a container of its own beside `compute`, which learns of devices from KubeVirt's
 //!   network-info and Multus' network-status alone.
 //!
-//! Either way virt-launcher is told to wait for one more hook socket. A pod that has the helper is left
+//! Either way virt-launcher is told to wait for one more hook socket, and a pod of QoS class Guaranteed stays
+//! one: with dedicated CPUs that is what gives the VM its own. A pod that has the helper is left
 //! alone, so a second call changes nothing.
 
 mod pieces;
@@ -30,7 +31,7 @@ pub struct LauncherHook {
     pub image: Option<String>,
     /// `imagePullPolicy` of the containers that are added.
     pub image_pull_policy: String,
-    /// CPU request of the containers that are added.
+    /// CPU request of the containers that are added; the limit where less would cost the pod its QoS class.
     pub cpu_request: String,
     /// CPU limit of the containers that are added.
     pub cpu_limit: String,
@@ -118,13 +119,15 @@ fn refusal(message: String) -> Denial {
 }
 
 impl LauncherHook {
-    /// `container` and what all that are added have in common. It passes Pod Security `restricted`.
-    fn container(&self, image: &str, mut container: Value) -> Value {
+    /// `container` and what all that are added have in common. It passes Pod Security `restricted`, and where
+    /// the pod is of QoS class Guaranteed without it, it is with it, too.
+    fn container(&self, image: &str, is_guaranteed: bool, mut container: Value) -> Value {
+        let cpu_request = if is_guaranteed { &self.cpu_limit } else { &self.cpu_request };
         let common = json!({
             "image": image,
             "imagePullPolicy": self.image_pull_policy,
             "resources": {
-                "requests": {"cpu": self.cpu_request, "memory": self.memory},
+                "requests": {"cpu": cpu_request, "memory": self.memory},
                 "limits": {"cpu": self.cpu_limit, "memory": self.memory}
             },
             // As KubeVirt runs its own sidecars.

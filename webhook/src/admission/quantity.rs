@@ -1,10 +1,35 @@
-//! The number in a quantity of an extended resource.
+//! The number in a quantity.
+
+/// A number as it is, without rounding: equal where the numbers are, however they were written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Number {
+    /// Does not end in a zero.
+    digits: u128,
+    /// Of ten; none where there are no digits.
+    exponent: i32,
+}
+
+impl Number {
+    pub(super) fn is_zero(self) -> bool {
+        self.digits == 0
+    }
+}
 
 /// Reads a Kubernetes quantity as a whole number: `2`, `2000m`, `1k`, `1Ki`, `2e3`. `None` where it is no
 /// quantity, is negative, or no whole number, as a count of devices has to be.
+pub(super) fn whole(text: &str) -> Option<u64> {
+    let Number { digits, exponent } = number(text)?;
+    if digits == 0 {
+        return Some(0);
+    }
+    let power = u32::try_from(exponent).ok()?;
+    u64::try_from(digits.checked_mul(10u128.checked_pow(power)?)?).ok()
+}
+
+/// Reads a Kubernetes quantity. `None` where it is none, is negative, or cannot be counted so far.
 ///
 /// Source: apimachinery `resource.Quantity`: `<sign>digits[.digits]` and a suffix.
-pub(super) fn whole(text: &str) -> Option<u64> {
+pub(super) fn number(text: &str) -> Option<Number> {
     let number_end =
         text.find(|character: char| !matches!(character, '0'..='9' | '.' | '+' | '-')).unwrap_or(text.len());
     let (number, suffix) = text.split_at_checked(number_end)?;
@@ -38,18 +63,14 @@ pub(super) fn whole(text: &str) -> Option<u64> {
             exponent = exponent.checked_add(power.parse().ok()?)?;
         }
     }
-    while exponent < 0 && value != 0 {
-        if !value.is_multiple_of(10) {
-            return None;
-        }
+    if value == 0 {
+        return Some(Number { digits: 0, exponent: 0 });
+    }
+    while value.is_multiple_of(10) {
         value /= 10;
-        exponent += 1;
+        exponent = exponent.checked_add(1)?;
     }
-    if value != 0 {
-        let power = u32::try_from(exponent).ok()?;
-        value = value.checked_mul(10u128.checked_pow(power)?)?;
-    }
-    u64::try_from(value).ok()
+    Some(Number { digits: value, exponent })
 }
 
 #[cfg(test)]
@@ -87,6 +108,17 @@ mod tests {
     #[case("1.2.3", None)]
     fn quantities(#[case] text: &str, #[case] expected: Option<u64>) {
         assert_eq!(whole(text), expected);
+    }
+
+    #[rstest]
+    #[case("0.5", "500m", true)]
+    #[case("1Gi", "1024Mi", true)]
+    #[case("1024", "1.024k", true)]
+    #[case("0", "0m", true)]
+    #[case("1M", "1Mi", false)]
+    #[case("100m", "5m", false)]
+    fn equal_numbers(#[case] left: &str, #[case] right: &str, #[case] expected: bool) {
+        assert_eq!(number(left).unwrap() == number(right).unwrap(), expected);
     }
 
     proptest! {

@@ -22,7 +22,8 @@ pub struct LauncherHookOptions {
     #[arg(long, value_name = "POLICY", default_value = "IfNotPresent", value_parser = ["Always", "IfNotPresent", "Never"])]
     launcher_hook_image_pull_policy: String,
 
-    /// CPU request of the containers that are added
+    /// CPU request of the containers that are added; in a pod of QoS class Guaranteed it is the limit, so that
+    /// the pod stays that
     #[arg(long, value_name = "QUANTITY", default_value = "5m")]
     launcher_hook_cpu_request: String,
 

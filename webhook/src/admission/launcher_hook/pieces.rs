@@ -9,6 +9,7 @@ use super::{CONTAINER, LauncherHook, refusal};
 use crate::admission::decide::Attachment;
 use crate::admission::patch::{append, container_place, replace, spec_place};
 use crate::admission::pod::{Container, Named, Pod, VolumeMount, later};
+use crate::admission::qos_class::is_guaranteed;
 use crate::admission::{Denial, Reason};
 use crate::network::{Network, Requirements};
 
@@ -43,6 +44,7 @@ const SOURCES: [(&str, &str, &str); 3] = [
 /// The parts of the pod that only matter here, read when they do.
 pub(super) struct Pieces<'p> {
     compute: PointerBuf,
+    is_guaranteed: bool,
     has_init_containers: bool,
     volumes: Option<Vec<Named<'p>>>,
     command: Vec<Text<'p>>,
@@ -61,6 +63,7 @@ impl<'p> Pieces<'p> {
         };
         Ok(Self {
             compute: container_place(index),
+            is_guaranteed: is_guaranteed(pod),
             has_init_containers: pod.spec.init_containers.is_some(),
             volumes: later(pod.spec.volumes).map_err(unreadable)?,
             command: later(compute.command).map_err(unreadable)?.unwrap_or_default(),
@@ -106,6 +109,7 @@ impl<'p> Pieces<'p> {
         }
         let installer = settings.container(
             image,
+            self.is_guaranteed,
             json!({
                 "name": INSTALLER,
                 "command": ["/launcher-hook", "install", PROGRAM_DIRECTORY],
@@ -157,6 +161,7 @@ impl<'p> Pieces<'p> {
         arguments.extend(settings.arguments.iter().cloned());
         let container = settings.container(
             image,
+            self.is_guaranteed,
             json!({
                 "name": CONTAINER,
                 "command": ["/launcher-hook"],

@@ -291,3 +291,38 @@ fn a_pod_without_the_flag_gets_it() {
     let after = patched(&pod, &decide_pod(&pod, &options(Mode::Sidecar)));
     assert_eq!(sockets(&after), "1");
 }
+
+/// As KubeVirt makes pods of VMs with dedicated CPUs.
+fn guaranteed_pod() -> Value {
+    let mut pod = kubevirt_pod();
+    for list in ["containers", "initContainers"] {
+        for container in pod["spec"][list].as_array_mut().into_iter().flatten() {
+            container["resources"] = json!({
+                "requests": {"cpu": "2", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "1024Mi"}
+            });
+        }
+    }
+    pod
+}
+
+#[rstest]
+#[case::burstable(kubevirt_pod(), "5m")]
+#[case::guaranteed(guaranteed_pod(), "100m")]
+fn the_pod_keeps_its_qos_class(
+    #[case] pod: Value,
+    #[case] cpu_request: &str,
+    #[values(("compute", "initContainers", "launcher-hook-install"), ("sidecar", "containers", "launcher-hook"))]
+    place: (&str, &str, &str),
+) {
+    let (mode, list, name) = place;
+    let mut pod = pod;
+    pod["metadata"]["annotations"][annotation::LAUNCHER_HOOK] = json!(mode);
+    let after = patched(&pod, &decide_pod(&pod, &options(Mode::Off)));
+    assert_eq!(
+        container(&after, list, name).unwrap()["resources"],
+        json!({
+            "requests": {"cpu": cpu_request, "memory": "16Mi"},
+            "limits": {"cpu": "100m", "memory": "16Mi"}
+        })
+    );
+}
