@@ -8,6 +8,7 @@ mod body;
 mod connection;
 mod listener;
 mod metrics;
+mod places;
 pub mod reviews;
 mod shutdown;
 mod timed;

@@ -1,12 +1,14 @@
 //! One connection from its first byte to its last.
 
 use std::convert::Infallible;
-use std::pin::pin;
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use futures_util::FutureExt as _;
 use http::{HeaderValue, Request, Response, Version, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -19,8 +21,9 @@ use tower::ServiceExt as _;
 
 use super::listener::ConnectionLimits;
 use super::metrics::{ConnectionMetrics, HandshakeFailure};
+use super::places::Place;
 use super::shutdown::{Phase, Shutdown};
-use super::timed::{Activity, Patience, Timed};
+use super::timed::{Answering, Patience, Timed};
 
 /// How often an HTTP/2 client is asked whether it is still there, and how long it may take to say so.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
@@ -40,18 +43,22 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) async fn serve(&self, stream: TcpStream) {
+    pub(super) async fn serve(&self, stream: TcpStream, place: &Place) {
         // An answer is one write; waiting for more to send would only delay it.
         let _ = stream.set_nodelay(true);
         let Some(tls) = &self.tls else {
-            return self.http1(stream).await;
+            return self.http1(stream, place).await;
         };
         let handshake =
             tokio::time::timeout(self.limits.handshake, TlsAcceptor::from(Arc::clone(tls)).accept(stream));
-        match handshake.await {
+        let shaken = tokio::select! {
+            shaken = handshake => shaken,
+            () = place.is_needed() => return,
+        };
+        match shaken {
             Ok(Ok(stream)) => match stream.get_ref().1.alpn_protocol() {
-                Some(b"h2") => self.http2(stream).await,
-                _ => self.http1(stream).await,
+                Some(b"h2") => self.http2(stream, place).await,
+                _ => self.http1(stream, place).await,
             },
             Ok(Err(error)) => {
                 self.metrics.handshake_failed(HandshakeFailure::Error);
@@ -61,10 +68,10 @@ impl Server {
         }
     }
 
-    async fn http1(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let activity = Arc::new(Activity::default());
-        let stream = Timed::new(TokioIo::new(stream), self.patience(), Arc::clone(&activity), false);
-        let service = service_fn(|request| self.answer(&activity, request));
+    async fn http1(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, place: &Place) {
+        let activity = place.activity();
+        let stream = Timed::new(TokioIo::new(stream), self.patience(), Arc::clone(activity), false);
+        let service = service_fn(|request| self.answer(activity.start(), request));
         let connection = hyper::server::conn::http1::Builder::new()
             .header_read_timeout(None)
             .max_buf_size(self.limits.head_bytes)
@@ -76,18 +83,23 @@ impl Server {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
+            () = place.is_needed() => {
+                connection.as_mut().graceful_shutdown();
+                leave(connection, place).await
+            }
         };
         ended(result);
     }
 
-    async fn http2(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let activity = Arc::new(Activity::default());
+    async fn http2(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, place: &Place) {
+        let activity = Arc::clone(place.activity());
         let stream = Timed::new(TokioIo::new(stream), self.patience(), Arc::clone(&activity), true);
-        // Its streams are tasks of their own, so they own what they need.
+        // Its streams are tasks of their own, so they own what they need. Each counts from here on, not from
+        // when its task comes to run: else its connection might be closed for another meanwhile.
         let server = self.clone();
         let service = service_fn(move |request| {
-            let (server, activity) = (server.clone(), Arc::clone(&activity));
-            async move { server.answer(&activity, request).await }
+            let (server, answering) = (server.clone(), activity.start());
+            async move { server.answer(answering, request).await }
         });
         let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -103,16 +115,19 @@ impl Server {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
+            () = place.is_needed() => {
+                connection.as_mut().graceful_shutdown();
+                leave(connection, place).await
+            }
         };
         ended(result);
     }
 
     async fn answer(
         &self,
-        activity: &Arc<Activity>,
+        _answering: Answering,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Infallible> {
-        let _answering = activity.start();
         let version = request.version();
         let mut response = self.router.clone().oneshot(request.map(Body::new)).await?;
         // While draining, clients are to come back on a connection to another replica. HTTP/2 has GOAWAY.
@@ -125,6 +140,18 @@ impl Server {
     fn patience(&self) -> Patience {
         let ConnectionLimits { head, idle, write, .. } = self.limits;
         Patience { head, idle, write }
+    }
+}
+
+/// Says farewell and does not wait for an answer to it; but a request that came meanwhile is answered.
+async fn leave<C: Future<Output = hyper::Result<()>>>(
+    mut connection: Pin<&mut C>,
+    place: &Place,
+) -> hyper::Result<()> {
+    match connection.as_mut().now_or_never() {
+        Some(result) => result,
+        None if place.activity().is_answering() => connection.await,
+        None => Ok(()),
     }
 }
 

@@ -8,17 +8,20 @@ use std::time::Duration;
 use axum::Router;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 
 use super::connection::Server;
 use super::metrics::ConnectionMetrics;
+use super::places::{Admission, Places};
 use super::shutdown::{Phase, Shutdown};
 
 /// What a client may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// Connections open at once; one more is closed at once, before it costs a handshake.
+    /// Connections open at once. One more gets the place of the one that has been idle longest; where all are
+    /// in use it is closed at once, before it costs a handshake.
     pub connections: usize,
+    /// So long at least a connection may be idle.
+    pub rest: Duration,
     /// For the TLS handshake.
     pub handshake: Duration,
     /// For a request's head.
@@ -35,6 +38,8 @@ impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             connections: 2048,
+            // Enough to come to a first request in a burst.
+            rest: Duration::from_secs(1),
             handshake: Duration::from_secs(5),
             head: Duration::from_secs(10),
             // Longer than the 90 seconds after which Go's client, the API server, closes an idle connection
@@ -82,8 +87,7 @@ impl Listener {
     /// Gives the number of connections that were still open then.
     pub async fn run(self, grace: Duration) -> usize {
         let Self { socket, server } = self;
-        let places = server.limits.connections.min(Semaphore::MAX_PERMITS);
-        let free = Arc::new(Semaphore::new(places));
+        let places = Arc::new(Places::new(server.limits.connections, server.limits.rest));
         let server = Arc::new(server);
         loop {
             let accepted = tokio::select! {
@@ -91,17 +95,25 @@ impl Listener {
                 () = server.shutdown.reached(Phase::Stopping) => break,
             };
             match accepted {
-                Ok((stream, _)) => match Arc::clone(&free).try_acquire_owned() {
-                    Ok(place) => {
-                        let server = Arc::clone(&server);
-                        tokio::spawn(async move {
-                            let open = server.metrics.opened();
-                            server.serve(stream).await;
-                            drop((open, place));
-                        });
-                    }
-                    Err(_) => server.metrics.turned_away(),
-                },
+                Ok((stream, _)) => {
+                    let place = match places.admit().await {
+                        Admission::Free(place) => place,
+                        Admission::InsteadOfAnother(place) => {
+                            server.metrics.evicted();
+                            place
+                        }
+                        Admission::Full => {
+                            server.metrics.turned_away();
+                            continue;
+                        }
+                    };
+                    let server = Arc::clone(&server);
+                    tokio::spawn(async move {
+                        let open = server.metrics.opened();
+                        server.serve(stream, &place).await;
+                        drop((open, place));
+                    });
+                }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     // Out of file descriptors, most likely: trying again at once would not find more.
@@ -110,8 +122,6 @@ impl Listener {
             }
         }
         drop(socket);
-        let all = u32::try_from(places).unwrap_or(u32::MAX);
-        let _ = tokio::time::timeout(grace, free.acquire_many(all)).await;
-        places.saturating_sub(free.available_permits())
+        places.empty(grace).await
     }
 }

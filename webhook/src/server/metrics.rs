@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 pub struct ConnectionMetrics {
     open: Gauge,
     turned_away: Counter,
+    evicted: Counter,
     handshake_failures: Family<HandshakeLabels, Counter>,
 }
 
@@ -55,8 +56,13 @@ impl ConnectionMetrics {
         );
         registry.register(
             "connections_turned_away",
-            "Connections closed at once because --max-connections were open",
+            "Connections closed at once because --max-connections were in use",
             metrics.turned_away.clone(),
+        );
+        registry.register(
+            "connections_evicted",
+            "Idle connections closed to make room for new ones",
+            metrics.evicted.clone(),
         );
         registry.register(
             "tls_handshake_failures",
@@ -73,6 +79,10 @@ impl ConnectionMetrics {
 
     pub(super) fn turned_away(&self) {
         self.turned_away.inc();
+    }
+
+    pub(super) fn evicted(&self) {
+        self.evicted.inc();
     }
 
     pub(super) fn handshake_failed(&self, reason: HandshakeFailure) {

@@ -25,11 +25,25 @@ pub(super) struct Patience {
     pub(super) write: Duration,
 }
 
-/// What a connection's requests and its bytes know of one another.
-#[derive(Debug, Default)]
+/// What a connection's requests, its bytes and its place know of one another.
+#[derive(Debug)]
 pub(super) struct Activity {
+    opened: Instant,
     started: AtomicU64,
     finished: AtomicU64,
+    /// Microseconds from the opening to the end of the last answer.
+    rested: AtomicU64,
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        Self {
+            opened: Instant::now(),
+            started: AtomicU64::new(0),
+            finished: AtomicU64::new(0),
+            rested: AtomicU64::new(0),
+        }
+    }
 }
 
 /// A request that is being answered, until it is dropped.
@@ -41,11 +55,23 @@ impl Activity {
         self.started.fetch_add(1, Ordering::Relaxed);
         Answering(Arc::clone(self))
     }
+
+    pub(super) fn is_answering(&self) -> bool {
+        self.started.load(Ordering::Acquire) != self.finished.load(Ordering::Acquire)
+    }
+
+    /// Since when nothing has been asked: the last answer, or the opening. Nothing while an answer is on its way.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let rested = Duration::from_micros(self.rested.load(Ordering::Acquire));
+        (!self.is_answering()).then(|| self.opened + rested)
+    }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.finished.fetch_add(1, Ordering::Relaxed);
+        let rested = u64::try_from(self.0.opened.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.0.rested.store(rested, Ordering::Release);
+        self.0.finished.fetch_add(1, Ordering::Release);
     }
 }
 

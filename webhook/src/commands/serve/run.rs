@@ -137,7 +137,7 @@ async fn serve(arguments: Arguments, log: ReviewLog) -> anyhow::Result<()> {
         None,
         admin::router(readiness, registry),
         // Probes must get through when reviews fill every other place.
-        ConnectionLimits { connections: 64, ..ConnectionLimits::default() },
+        ConnectionLimits { connections: 256, ..ConnectionLimits::default() },
         ConnectionMetrics::default(),
         // It goes on until the very end: a probe that fails while we drain would have us killed.
         Shutdown::default(),
