@@ -13,7 +13,7 @@ pub mod reviews;
 mod shutdown;
 mod timed;
 
-pub use body::BodyLimits;
+pub use body::{BodyLimits, TOGETHER};
 pub use listener::{ConnectionLimits, Listener};
 pub use metrics::ConnectionMetrics;
 pub use shutdown::{Phase, Shutdown};

@@ -10,6 +10,9 @@ use hyper::body::{Body as _, Bytes};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+/// What all bodies in memory may take together, and so the most that one may.
+pub const TOGETHER: usize = 64 * 1024 * 1024;
+
 /// What a body may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BodyLimits {
@@ -26,12 +29,7 @@ pub struct BodyLimits {
 
 impl Default for BodyLimits {
     fn default() -> Self {
-        Self {
-            bytes: 8 * 1024 * 1024,
-            time: Duration::from_secs(10),
-            small: 64 * 1024,
-            together: 64 * 1024 * 1024,
-        }
+        Self { bytes: 8 * 1024 * 1024, time: Duration::from_secs(10), small: 64 * 1024, together: TOGETHER }
     }
 }
 
@@ -87,7 +85,7 @@ const LINGER: Duration = Duration::from_secs(1);
 
 impl BodyReader {
     pub(super) fn new(limits: BodyLimits) -> Self {
-        let together = limits.together.clamp(limits.bytes, Semaphore::MAX_PERMITS);
+        let together = limits.together.max(limits.bytes).min(Semaphore::MAX_PERMITS);
         Self { limits, room: Arc::new(Semaphore::new(together)) }
     }
 
@@ -191,6 +189,12 @@ mod tests {
     async fn limits(#[case] body: Body, #[case] expected: Result<usize, BodyError>) {
         let read = reader().read(&HeaderMap::new(), body).await;
         assert_eq!(read.map(|whole| whole.bytes.len()), expected);
+    }
+
+    #[tokio::test]
+    async fn no_limit_is_too_large() {
+        let reader = BodyReader::new(BodyLimits { bytes: usize::MAX, ..BodyLimits::default() });
+        assert_eq!(reader.read(&HeaderMap::new(), Body::from("01")).await.unwrap().bytes.len(), 2);
     }
 
     #[tokio::test(start_paused = true)]

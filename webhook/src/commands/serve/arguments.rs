@@ -11,6 +11,7 @@ use crate::commands::AdmissionOptions;
 use crate::commands::cluster_options::ClusterOptions;
 use crate::commands::managed_options::ManagedOptions;
 use crate::logging::LogFormat;
+use crate::server::TOGETHER;
 
 /// Answer the API server's reviews over HTTPS
 ///
@@ -131,7 +132,7 @@ pub(super) struct VirtualMachineArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
 pub(super) struct LimitsArguments {
-    /// Largest body, in bytes, or with Ki or Mi
+    /// Largest body, in bytes, or with Ki or Mi; 64Mi at most, which is what all bodies have together
     #[arg(long, value_name = "SIZE", default_value = "8Mi", value_parser = size)]
     pub(super) max_body: usize,
 
@@ -194,13 +195,14 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// Reads `100`, `64Ki`, `8Mi`.
 fn size(text: &str) -> Result<usize, String> {
-    let wrong = || "write a number of bytes, with Ki or Mi after it if you like, such as 8Mi".to_owned();
+    let wrong =
+        || "write a number of bytes up to 64Mi, with Ki or Mi after it if you like, such as 8Mi".to_owned();
     let (number, unit) = match text.strip_suffix("Mi") {
         Some(number) => (number, 1024 * 1024),
         None => text.strip_suffix("Ki").map_or((text, 1), |number| (number, 1024)),
     };
     let number: usize = number.parse().map_err(|_| wrong())?;
-    number.checked_mul(unit).filter(|&size| size > 0).ok_or_else(wrong)
+    number.checked_mul(unit).filter(|size| (1..=TOGETHER).contains(size)).ok_or_else(wrong)
 }
 
 /// Reads `info` and `info,webhook::review=off`. A word that is no level would otherwise count as the only part
@@ -266,6 +268,9 @@ mod tests {
     #[case::mebi("8Mi", Some(8 * 1024 * 1024))]
     #[case::zero("0", None)]
     #[case::other_unit("8MB", None)]
+    #[case::most("64Mi", Some(64 * 1024 * 1024))]
+    #[case::more_than_all_together("65Mi", None)]
+    #[case::more_than_a_semaphore_counts("4611686018427387904", None)]
     #[case::too_much("99999999999999999999Mi", None)]
     fn sizes(#[case] text: &str, #[case] bytes: Option<usize>) {
         assert_eq!(size(text).ok(), bytes);
