@@ -14,6 +14,7 @@ use kube::Client;
 use tokio::sync::Notify;
 
 use super::arguments::CertificateArguments;
+use super::tasks::Tasks;
 
 /// How long a self-signed certificate is valid: longer than anybody tries something out.
 const SELF_SIGNED: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -27,6 +28,7 @@ pub(super) async fn start(
     client: Option<Client>,
     listen: SocketAddr,
     serving: &Arc<ServingCertificate>,
+    tasks: &mut Tasks,
 ) -> anyhow::Result<bool> {
     let CertificateArguments { tls_dir, tls_interval, self_signed, client_ca: _, managed } = arguments;
     let now = SystemTime::now();
@@ -36,7 +38,7 @@ pub(super) async fn start(
         if let Some(warning) = directory.ca_warning() {
             tracing::warn!("{warning}");
         }
-        tokio::spawn(directory.run(tls_interval, pending()));
+        tasks.start("reads --tls-dir", directory.run(tls_interval, pending()));
         return Ok(false);
     }
     if let Some(client) = client.filter(|_| !self_signed) {
@@ -45,8 +47,8 @@ pub(super) async fn start(
         let keeper = Keeper::new(kubernetes.clone(), settings, Arc::clone(serving))
             .context("cannot keep managed certificates")?;
         let wake = Arc::new(Notify::new());
-        tokio::spawn(kubernetes.watch(Arc::clone(&wake)));
-        tokio::spawn(keeper.run(LOOK, wake, pending()));
+        tasks.start("watches certificates", kubernetes.watch(Arc::clone(&wake)));
+        tasks.start("keeps certificates", keeper.run(LOOK, wake, pending()));
         return Ok(false);
     }
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];

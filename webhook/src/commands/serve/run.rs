@@ -19,6 +19,7 @@ use super::arguments::{
 };
 use super::certificate;
 use super::hint::hint;
+use super::tasks::{Stopped, Tasks};
 use crate::admission::Options;
 use crate::commands::cluster_options::ClusterOptions;
 use crate::events::{EventMetrics, Limits, VmiEvents};
@@ -68,25 +69,26 @@ async fn serve(arguments: Arguments, log: ReviewLog) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let mut registry = metrics::registry();
     let shutdown = Shutdown::default();
+    let mut tasks = Tasks::default();
 
     let store = Arc::new(NetworkStore::default());
     registry.register_collector(Box::new(Arc::clone(&store)));
     let client = client(&cluster, &networks, &from, &store).await?;
     let nodes = client.clone().filter(|_| watch_nodes).map(|client| {
         let nodes = Arc::new(NodeStore::default());
-        tokio::spawn(Arc::clone(&nodes).run(client));
+        tasks.start("watches nodes", Arc::clone(&nodes).run(client));
         nodes
     });
     let events = client
         .clone()
         .filter(|_| !no_vmi_events)
         .map(|client| VmiEvents::start(client, Limits::default(), EventMetrics::register(&mut registry)));
-    let live = start_networks(networks, client.clone(), &options, &store, &mut registry)?;
+    let live = start_networks(networks, client.clone(), &options, &store, &mut registry, &mut tasks)?;
 
     let serving = Arc::new(ServingCertificate::new());
     registry.register_collector(Box::new(CertificateMetrics(Arc::clone(&serving))));
     let client_ca = from.client_ca.as_deref().map(ClientCa::from_file).transpose()?;
-    let is_self_signed = certificate::start(from, client, listen, &serving).await?;
+    let is_self_signed = certificate::start(from, client, listen, &serving, &mut tasks).await?;
     let tls = tls::server_config(Arc::clone(&serving), client_ca.as_ref())?;
 
     let LimitsArguments {
@@ -150,11 +152,22 @@ async fn serve(arguments: Arguments, log: ReviewLog) -> anyhow::Result<()> {
     if is_self_signed && let Some(details) = serving.status().serving {
         println!("{}", hint(https, &details.fingerprint, store.example().as_ref()));
     }
-    tokio::spawn(admin.run(Duration::ZERO));
-    let listening = tokio::spawn(listener.run(grace));
+    tasks.start("answers probes", async move {
+        admin.run(Duration::ZERO).await;
+    });
+    let mut listening = tokio::spawn(listener.run(grace));
 
-    signals.next().await;
-    tracing::info!(drain_delay_ms = drain_delay.as_millis(), "told to stop: draining");
+    let stopped = tokio::select! {
+        () = signals.next() => {
+            tracing::info!(drain_delay_ms = drain_delay.as_millis(), "told to stop: draining");
+            None
+        }
+        stopped = tasks.stopped() => {
+            tracing::error!(drain_delay_ms = drain_delay.as_millis(), "{stopped}: draining");
+            Some(stopped)
+        }
+        _ = &mut listening => return Err(Stopped { task: "answers reviews" }.into()),
+    };
     shutdown.advance(Phase::Draining);
     tokio::select! {
         () = tokio::time::sleep(drain_delay) => {}
@@ -168,7 +181,7 @@ async fn serve(arguments: Arguments, log: ReviewLog) -> anyhow::Result<()> {
         },
         () = signals.next() => tracing::warn!("told to stop twice: stopped at once"),
     }
-    Ok(())
+    stopped.map_or(Ok(()), |stopped| Err(stopped.into()))
 }
 
 /// The way to the cluster, where one is named and needed for networks or for the certificate.
@@ -197,6 +210,7 @@ fn start_networks(
     options: &Options,
     store: &Arc<NetworkStore>,
     registry: &mut Registry,
+    tasks: &mut Tasks,
 ) -> anyhow::Result<Option<LiveLookup>> {
     let NetworksArguments { networks, networks_interval, namespace } = arguments;
     let Some(path) = networks else {
@@ -207,12 +221,12 @@ fn start_networks(
         let keys = options.resource_annotations.clone();
         let source = ClusterSource::new(client, namespace, keys, Arc::clone(store));
         let live = source.live_lookup(LiveMetrics::register(registry));
-        tokio::spawn(source.run());
+        tasks.start("watches NetworkAttachmentDefinitions", source.run());
         return Ok(Some(live));
     };
     let source = FileSource::open(path, options.resource_annotations.clone(), Arc::clone(store))
         .context("cannot start without networks")?;
-    tokio::spawn(source.run(networks_interval));
+    tasks.start("reads --networks", source.run(networks_interval));
     Ok(None)
 }
 
