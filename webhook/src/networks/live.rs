@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::network::Network;
 
-/// How long a look-up may take. The API server itself waits 5 seconds for us.
+/// How long a look-up may take, however long the API server itself waits for us.
 const DEADLINE: Duration = Duration::from_secs(2);
 
 /// How long an answer counts.
@@ -96,13 +96,14 @@ impl LiveLookup {
         Self(Arc::new(Shared { look_up: Box::new(look_up), answers: Mutex::default(), metrics }))
     }
 
-    /// Looks all of `nads` up, side by side.
-    pub async fn look_up(&self, nads: BTreeSet<NadName>) -> BTreeMap<NadName, Found> {
+    /// Looks all of `nads` up, side by side. `patience` is that of whoever asks; nobody waits longer than two
+    /// seconds.
+    pub async fn look_up(&self, nads: BTreeSet<NadName>, patience: Duration) -> BTreeMap<NadName, Found> {
         let mut asked = JoinSet::new();
         for nad in nads {
             let shared = Arc::clone(&self.0);
             asked.spawn(async move {
-                let found = shared.find(&nad).await;
+                let found = shared.find(&nad, patience).await;
                 (nad, found)
             });
         }
@@ -116,20 +117,29 @@ impl LiveLookup {
 }
 
 impl Shared {
-    async fn find(&self, nad: &NadName) -> Found {
+    async fn find(&self, nad: &NadName, patience: Duration) -> Found {
         let Some(answer) = self.answer_to(nad) else {
             self.metrics.count("over_capacity");
             return Found::Failed(
                 "too many unknown NetworkAttachmentDefinitions are asked for at once".into(),
             );
         };
-        answer.get_or_init(|| self.ask(nad)).await.clone()
+        let found = answer.get_or_init(|| self.ask(nad));
+        if patience >= DEADLINE {
+            return found.await.clone();
+        }
+        // Others may have more patience: they go on where this one gives up.
+        match timeout(patience, found).await {
+            Ok(found) => found.clone(),
+            Err(_) => {
+                self.metrics.count("failed");
+                silent(patience)
+            }
+        }
     }
 
     async fn ask(&self, nad: &NadName) -> Found {
-        let found = timeout(DEADLINE, (self.look_up)(nad.clone())).await.unwrap_or_else(|_| {
-            Found::Failed(format!("the API server did not answer within {} s", DEADLINE.as_secs()).into())
-        });
+        let found = timeout(DEADLINE, (self.look_up)(nad.clone())).await.unwrap_or_else(|_| silent(DEADLINE));
         self.metrics.count(match &found {
             Found::Network(_) => "found",
             Found::Missing => "missing",
@@ -157,6 +167,10 @@ impl Shared {
         answers.insert(nad.clone(), answer.clone());
         Some(answer.cell)
     }
+}
+
+fn silent(limit: Duration) -> Found {
+    Found::Failed(format!("the API server did not answer within {} s", limit.as_secs_f32()).into())
 }
 
 impl Answer {
@@ -204,14 +218,14 @@ mod tests {
         let mut waiting = JoinSet::new();
         for _ in 0..50 {
             let live = live.clone();
-            waiting.spawn(async move { live.look_up([nad("net")].into()).await });
+            waiting.spawn(async move { live.look_up([nad("net")].into(), DEADLINE).await });
         }
         for found in waiting.join_all().await {
             assert_eq!(found, [(nad("net"), network.clone())].into());
         }
         assert_eq!(asked.load(Ordering::Relaxed), 1);
         tokio::time::sleep(MEMORY).await;
-        live.look_up([nad("net")].into()).await;
+        live.look_up([nad("net")].into(), DEADLINE).await;
         assert_eq!(asked.load(Ordering::Relaxed), 2);
     }
 
@@ -220,7 +234,7 @@ mod tests {
         let (live, asked) = slow(Duration::from_secs(60), Found::Missing);
         let start = Instant::now();
         let nads: BTreeSet<NadName> = (0..40).map(|number| nad(&format!("net-{number}"))).collect();
-        let found = live.look_up(nads).await;
+        let found = live.look_up(nads, DEADLINE).await;
         assert_eq!(start.elapsed(), DEADLINE);
         assert_eq!((found.len(), asked.load(Ordering::Relaxed)), (40, 40));
         let failed = Found::Failed("the API server did not answer within 2 s".into());
@@ -228,15 +242,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn whoever_has_less_patience_gives_up_first() {
+        let (live, asked) = slow(Duration::from_secs(1), Found::Missing);
+        let start = Instant::now();
+        let (short, long) = tokio::join!(
+            live.look_up([nad("net")].into(), Duration::from_millis(500)),
+            live.look_up([nad("net")].into(), DEADLINE),
+        );
+        let failed = Found::Failed("the API server did not answer within 0.5 s".into());
+        assert_eq!(short, [(nad("net"), failed)].into());
+        assert_eq!(long, [(nad("net"), Found::Missing)].into());
+        assert_eq!(start.elapsed(), Duration::from_millis(1500));
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_flood_of_unknown_names_is_bounded() {
         let (live, asked) = slow(Duration::ZERO, Found::Missing);
         let nads: BTreeSet<NadName> =
             (0..CAPACITY + 10).map(|number| nad(&format!("net-{number}"))).collect();
-        let found = live.look_up(nads.clone()).await;
+        let found = live.look_up(nads.clone(), DEADLINE).await;
         let failed = found.values().filter(|found| matches!(found, Found::Failed(_))).count();
         assert_eq!((failed, asked.load(Ordering::Relaxed)), (10, CAPACITY));
         tokio::time::sleep(MEMORY).await;
-        let found = live.look_up([nad("net-0")].into()).await;
+        let found = live.look_up([nad("net-0")].into(), DEADLINE).await;
         assert_eq!(found, [(nad("net-0"), Found::Missing)].into());
     }
 }

@@ -4,6 +4,7 @@
 //! none gets an HTTP error and a sentence.
 
 mod metrics;
+mod patience;
 mod reviewed;
 #[cfg(test)]
 mod tests;
@@ -11,7 +12,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -30,6 +31,7 @@ use crate::network::{Network, NetworkError, Networks};
 use crate::networks::{Found, LiveLookup};
 use crate::nodes::{NodeStore, NotWatched};
 pub use metrics::ReviewMetrics;
+use patience::patience;
 use reviewed::{LOOKED_UP, Pods, Reviewed, Vmis};
 
 /// Where reviews of pods are posted to.
@@ -134,18 +136,18 @@ impl<N: Networks> Endpoint<N> {
         let (head, body) = request.into_parts();
         check_content_type(&head.headers)?;
         let whole = self.bodies.read(&head.headers, body).await?;
-        self.reviews.answer::<R>(&whole.bytes).await
+        self.reviews.answer::<R>(&whole.bytes, patience(&head.uri)).await
     }
 }
 
 impl<N: Networks> Reviews<N> {
     /// The answer to a request's body.
-    async fn answer<R: Reviewed>(&self, body: &[u8]) -> Result<Vec<u8>, Refusal> {
+    async fn answer<R: Reviewed>(&self, body: &[u8], patience: Duration) -> Result<Vec<u8>, Refusal> {
         let start = Instant::now();
         let read = unwinding(|| R::read(body)).map_err(|Panicked| Refusal::internal())?;
         match read {
             Ok(review) => {
-                let decision = self.decide::<R>(&review).await;
+                let decision = self.decide::<R>(&review, patience).await;
                 let (outcome, denial) = R::outcome(&decision);
                 let answer = R::answer(&review.uid, &decision);
                 if R::adds_helper(&decision) {
@@ -183,14 +185,18 @@ impl<N: Networks> Reviews<N> {
         }
     }
 
-    async fn decide<R: Reviewed>(&self, review: &Review<'_, R::Object<'_>>) -> R::Decision {
+    async fn decide<R: Reviewed>(
+        &self,
+        review: &Review<'_, R::Object<'_>>,
+        patience: Duration,
+    ) -> R::Decision {
         let networks = &*self.networks;
         let decision = self.decide_from::<R>(review, networks);
         let unknown = R::unknown(&decision);
         let Some(live) = self.live.as_ref().filter(|_| !unknown.is_empty()) else {
             return decision;
         };
-        let found = live.look_up(unknown).await;
+        let found = live.look_up(unknown, patience).await;
         self.decide_from::<R>(review, &WithFound { networks, found: &found })
     }
 
