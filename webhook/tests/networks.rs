@@ -3,11 +3,12 @@
 
 mod harness;
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
-use harness::{Server, program};
+use harness::{Server, program, review};
 use rstest::rstest;
 use serde_json::json;
+use tokio::net::TcpSocket;
 
 #[rstest]
 #[case::none(
@@ -32,9 +33,8 @@ fn it_does_not_start_without_networks(#[case] arguments: &[&str], #[case] senten
     assert_eq!((output.status.code(), stderr), (Some(1), format!("sriov-webhook serve: {sentence}\n")));
 }
 
-#[test]
-fn an_api_server_that_is_away_is_named_once_and_waited_for() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+/// On the networks of an API server at this address.
+fn on_api_server(address: SocketAddr) -> Server {
     let folder = tempfile::tempdir().unwrap();
     let kubeconfig = folder.path().join("kubeconfig");
     let text = json!({
@@ -46,9 +46,35 @@ fn an_api_server_that_is_away_is_named_once_and_waited_for() {
         "users": [{"name": "away", "user": {}}],
     });
     std::fs::write(&kubeconfig, text.to_string()).unwrap();
-    let server = Server::start(["--kubeconfig", kubeconfig.to_str().unwrap(), "--self-signed"]);
-    let sentence = "cannot list network-attachment-definitions.k8s.cni.cncf.io in all namespaces: the API server \
-                    does not answer: Connection refused (os error 111)";
+    Server::start(["--kubeconfig", kubeconfig.to_str().unwrap(), "--self-signed"])
+}
+
+#[rstest]
+#[case::soon("/mutate?timeout=1s", "0.5 s")]
+#[case::as_ever("/mutate?timeout=10s", "2 s")]
+fn a_look_up_is_given_up_while_the_api_server_still_waits(#[case] path: &str, #[case] within: &str) {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = on_api_server(silent.local_addr().unwrap());
+    let pod = json!({
+        "metadata": {
+            "labels": {"kubevirt.io": "virt-launcher"},
+            "annotations": {"k8s.v1.cni.cncf.io/networks": "storage"},
+        },
+        "spec": {"containers": [{"name": "compute"}]},
+    });
+    let answer = server.post_as(path, "application/json", &review(&pod).to_string()).json();
+    let message = answer.pointer("/response/status/message").unwrap().as_str().unwrap();
+    assert!(message.contains(&format!("the API server did not answer within {within}")), "{message}");
+}
+
+#[test]
+fn an_api_server_that_is_away_is_named_once_and_waited_for() {
+    // Nobody else gets the port, and nobody listens.
+    let taken = TcpSocket::new_v4().unwrap();
+    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let server = on_api_server(taken.local_addr().unwrap());
+    let sentence = "cannot ask for permissions on network-attachment-definitions.k8s.cni.cncf.io in all namespaces: \
+                    the API server does not answer: Connection refused (os error 111)";
     server.logged(|line| line["message"] == sentence);
     let ready = server.get("/readyz");
     assert_eq!(ready.status, 503);

@@ -13,6 +13,9 @@ use super::{GROUP, PLURAL};
 
 const VERBS: [&str; 3] = ["get", "list", "watch"];
 
+/// What an answer that does not come keeps us from, in the words of [`Problem`].
+const ASK: &str = "ask for permissions on";
+
 /// How long one answer may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -28,8 +31,8 @@ pub(super) async fn check(client: &Client, place: &Place) -> Result<(), Problem>
                 tracing::debug!("the API server does not say what is allowed: {}", status.message);
                 return Ok(());
             }
-            Ok(Err(error)) => return Err(Problem::of_request(place.clone(), "list", &error)),
-            Err(_) => return Err(Problem::silent(place.clone(), "list", DEADLINE)),
+            Ok(Err(error)) => return Err(Problem::of_request(place.clone(), ASK, &error)),
+            Err(_) => return Err(Problem::silent(place.clone(), ASK, DEADLINE)),
         }
     }
     if missing.is_empty() { Ok(()) } else { Err(Problem::Forbidden { verbs: missing, place: place.clone() }) }

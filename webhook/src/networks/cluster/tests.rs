@@ -188,6 +188,17 @@ async fn a_missing_permission_is_named_until_it_is_granted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_question_for_permissions_that_fails_is_told_as_that() {
+    let server = ApiServer::new([(REVIEWS, vec![status(500, "InternalError", "etcd is away")])]);
+    let (source, store) = server.source(None);
+    tokio::spawn(source.run());
+    settle().await;
+    let problem = "cannot ask for permissions on network-attachment-definitions.k8s.cni.cncf.io in all \
+                   namespaces: the API server does not answer: etcd is away";
+    assert_eq!(store.problem().as_deref(), Some(problem));
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_namespace_is_watched_where_one_is_named() {
     let server = ApiServer::new([
         (REVIEWS, vec![status(403, "Forbidden", "nobody may ask"), allowed(false)]),
