@@ -80,17 +80,23 @@ caBundle: {{ .root.Values.certificates.secret.caBundle | b64enc }}
 {{- end }}
 {{- end }}
 
-{{/* The release's own namespace first: its pods must start while nobody answers. */}}
-{{- define "kubevirt-sriov.namespaceSelector" -}}
-{{- $selector := default dict .Values.webhook.namespaceSelector }}
-{{- $excluded := concat (list .Release.Namespace) (default list .Values.webhook.excludedNamespaces) | uniq }}
-{{- $own := dict "key" "kubernetes.io/metadata.name" "operator" "NotIn" "values" $excluded -}}
-{{- with $selector.matchLabels }}
-matchLabels:
-  {{- toYaml . | nindent 2 }}
+{{/* The namespaces whose pods are not looked at, as JSON. Our own pods must start while nobody answers: among
+     virt-launcher pods there are none of ours, among all there may be. */}}
+{{- define "kubevirt-sriov.excludedNamespaces" -}}
+{{- $excluded := default list .Values.webhook.excludedNamespaces }}
+{{- if ne .Values.decisions.scope "virt-launcher" }}
+{{- $excluded = concat (list .Release.Namespace) $excluded }}
 {{- end }}
-matchExpressions:
-  {{- concat (list $own) (default list $selector.matchExpressions) | toYaml | nindent 2 }}
+{{- $excluded | uniq | toJson }}
+{{- end }}
+
+{{- define "kubevirt-sriov.namespaceSelector" -}}
+{{- $selector := deepCopy (default dict .Values.webhook.namespaceSelector) }}
+{{- with fromJsonArray (include "kubevirt-sriov.excludedNamespaces" .) }}
+{{- $excluded := dict "key" "kubernetes.io/metadata.name" "operator" "NotIn" "values" . }}
+{{- $_ := set $selector "matchExpressions" (prepend (default list $selector.matchExpressions) $excluded) }}
+{{- end }}
+{{- toYaml $selector }}
 {{- end }}
 
 {{/* What the test may do goes with it. */}}

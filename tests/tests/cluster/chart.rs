@@ -48,13 +48,13 @@ certificates:
   secret: {name: my-tls, caBundle: '-----BEGIN CERTIFICATE-----'}
 ";
 
-fn template(namespace: &str, arguments: &[&str]) -> String {
+pub(crate) fn template(namespace: &str, arguments: &[&str]) -> String {
     let common =
         ["template", "kubevirt-sriov", &chart(), "--namespace", namespace, "--kube-version", KUBERNETES];
     helm_offline(&[&common[..], arguments].concat()).expect_success()
 }
 
-fn values_file(name: &str, text: &str) -> (tempfile::TempDir, String) {
+pub(crate) fn values_file(name: &str, text: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     fs::write(&path, text).unwrap();

@@ -16,5 +16,6 @@ mod outages;
 mod permissions;
 mod refusals;
 mod release;
+mod rendering;
 mod too_few;
 mod virtual_machines;

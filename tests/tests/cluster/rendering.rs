@@ -1,0 +1,68 @@
+//! What helm makes of single values of the chart.
+
+use crate::chart::{template, values_file};
+use serde_json::{Value, json};
+use tests::cluster::ControlPlane;
+use tests::cluster::release::{chart, helm_offline};
+
+const NAMESPACE: &str = "kubevirt-sriov";
+
+/// The objects of the release in a namespace, with values as YAML.
+fn objects(namespace: &str, values: &str) -> Vec<Value> {
+    let (_folder, path) = values_file("values.yaml", values);
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple(&template(namespace, &["--values", &path])).unwrap();
+    documents.into_iter().filter(|document| !document.is_null()).collect()
+}
+
+/// The objects of a kind.
+fn of_kind(objects: &[Value], kind: &str) -> Vec<Value> {
+    objects.iter().filter(|object| object["kind"] == kind).cloned().collect()
+}
+
+fn only(objects: &[Value], kind: &str) -> Value {
+    let found = of_kind(objects, kind);
+    assert_eq!(found.len(), 1, "{kind}: {found:?}");
+    found.into_iter().next().unwrap()
+}
+
+/// What a person reads after the installation. helm writes it only where there is a cluster.
+fn notes(namespace: &str, values: &str) -> String {
+    let (_folder, path) = values_file("values.yaml", values);
+    let (chart, cluster) = (chart(), ControlPlane::shared().admin_kubeconfig().display().to_string());
+    let release = ["install", "kubevirt-sriov", &chart, "--namespace", namespace, "--values", &path];
+    helm_offline(&[&release[..], &["--dry-run=client", "--kubeconfig", &cluster]].concat()).expect_success()
+}
+
+#[test]
+fn a_namespace_is_left_out_where_that_is_asked_for_or_needed() {
+    let all_pods = "decisions: {scope: all-pods}";
+    let cases = [
+        ("default", "", json!([])),
+        ("default", all_pods, json!(["default"])),
+        ("default", "webhook: {excludedNamespaces: [kube-system]}", json!(["kube-system"])),
+        (
+            NAMESPACE,
+            "{webhook: {excludedNamespaces: [kube-system]}, decisions: {scope: all-pods}}",
+            json!([NAMESPACE, "kube-system"]),
+        ),
+    ];
+    for (namespace, values, expected) in cases {
+        let registration = only(&objects(namespace, values), "MutatingWebhookConfiguration");
+        for entry in registration["webhooks"].as_array().unwrap() {
+            let expressions = entry["namespaceSelector"]["matchExpressions"].as_array();
+            let excluded: Vec<&Value> = expressions
+                .into_iter()
+                .flatten()
+                .filter(|one| one["key"] == "kubernetes.io/metadata.name" && one["operator"] == "NotIn")
+                .flat_map(|one| one["values"].as_array().unwrap())
+                .collect();
+            assert_eq!(json!(excluded), expected, "{namespace}, {values}: {}", entry["name"]);
+        }
+        let notes = notes(namespace, values);
+        let warned = notes.contains("WARNING: nobody looks at pods in ");
+        assert_eq!(warned, expected != json!([]), "{namespace}, {values}: {notes}");
+    }
+    assert!(notes("default", all_pods).contains("WARNING: helm test will fail"));
+    assert!(!notes(NAMESPACE, all_pods).contains("WARNING: helm test will fail"));
+}
