@@ -36,7 +36,7 @@ webhook:
   extraMatchConditions: [{name: no-windows, expression: "!has(object.spec.os) || object.spec.os.name != 'windows'"}]
 decisions: {resourceAnnotations: [k8s.v1.cni.cncf.io/resourceName, example.com/resource]}
 launcherHook: {arguments: [--assign=multus]}
-networkPolicy: {metricsFrom: [{namespaceSelector: {matchLabels: {n: o}}}], egress: {enabled: true, cidrs: [10.0.0.0/8]}}
+networkPolicy: {webhookFrom: [{ipBlock: {cidr: 192.0.2.1/32}}], metricsFrom: [{namespaceSelector: {matchLabels: {n: o}}}], egress: {enabled: true, cidrs: [10.0.0.0/8]}}
 serviceMonitor: {labels: {p: q}}
 prometheusRule: {labels: {r: s}}
 dashboard: {annotations: {t: u}}

@@ -66,3 +66,19 @@ fn a_namespace_is_left_out_where_that_is_asked_for_or_needed() {
     assert!(notes("default", all_pods).contains("WARNING: helm test will fail"));
     assert!(!notes(NAMESPACE, all_pods).contains("WARNING: helm test will fail"));
 }
+
+#[test]
+fn reviews_and_scrapes_come_from_whom_is_named() {
+    let values = "networkPolicy: {webhookFrom: [{ipBlock: {cidr: 192.0.2.1/32}}], metricsFrom: [{podSelector: {}}]}";
+    for (values, reviews, scrapes) in [
+        ("", Value::Null, Value::Null),
+        (values, json!([{"ipBlock": {"cidr": "192.0.2.1/32"}}]), json!([{"podSelector": {}}])),
+    ] {
+        let policy = only(&objects(NAMESPACE, values), "NetworkPolicy");
+        let from = |port: &str| {
+            let mut rules = policy["spec"]["ingress"].as_array().unwrap().iter();
+            rules.find(|rule| rule["ports"][0]["port"] == port).unwrap()["from"].clone()
+        };
+        assert_eq!((from("https"), from("metrics")), (reviews, scrapes), "{values}");
+    }
+}
