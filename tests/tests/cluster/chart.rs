@@ -212,6 +212,7 @@ fn a_value_that_cannot_work_is_refused_by_its_name() {
         ("certificates: {managed: {lifetime: 90days}}", "/certificates/managed/lifetime"),
         ("certificates: {managed: {renewAt: 1}}", "/certificates/managed/renewAt"),
         ("certificates: {certManager: {issuerRef: {nam: ca}}}", "/certificates/certManager/issuerRef"),
+        ("certificates: {certManager: {issuerRef: {kind: Issuer}}}", "/certificates/certManager/issuerRef"),
         ("certificates: {certManager: {duration: 90d}}", "/certificates/certManager/duration"),
         ("server: {address: localhost}", "/server/address"),
         ("server: {maxBody: 8MB}", "/server/maxBody"),

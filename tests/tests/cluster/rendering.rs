@@ -69,7 +69,8 @@ fn a_namespace_is_left_out_where_that_is_asked_for_or_needed() {
 
 #[test]
 fn reviews_and_scrapes_come_from_whom_is_named() {
-    let values = "networkPolicy: {webhookFrom: [{ipBlock: {cidr: 192.0.2.1/32}}], metricsFrom: [{podSelector: {}}]}";
+    let values =
+        "networkPolicy: {webhookFrom: [{ipBlock: {cidr: 192.0.2.1/32}}], metricsFrom: [{podSelector: {}}]}";
     for (values, reviews, scrapes) in [
         ("", Value::Null, Value::Null),
         (values, json!([{"ipBlock": {"cidr": "192.0.2.1/32"}}]), json!([{"podSelector": {}}])),
@@ -81,4 +82,38 @@ fn reviews_and_scrapes_come_from_whom_is_named() {
         };
         assert_eq!((from("https"), from("metrics")), (reviews, scrapes), "{values}");
     }
+}
+
+/// A certificate that signs itself is trusted from the moment of its making, and the one before it no longer.
+#[test]
+fn cert_manager_signs_with_a_ca_that_outlives_certificates() {
+    let issuers = |values: &str| -> Vec<(Value, Value)> {
+        let objects = objects(NAMESPACE, values);
+        let certificates = of_kind(&objects, "Certificate");
+        let issuers = of_kind(&objects, "Issuer");
+        // Up from what the pods mount.
+        let mut chain = Vec::new();
+        let mut secret = json!("kubevirt-sriov-tls");
+        while let Some(certificate) = certificates.iter().find(|one| one["spec"]["secretName"] == secret) {
+            let name = &certificate["spec"]["issuerRef"]["name"];
+            let issuer = issuers.iter().find(|issuer| &issuer["metadata"]["name"] == name);
+            let issuer = issuer.map_or_else(|| name.clone(), |issuer| issuer["spec"].clone());
+            secret = issuer.pointer("/ca/secretName").cloned().unwrap_or_default();
+            let authority = certificate["spec"]["isCA"].clone();
+            chain.push((authority, issuer));
+        }
+        assert_eq!(chain.len(), certificates.len(), "{certificates:?}");
+        let registration = only(&objects, "MutatingWebhookConfiguration");
+        let injected = &registration["metadata"]["annotations"]["cert-manager.io/inject-ca-from"];
+        assert_eq!(injected, "kubevirt-sriov/kubevirt-sriov-tls");
+        chain
+    };
+    let own = "certificates: {mode: cert-manager}";
+    let expected = [
+        (Value::Null, json!({"ca": {"secretName": "kubevirt-sriov-ca"}})),
+        (json!(true), json!({"selfSigned": {}})),
+    ];
+    assert_eq!(issuers(own), expected);
+    let named = "certificates: {mode: cert-manager, certManager: {issuerRef: {name: corporate}}}";
+    assert_eq!(issuers(named), [(Value::Null, json!("corporate"))]);
 }
