@@ -17,19 +17,24 @@
 {{- end }}
 
 {{- define "kubevirt-sriov.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "kubevirt-sriov.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "kubevirt-sriov.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: webhook
 {{- end }}
 
 {{- define "kubevirt-sriov.labels" -}}
-{{ include "kubevirt-sriov.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{- include "kubevirt-sriov.labelsAnd" (list . dict) }}
 {{- end }}
+
+{{/* The labels of an object with further ones of its own. Of equal keys the chart's own come first, by which the
+     Service and others find the pods, and commonLabels last. Takes a list of root and further labels. */}}
+{{- define "kubevirt-sriov.labelsAnd" -}}
+{{- $root := index . 0 }}
+{{- $labels := fromYaml (include "kubevirt-sriov.selectorLabels" $root) }}
+{{- $_ := set $labels "app.kubernetes.io/version" $root.Chart.AppVersion }}
+{{- $_ := set $labels "app.kubernetes.io/managed-by" $root.Release.Service }}
+{{- $_ := set $labels "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_") }}
+{{- merge $labels (default dict (index . 1)) (default dict $root.Values.commonLabels) | toYaml }}
 {{- end }}
 
 {{- define "kubevirt-sriov.serviceAccountName" -}}
@@ -71,12 +76,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* Both entries of the registration are reached in the same way. Takes a dictionary with root and path. */}}
 {{- define "kubevirt-sriov.clientConfig" -}}
 service:
-  namespace: {{ .root.Release.Namespace }}
-  name: {{ include "kubevirt-sriov.fullname" .root }}
+  namespace: {{ .root.Release.Namespace | quote }}
+  name: {{ include "kubevirt-sriov.fullname" .root | quote }}
   port: {{ .root.Values.service.port }}
   path: {{ .path }}
 {{- if eq .root.Values.certificates.mode "secret" }}
-caBundle: {{ .root.Values.certificates.secret.caBundle | b64enc }}
+caBundle: {{ .root.Values.certificates.secret.caBundle | b64enc | quote }}
 {{- end }}
 {{- end }}
 

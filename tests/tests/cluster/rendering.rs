@@ -117,3 +117,81 @@ fn cert_manager_signs_with_a_ca_that_outlives_certificates() {
     let named = "certificates: {mode: cert-manager, certManager: {issuerRef: {name: corporate}}}";
     assert_eq!(issuers(named), [(Value::Null, json!("corporate"))]);
 }
+
+/// What YAML would take for a number, a map or a comment stays the text that it is.
+#[test]
+fn texts_stay_texts() {
+    let values = "
+fullnameOverride: '123'
+nameOverride: '0x1'
+priorityClassName: '1e3'
+decisions: {resourceAnnotations: ['a: b'], multusNamespace: '42', globalNamespaces: ['7'], namespaceIsolation: true}
+log: {level: 'info #x'}
+test: {namespace: '77'}
+dashboard: {enabled: true, namespace: '88'}
+autoscaling: {enabled: true}
+serviceMonitor: {enabled: true}
+prometheusRule: {enabled: true}
+networkPolicy: {egress: {enabled: true, cidrs: ['::/0']}}
+";
+    for values in [values, &format!("{values}\ncertificates: {{mode: cert-manager}}")] {
+        let objects = objects("123", values);
+        for object in &objects {
+            let (kind, metadata) = (&object["kind"], &object["metadata"]);
+            assert!(metadata["name"].is_string(), "{kind}: {metadata}");
+            assert!(metadata["namespace"].is_string() || metadata.get("namespace").is_none(), "{metadata}");
+            for part in ["labels", "annotations"] {
+                for (key, value) in metadata[part].as_object().into_iter().flatten() {
+                    assert!(value.is_string(), "{kind} {key}: {value}");
+                }
+            }
+        }
+        let pod = &only(&objects, "Deployment")["spec"]["template"]["spec"];
+        assert_eq!(pod["priorityClassName"], "1e3");
+        let arguments = pod["containers"][0]["args"].as_array().unwrap();
+        assert!(arguments.iter().all(Value::is_string), "{arguments:?}");
+        for expected in ["--resource-annotation=a: b", "--log-level=info #x", "--multus-namespace=42"] {
+            assert!(arguments.contains(&json!(expected)), "no {expected} in {arguments:?}");
+        }
+        let registration = only(&objects, "MutatingWebhookConfiguration");
+        let service = &registration["webhooks"][0]["clientConfig"]["service"];
+        assert_eq!((&service["name"], &service["namespace"]), (&json!("123"), &json!("123")));
+        let egress = &only(&objects, "NetworkPolicy")["spec"]["egress"][0];
+        assert_eq!(egress["to"][0]["ipBlock"]["cidr"], "::/0");
+    }
+}
+
+#[test]
+fn no_label_of_a_user_replaces_one_of_the_chart() {
+    let values = "
+commonLabels: {app.kubernetes.io/name: common, team: common, zone: common}
+podLabels: {app.kubernetes.io/component: pods, team: pods}
+podAnnotations: {kubectl.kubernetes.io/default-container: other, note: pods}
+webhook: {annotations: {cert-manager.io/inject-ca-from: other, note: registration}}
+certificates: {mode: cert-manager}
+dashboard: {enabled: true, labels: {team: dashboard, app.kubernetes.io/instance: dashboard}}
+";
+    let objects = objects(NAMESPACE, values);
+    for object in &objects {
+        let labels = &object["metadata"]["labels"];
+        assert_eq!(labels["app.kubernetes.io/name"], "kubevirt-sriov", "{object}");
+        assert_eq!(labels["zone"], "common", "{object}");
+    }
+    let deployment = only(&objects, "Deployment");
+    let template = &deployment["spec"]["template"]["metadata"];
+    for (key, value) in deployment["spec"]["selector"]["matchLabels"].as_object().unwrap() {
+        assert_eq!(&template["labels"][key], value, "{key}");
+    }
+    assert_eq!(template["labels"]["team"], "pods");
+    let note = json!({"kubectl.kubernetes.io/default-container": "webhook", "note": "pods"});
+    assert_eq!(template["annotations"], note);
+    let registration = &only(&objects, "MutatingWebhookConfiguration")["metadata"];
+    let own = "kubevirt-sriov/kubevirt-sriov-tls";
+    assert_eq!(
+        registration["annotations"],
+        json!({"cert-manager.io/inject-ca-from": own, "note": "registration"})
+    );
+    let dashboard = &only(&objects, "ConfigMap")["metadata"]["labels"];
+    assert_eq!(dashboard["team"], "dashboard");
+    assert_eq!(dashboard["app.kubernetes.io/instance"], "kubevirt-sriov");
+}
