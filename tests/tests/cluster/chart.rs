@@ -156,7 +156,7 @@ fn leaves(schema: &Value) -> BTreeMap<String, Value> {
     found
 }
 
-fn refusal(values: &str) -> String {
+pub(crate) fn refusal(values: &str) -> String {
     let (_folder, path) = values_file("wrong.yaml", values);
     let (chart, common) = (chart(), ["--kube-version", KUBERNETES, "--values", &path]);
     helm_offline(&[&["template", "wrong", &chart], &common[..]].concat()).expect_failure()
@@ -194,6 +194,7 @@ fn a_value_that_cannot_work_is_refused_by_its_name() {
         ("workerThreads: 0", "/workerThreads"),
         ("fullnameOverride: UPPER", "/fullnameOverride"),
         ("service: {port: 70000}", "/service/port"),
+        ("service: {port: 8080}", "/service/port"),
         ("webhook: {failurePolicy: Maybe}", "/webhook/failurePolicy"),
         ("webhook: {timeoutSeconds: 31}", "/webhook/timeoutSeconds"),
         ("webhook: {excludedNamespaces: [Kube_System]}", "/webhook/excludedNamespaces/0"),
@@ -201,6 +202,7 @@ fn a_value_that_cannot_work_is_refused_by_its_name() {
         ("webhook: {extraMatchConditions: [{name: x}]}", "/webhook/extraMatchConditions/0"),
         ("decisions: {scope: some-pods}", "/decisions/scope"),
         ("decisions: {resourceAnnotations: []}", "/decisions/resourceAnnotations"),
+        ("decisions: {globalNamespaces: []}", "/decisions/globalNamespaces"),
         ("decisions: {onUnresolved: ignore}", "/decisions/onUnresolved"),
         // YAML takes an unquoted off for false.
         ("launcherHook: {mode: false}", "/launcherHook/mode"),
@@ -216,6 +218,8 @@ fn a_value_that_cannot_work_is_refused_by_its_name() {
         ("certificates: {certManager: {duration: 90d}}", "/certificates/certManager/duration"),
         ("server: {address: localhost}", "/server/address"),
         ("server: {maxBody: 8MB}", "/server/maxBody"),
+        ("server: {maxBody: 65Mi}", "/server/maxBody"),
+        ("server: {maxBody: '4611686018427387904'}", "/server/maxBody"),
         ("server: {readTimeout: '10'}", "/server/readTimeout"),
         ("shutdown: {drainDelaySeconds: -1}", "/shutdown/drainDelaySeconds"),
         ("podDisruptionBudget: {maxUnavailable: 0}", "/podDisruptionBudget/maxUnavailable"),

@@ -1,6 +1,6 @@
 //! What helm makes of single values of the chart.
 
-use crate::chart::{template, values_file};
+use crate::chart::{refusal, template, values_file};
 use serde_json::{Value, json};
 use tests::cluster::ControlPlane;
 use tests::cluster::release::{chart, helm_offline};
@@ -194,4 +194,48 @@ dashboard: {enabled: true, labels: {team: dashboard, app.kubernetes.io/instance:
     let dashboard = &only(&objects, "ConfigMap")["metadata"]["labels"];
     assert_eq!(dashboard["team"], "dashboard");
     assert_eq!(dashboard["app.kubernetes.io/instance"], "kubevirt-sriov");
+}
+
+#[test]
+fn values_that_do_not_go_together_are_refused_with_a_sentence() {
+    let cases = [
+        (
+            "autoscaling: {enabled: true, minReplicas: 9, maxReplicas: 2}",
+            "autoscaling.minReplicas is 9, more than autoscaling.maxReplicas, 2: raise the latter",
+        ),
+        (
+            "certificates: {managed: {lifetime: 30s}}",
+            "certificates.managed.lifetime is 30s, which ends before anybody renews it: give at least 1m",
+        ),
+        (
+            "certificates: {managed: {caLifetime: 101y}}",
+            "certificates.managed.caLifetime is 101y, longer than 100 years: give a shorter one",
+        ),
+        (
+            "certificates: {managed: {lifetime: 10m, caLifetime: 15m, renewAt: 0.5, caSettle: 1m}}",
+            "certificates.managed.caLifetime is 15m, too short for certificates of 10m: what is left of it at \
+             renewAt, 0.5, must hold a whole one; give at least 1200s",
+        ),
+        (
+            "certificates: {managed: {lifetime: 10m, renewAt: 0.5}}",
+            "certificates.managed.caSettle is 5m, and certificates of 10m would end meanwhile: give at most 150s",
+        ),
+        (
+            "certificates: {mode: cert-manager, certManager: {duration: 1h30m, renewBefore: 90m}}",
+            "certificates.certManager.renewBefore is 90m, and duration is 1h30m: a certificate would always be due; \
+             give less",
+        ),
+        (
+            "certificates: {mode: cert-manager, certManager: {caDuration: 2160h}}",
+            "certificates.certManager.caDuration is 2160h, and duration is 2160h: the CA would end before what it \
+             signs; give three times as much at least",
+        ),
+    ];
+    for (values, sentence) in cases {
+        let refusal = refusal(values);
+        assert!(refusal.contains(sentence), "{values}: {refusal}");
+    }
+    // What is not used may be anything.
+    let unused = "certificates: {mode: cert-manager, managed: {caLifetime: 1h}}";
+    assert!(!objects(NAMESPACE, unused).is_empty());
 }

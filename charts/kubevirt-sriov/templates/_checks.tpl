@@ -1,0 +1,58 @@
+{{/* What the schema cannot see: values that are right by themselves and do not go together. */}}
+{{- define "kubevirt-sriov.checks" -}}
+{{- with .Values.autoscaling }}
+{{- if and .enabled (gt (int .minReplicas) (int .maxReplicas)) }}
+{{- fail (printf "autoscaling.minReplicas is %d, more than autoscaling.maxReplicas, %d: raise the latter" (int .minReplicas) (int .maxReplicas)) }}
+{{- end }}
+{{- end }}
+{{- if eq .Values.certificates.mode "managed" }}
+{{- include "kubevirt-sriov.checkManaged" .Values.certificates.managed }}
+{{- else if eq .Values.certificates.mode "cert-manager" }}
+{{- include "kubevirt-sriov.checkCertManager" .Values.certificates.certManager }}
+{{- end }}
+{{- end }}
+
+{{/* As the program does when it starts. */}}
+{{- define "kubevirt-sriov.checkManaged" -}}
+{{- $lifetime := int64 (include "kubevirt-sriov.seconds" .lifetime) }}
+{{- $caLifetime := int64 (include "kubevirt-sriov.seconds" .caLifetime) }}
+{{- $caSettle := int64 (include "kubevirt-sriov.seconds" .caSettle) }}
+{{- $rest := subf 1.0 (float64 .renewAt) }}
+{{- if lt $lifetime 60 }}
+{{- fail (printf "certificates.managed.lifetime is %s, which ends before anybody renews it: give at least 1m" .lifetime) }}
+{{- end }}
+{{- if gt $caLifetime 3162240000 }}
+{{- fail (printf "certificates.managed.caLifetime is %s, longer than 100 years: give a shorter one" .caLifetime) }}
+{{- end }}
+{{- $needed := divf $lifetime $rest }}
+{{- if lt (float64 $caLifetime) $needed }}
+{{- fail (printf "certificates.managed.caLifetime is %s, too short for certificates of %s: what is left of it at renewAt, %v, must hold a whole one; give at least %.0fs" .caLifetime .lifetime .renewAt (ceil $needed)) }}
+{{- end }}
+{{- $most := divf (mulf $lifetime $rest) 2 }}
+{{- if gt (float64 $caSettle) $most }}
+{{- fail (printf "certificates.managed.caSettle is %s, and certificates of %s would end meanwhile: give at most %.0fs" .caSettle .lifetime (floor $most)) }}
+{{- end }}
+{{- end }}
+
+{{- define "kubevirt-sriov.checkCertManager" -}}
+{{- $duration := int64 (include "kubevirt-sriov.seconds" .duration) }}
+{{- $renewBefore := int64 (include "kubevirt-sriov.seconds" .renewBefore) }}
+{{- if ge $renewBefore $duration }}
+{{- fail (printf "certificates.certManager.renewBefore is %s, and duration is %s: a certificate would always be due; give less" .renewBefore .duration) }}
+{{- end }}
+{{- if not .issuerRef }}
+{{- if lt (int64 (include "kubevirt-sriov.seconds" .caDuration)) (mul 3 $duration) }}
+{{- fail (printf "certificates.certManager.caDuration is %s, and duration is %s: the CA would end before what it signs; give three times as much at least" .caDuration .duration) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Seconds in a duration such as 90d or 1h30m. */}}
+{{- define "kubevirt-sriov.seconds" -}}
+{{- $units := dict "s" 1 "m" 60 "h" 3600 "d" 86400 "y" 31536000 }}
+{{- $seconds := 0 }}
+{{- range regexFindAll "[0-9]+[smhdy]" . -1 }}
+{{- $seconds = add $seconds (mul (trimAll "smhdy" . | int64) (get $units (regexFind "[smhdy]" .))) }}
+{{- end }}
+{{- $seconds }}
+{{- end }}
