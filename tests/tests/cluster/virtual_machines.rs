@@ -207,3 +207,34 @@ async fn the_vmi_of_a_refused_pod_is_told_once() {
         assert!(counted.contains(&line), "{line} in {counted}");
     }
 }
+
+#[tokio::test]
+async fn only_vmis_that_have_to_do_with_multus_are_asked_about() {
+    let sandbox = Sandbox::new("asked");
+    install_vmis(&sandbox);
+    sandbox.apply_network("vf", "example.com/offered_vf");
+    let webhook = Webhook::start(&sandbox).await;
+    let annotated = || {
+        let mut vmi: Value = serde_json::from_str(&vmi(&sandbox, "annotated", &[], &[])).unwrap();
+        vmi["metadata"]["annotations"] = json!({"kubevirt-sriov.io/networks": "{}"});
+        vmi.to_string()
+    };
+    let bridge = json!({"name": "a", "bridge": {}});
+    let bare = json!({
+        "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance",
+        "metadata": {"name": "bare", "namespace": sandbox.namespace()}, "spec": {"domain": {"devices": {}}},
+    });
+    let cases = [
+        (bare.to_string(), 0.0),
+        (vmi(&sandbox, "pod-network", &[], &[]), 0.0),
+        (vmi(&sandbox, "bridge", &[bridge], &[multus("a", "vf")]), 1.0),
+        (vmi(&sandbox, "sriov", &[sriov("a")], &[multus("a", "vf")]), 1.0),
+        (vmi(&sandbox, "no-network", &[sriov("a")], &[]), 1.0),
+        (annotated(), 1.0),
+    ];
+    for (vmi, reviews) in cases {
+        let before = webhook.metric("sriov_webhook_reviews_total");
+        sandbox.kubectl().apply(&vmi).expect_success();
+        assert_eq!(webhook.metric("sriov_webhook_reviews_total") - before, reviews, "{vmi}");
+    }
+}
