@@ -110,3 +110,20 @@ helm.sh/hook: test
 helm.sh/hook-weight: "-1"
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 {{- end }}
+
+{{/* Seconds left of a certificate at which somebody should look: its renewal is overdue by then. */}}
+{{- define "kubevirt-sriov.certificateEnding" -}}
+{{- $managed := .Values.certificates.managed }}
+{{- $certManager := .Values.certificates.certManager }}
+{{- $week := 604800 }}
+{{- if .Values.prometheusRule.certificateEnding }}
+{{- include "kubevirt-sriov.seconds" .Values.prometheusRule.certificateEnding }}
+{{- else if eq .Values.certificates.mode "managed" }}
+{{- $lifetime := int64 (include "kubevirt-sriov.seconds" $managed.lifetime) }}
+{{- min $week (int64 (divf (mulf $lifetime (subf 1.0 (float64 $managed.renewAt))) 2)) }}
+{{- else if eq .Values.certificates.mode "cert-manager" }}
+{{- min $week (div (int64 (include "kubevirt-sriov.seconds" $certManager.renewBefore)) 2) }}
+{{- else }}
+{{- $week }}
+{{- end }}
+{{- end }}
