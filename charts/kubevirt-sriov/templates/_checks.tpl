@@ -5,6 +5,9 @@
 {{- fail (printf "autoscaling.minReplicas is %d, more than autoscaling.maxReplicas, %d: raise the latter" (int .minReplicas) (int .maxReplicas)) }}
 {{- end }}
 {{- end }}
+{{- if eq (int .Values.server.port) (int .Values.server.adminPort) }}
+{{- fail (printf "server.port and server.adminPort are both %d: give two ports" (int .Values.server.port)) }}
+{{- end }}
 {{- if eq .Values.certificates.mode "managed" }}
 {{- include "kubevirt-sriov.checkManaged" .Values.certificates.managed }}
 {{- else if eq .Values.certificates.mode "cert-manager" }}

@@ -27,6 +27,10 @@ topologySpreadConstraints: [{topologyKey: zone, maxSkew: 1, whenUnsatisfiable: D
 podAnnotations: {a: b}
 podLabels: {c: d}
 extraArgs: [--client-ca=/etc/client-ca/ca.crt]
+extraEnv: [{name: RUST_BACKTRACE, value: "1"}]
+extraVolumes: [{name: client-ca, configMap: {name: api-server-client-ca}}]
+extraVolumeMounts: [{name: client-ca, mountPath: /etc/client-ca, readOnly: true}]
+hostNetwork: true
 serviceAccount: {annotations: {e: f}}
 service: {annotations: {g: h}}
 webhook:

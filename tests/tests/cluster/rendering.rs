@@ -203,6 +203,7 @@ fn values_that_do_not_go_together_are_refused_with_a_sentence() {
             "autoscaling: {enabled: true, minReplicas: 9, maxReplicas: 2}",
             "autoscaling.minReplicas is 9, more than autoscaling.maxReplicas, 2: raise the latter",
         ),
+        ("server: {port: 8080}", "server.port and server.adminPort are both 8080: give two ports"),
         (
             "certificates: {managed: {lifetime: 30s}}",
             "certificates.managed.lifetime is 30s, which ends before anybody renews it: give at least 1m",
@@ -238,4 +239,73 @@ fn values_that_do_not_go_together_are_refused_with_a_sentence() {
     // What is not used may be anything.
     let unused = "certificates: {mode: cert-manager, managed: {caLifetime: 1h}}";
     assert!(!objects(NAMESPACE, unused).is_empty());
+}
+
+#[test]
+fn without_events_nothing_is_granted_for_them() {
+    for (values, expected) in [("", true), ("webhook: {events: false}", false)] {
+        let objects = objects(NAMESPACE, values);
+        let roles = of_kind(&objects, "ClusterRole");
+        let role = roles.iter().find(|role| role["metadata"]["name"] == "kubevirt-sriov").unwrap();
+        let granted = role["rules"].to_string().contains("\"events\"");
+        let container = &only(&objects, "Deployment")["spec"]["template"]["spec"]["containers"][0];
+        let switched_off = container["args"].as_array().unwrap().contains(&json!("--no-vmi-events"));
+        assert_eq!((granted, switched_off), (expected, !expected), "{values}");
+    }
+}
+
+/// On a node the ports of the pod that is replaced are free only when it has ended.
+#[test]
+fn pods_in_the_network_of_their_nodes_have_ports_of_their_own() {
+    let values =
+        "{hostNetwork: true, dnsPolicy: ClusterFirstWithHostNet, server: {port: 9443, adminPort: 9080}}";
+    let deployment = only(&objects(NAMESPACE, values), "Deployment");
+    let rolling = &deployment["spec"]["strategy"]["rollingUpdate"];
+    assert_eq!(rolling, &json!({"maxUnavailable": 1, "maxSurge": 0}));
+    let pod = &deployment["spec"]["template"]["spec"];
+    assert_eq!((&pod["hostNetwork"], &pod["dnsPolicy"]), (&json!(true), &json!("ClusterFirstWithHostNet")));
+    let container = &pod["containers"][0];
+    let ports = json!([{"name": "https", "containerPort": 9443}, {"name": "metrics", "containerPort": 9080}]);
+    assert_eq!(container["ports"], ports);
+    for argument in ["--listen=0.0.0.0:9443", "--admin-listen=0.0.0.0:9080"] {
+        assert!(container["args"].as_array().unwrap().contains(&json!(argument)), "{container}");
+    }
+}
+
+#[test]
+fn what_the_chart_does_not_know_of_can_be_mounted_and_set() {
+    let own = "
+extraEnv: [{name: RUST_BACKTRACE, value: '1'}]
+extraVolumes: [{name: client-ca, configMap: {name: api-server-client-ca}}]
+extraVolumeMounts: [{name: client-ca, mountPath: /etc/client-ca, readOnly: true}]
+";
+    for (mode, among) in [("managed", 1), ("cert-manager", 2)] {
+        let objects = objects(NAMESPACE, &format!("{own}certificates: {{mode: {mode}}}"));
+        let pod = &only(&objects, "Deployment")["spec"]["template"]["spec"];
+        let container = &pod["containers"][0];
+        let has = |list: &Value, name: &str| list.as_array().unwrap().iter().any(|one| one["name"] == name);
+        assert!(has(&container["env"], "RUST_BACKTRACE") && has(&container["env"], "TOKIO_WORKER_THREADS"));
+        for list in [&pod["volumes"], &container["volumeMounts"]] {
+            assert!(has(list, "client-ca"), "{list}");
+            assert_eq!(list.as_array().unwrap().len(), among, "{list}");
+        }
+    }
+}
+
+/// An alert that comes before the renewal is due would never go.
+#[test]
+fn the_alert_of_an_ending_certificate_knows_when_that_is_renewed() {
+    let cases = [
+        ("", "604800"),
+        ("certificates: {managed: {lifetime: 6d, renewAt: 0.5}}", "129600"),
+        ("certificates: {mode: cert-manager, certManager: {duration: 24h, renewBefore: 8h}}", "14400"),
+        ("prometheusRule: {certificateEnding: 1d}", "86400"),
+    ];
+    for (values, seconds) in cases {
+        let (_folder, path) = values_file("values.yaml", values);
+        let rendered = template(NAMESPACE, &["--values", &path, "--set", "prometheusRule.enabled=true"]);
+        let expected =
+            format!("sriov_webhook_certificate_not_after_timestamp_seconds - time() < {seconds}\n");
+        assert!(rendered.contains(&expected), "{values}: no {expected} in {rendered}");
+    }
 }
