@@ -76,8 +76,8 @@ fn answer(facts: &Facts) -> Option<Finding> {
         Probe::Passed { namespace } => Finding::wrong(
             CHECK,
             format!("in namespace {namespace} a pod that it refuses would be created: it is not asked"),
-            "is the namespace left out (webhook.namespaceSelector, webhook.excludedNamespaces, the release's own \
-             namespace)? Try another with --probe-namespace; or is failurePolicy Ignore, and nobody answers?",
+            "is the namespace left out (webhook.namespaceSelector, webhook.excludedNamespaces, with scope all-pods the \
+             release's own)? Try another with --probe-namespace; or is failurePolicy Ignore, and nobody answers?",
         ),
         Probe::Refused { entry } | Probe::Unanswered { entry, .. } => Finding::warning(
             CHECK,
