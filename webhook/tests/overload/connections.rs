@@ -74,6 +74,8 @@ fn http2_connections_without_requests_keep_nobody_out() {
         open.push(stream);
     }
     asked_until_answered(&server);
+    // Nobody here answers pings, but that shows later.
+    assert_eq!(server.metric("sriov_webhook_connections_evicted_total"), 1.0);
     assert!(is_closed(&mut open.remove(0).sock));
 }
 
