@@ -238,3 +238,34 @@ async fn only_vmis_that_have_to_do_with_multus_are_asked_about() {
         assert_eq!(webhook.metric("sriov_webhook_reviews_total") - before, reviews, "{vmi}");
     }
 }
+
+/// The helper on a migration's target reads the annotation, and hot-plugged networks come with a migration.
+#[tokio::test]
+async fn a_network_that_is_plugged_in_later_enters_the_annotation() {
+    let sandbox = Sandbox::new("plugged");
+    install_vmis(&sandbox);
+    sandbox.apply_network("vf", "example.com/offered_vf");
+    let webhook = Webhook::start(&sandbox).await;
+    let kubectl = sandbox.kubectl();
+    let apply = |interfaces: &[&str]| {
+        let (interfaces, networks): (Vec<Value>, Vec<Value>) =
+            interfaces.iter().map(|name| (sriov(name), multus(name, "vf"))).unzip();
+        let before = webhook.metric("sriov_webhook_reviews_total");
+        kubectl.apply(&vmi(&sandbox, "machine", &interfaces, &networks)).expect_success();
+        webhook.metric("sriov_webhook_reviews_total") - before
+    };
+    let known = || {
+        let path = r"jsonpath={.metadata.annotations.kubevirt-sriov\.io/networks}";
+        let text = kubectl
+            .run(["get", "vmi", "machine", "--namespace", "plugged", "--output", path])
+            .expect_success();
+        let networks: Value = serde_json::from_str(&text).unwrap();
+        networks.as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(apply(&["a"]), 1.0);
+    assert_eq!(known(), ["a"]);
+    assert_eq!(apply(&["a", "b"]), 1.0);
+    assert_eq!(known(), ["a", "b"]);
+    kubectl.run(["label", "vmi", "machine", "--namespace", "plugged", "tier=gold"]).expect_success();
+    assert_eq!(apply(&["a", "b"]), 0.0, "nothing of ours has changed");
+}

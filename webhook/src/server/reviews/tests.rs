@@ -43,7 +43,8 @@ async fn decide(networks: &[String]) -> Vec<Option<Arc<Network>>> {
         "spec": {"containers": [{"name": "compute"}]},
     }));
     let body = body.to_string();
-    let decision = reviews().decide::<Pods>(&admission::read(body.as_bytes()).unwrap()).await;
+    let review = admission::read(body.as_bytes()).unwrap();
+    let decision = reviews().decide::<Pods>(&review, Duration::MAX).await;
     decision.attachments.into_iter().map(|attachment| attachment.network).collect()
 }
 
