@@ -120,7 +120,6 @@ fn every_switch_works_by_itself() {
             .unwrap();
     let values: Value =
         serde_saphyr::from_str(&fs::read_to_string(format!("{}/values.yaml", chart())).unwrap()).unwrap();
-    let usual = template("chart-system", &[]);
     let mut switches = 0;
     for (path, part) in leaves(&schema) {
         let default = &values.pointer(&format!("/{}", path.replace('.', "/"))).unwrap();
@@ -129,10 +128,16 @@ fn every_switch_works_by_itself() {
             (_, Some(choices)) => choices.clone(),
             _ => continue,
         };
+        // Of use in that scope only.
+        let beside: &[&str] = match path.as_str() {
+            "decisions.podnetinfo" => &["--set", "decisions.scope=all-pods"],
+            _ => &[],
+        };
+        let usual = template("chart-system", beside);
         // It needs the two values beside it; the test above has it.
         for choice in choices.iter().filter(|choice| choice != default && *choice != "secret") {
             let set = format!("{path}={choice}");
-            let rendered = template("chart-system", &["--set-json", &set]);
+            let rendered = template("chart-system", &[beside, &["--set-json", &set]].concat());
             // What a switched-off part contains, and what namespace isolation is about, shows elsewhere.
             assert_ne!(rendered, usual, "{set} changes nothing");
             switches += 1;
@@ -199,6 +204,8 @@ fn a_value_that_cannot_work_is_refused_by_its_name() {
         ("fullnameOverride: UPPER", "/fullnameOverride"),
         ("service: {port: 70000}", "/service/port"),
         ("service: {port: 8080}", "/service/port"),
+        ("log: {level: warning}", "/log/level"),
+        ("decisions: {podnetinfo: true}", "/decisions/scope"),
         ("webhook: {failurePolicy: Maybe}", "/webhook/failurePolicy"),
         ("webhook: {timeoutSeconds: 31}", "/webhook/timeoutSeconds"),
         ("webhook: {excludedNamespaces: [Kube_System]}", "/webhook/excludedNamespaces/0"),

@@ -126,7 +126,7 @@ fullnameOverride: '123'
 nameOverride: '0x1'
 priorityClassName: '1e3'
 decisions: {resourceAnnotations: ['a: b'], multusNamespace: '42', globalNamespaces: ['7'], namespaceIsolation: true}
-log: {level: 'info #x'}
+log: {level: 'off'}
 test: {namespace: '77'}
 dashboard: {enabled: true, namespace: '88'}
 autoscaling: {enabled: true}
@@ -150,7 +150,7 @@ networkPolicy: {egress: {enabled: true, cidrs: ['::/0']}}
         assert_eq!(pod["priorityClassName"], "1e3");
         let arguments = pod["containers"][0]["args"].as_array().unwrap();
         assert!(arguments.iter().all(Value::is_string), "{arguments:?}");
-        for expected in ["--resource-annotation=a: b", "--log-level=info #x", "--multus-namespace=42"] {
+        for expected in ["--resource-annotation=a: b", "--log-level=off", "--multus-namespace=42"] {
             assert!(arguments.contains(&json!(expected)), "no {expected} in {arguments:?}");
         }
         let registration = only(&objects, "MutatingWebhookConfiguration");
