@@ -6,11 +6,11 @@ use json_patch::jsonptr::PointerBuf;
 use serde_json::{Value, json};
 
 use super::{CONTAINER, LauncherHook, refusal};
+use crate::admission::Denial;
 use crate::admission::decide::Attachment;
 use crate::admission::patch::{append, container_place, replace, spec_place};
 use crate::admission::pod::{Container, Named, Pod, VolumeMount, later};
 use crate::admission::qos_class::is_guaranteed;
-use crate::admission::{Denial, Reason};
 use crate::network::{Network, Requirements};
 
 const INSTALLER: &str = "launcher-hook-install";
@@ -55,12 +55,7 @@ pub(super) struct Pieces<'p> {
 
 impl<'p> Pieces<'p> {
     pub(super) fn read(pod: &Pod<'p>, index: usize, compute: &Container<'p>) -> Result<Self, Denial> {
-        let unreadable = |error: serde_json::Error| Denial {
-            reason: Reason::ObjectUnreadable,
-            message: format!(
-                "the pod in the review cannot be read: {error}; correct the field at that place"
-            ),
-        };
+        let unreadable = |error| Denial::unreadable("pod", &error);
         Ok(Self {
             compute: container_place(index),
             is_guaranteed: is_guaranteed(pod),
