@@ -168,7 +168,7 @@ pub struct DefineArguments {
     pub domain: OsString,
     /// Where to write the domain; - is standard output
     #[arg(long, value_name = "FILE", default_value = "-")]
-    pub output: PathBuf,
+    pub write: PathBuf,
     /// What to do about a VF that is not there, not on vfio-pci, or whose device node cannot be opened
     #[arg(long, value_enum, env = "LAUNCHER_HOOK_VERIFY", default_value_t)]
     pub verify: Verification,

@@ -200,7 +200,7 @@ fn the_domain_from_standard_input_to_a_file() {
     command
         .args(["--domain", "-", "--network-info"])
         .arg(fixture("network-info.json"))
-        .arg("--output")
+        .arg("--write")
         .arg(&file);
     let output = with_input(&mut command, BARE_DOMAIN);
     assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");

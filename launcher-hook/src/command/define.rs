@@ -14,7 +14,7 @@ use crate::definer::Definer;
 use crate::sysfs::Roots;
 
 pub(super) fn run(arguments: DefineArguments, roots: Roots) -> anyhow::Result<ExitCode> {
-    let DefineArguments { vmi, domain, output, verify, definition } = arguments;
+    let DefineArguments { vmi, domain, write, verify, definition } = arguments;
     if vmi == "-" && domain == "-" {
         bail!("--vmi - and --domain - would share one standard input: put one of them into a file");
     }
@@ -22,10 +22,10 @@ pub(super) fn run(arguments: DefineArguments, roots: Roots) -> anyhow::Result<Ex
     let vmi = content("--vmi", vmi, b'{')?;
     let domain = content("--domain", domain, b'<')?;
     let xml = definer.define(&vmi, &domain, false)?;
-    if output.as_os_str() == "-" {
+    if write.as_os_str() == "-" {
         io::stdout().write_all(xml.as_bytes()).context("standard output")?;
     } else {
-        fs::write(&output, xml).with_context(|| format!("--output: cannot write {}", output.display()))?;
+        fs::write(&write, xml).with_context(|| format!("--write: cannot write {}", write.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
