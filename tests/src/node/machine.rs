@@ -112,9 +112,15 @@ impl Machine {
         }
     }
 
-    /// Whether the machine that was started last has no pulse any more; no scenario can be blamed for that.
+    /// Whether the machine that was started last has no pulse any more, or was given up; no scenario can be blamed
+    /// for that.
     pub fn stands_still() -> bool {
         folder().join("still").exists()
+    }
+
+    /// Says that the machine is of no use any more, as if it stood still.
+    pub(super) fn give_up() {
+        fs::write(folder().join("still"), "").unwrap();
     }
 
     /// Takes the machine's folder away, and all others of a run that has ended, for another to begin. What the
