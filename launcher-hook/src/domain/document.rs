@@ -7,7 +7,7 @@ use quick_xml::events::Event;
 use quick_xml::name::{NamespaceResolver, QName, ResolveResult};
 
 use super::DomainError;
-use super::tag::{Attribute, TagProblem, allowed, check_reference, decode, read_tag};
+use super::tag::{Attribute, TagProblem, allowed, check_reference, decode, is_name, read_tag};
 
 /// Far beyond any domain: KubeVirt's hook messages end at 4 MiB.
 const LARGEST: usize = 16 << 20;
@@ -180,13 +180,14 @@ impl<'d> Scanner<'d> {
                 }
                 Event::Decl(_) => self.declaration(&place)?,
                 Event::PI(instruction) => {
-                    if instruction.target().eq_ignore_ascii_case("xml") {
-                        return Err(syntax(
-                            self.text,
-                            place.start,
-                            "an XML declaration that is not at the start",
-                        ));
-                    }
+                    let problem = match instruction.target() {
+                        target if target.eq_ignore_ascii_case("xml") => {
+                            "an XML declaration that is not at the start"
+                        }
+                        target if is_name(target) => continue,
+                        _ => "a processing instruction that does not start with an XML name",
+                    };
+                    return Err(syntax(self.text, place.start, problem));
                 }
                 Event::Comment(_) => {}
                 Event::Eof => break,

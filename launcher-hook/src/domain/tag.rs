@@ -95,6 +95,11 @@ fn split_name(text: &str) -> Result<(&str, &str), TagProblem<'static>> {
     }
 }
 
+/// Whether all of it is one name.
+pub(super) fn is_name(text: &str) -> bool {
+    text.starts_with(starts_name) && text.chars().all(continues_name)
+}
+
 /// `NameStartChar` of XML 1.0, section 2.3.
 fn starts_name(character: char) -> bool {
     matches!(character,

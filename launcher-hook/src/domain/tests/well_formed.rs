@@ -83,6 +83,7 @@ fn refuses(#[case] text: &str, #[case] message: &str) {
 #[case::declaration_behind_space(" <?xml version='1.0'?><domain/>")]
 #[case::declared_twice("<?xml version='1.0'?><?xml version='1.0'?><domain/>")]
 #[case::capital_declaration("<domain><?XML a?></domain>")]
+#[case::instruction_without_a_name("<domain><?<>d\n?></domain>")]
 #[case::other_encoding("<?xml version='1.0' encoding='UTF-16'?><domain/>")]
 #[case::empty_name("<domain>< /></domain>")]
 #[case::stray_less("<domain><</domain>")]
