@@ -115,12 +115,13 @@ impl Machine {
     /// Whether the machine that was started last has no pulse any more, or was given up; no scenario can be blamed
     /// for that.
     pub fn stands_still() -> bool {
-        folder().join("still").exists()
+        still_file().exists()
     }
 
     /// Says that the machine is of no use any more, as if it stood still.
     pub(super) fn give_up() {
-        fs::write(folder().join("still"), "").unwrap();
+        // Where the machine's folder is gone, so is the machine.
+        let _ = fs::write(still_file(), "");
     }
 
     /// Takes the machine's folder away, and all others of a run that has ended, for another to begin. What the
@@ -204,6 +205,11 @@ pub(super) fn folder() -> PathBuf {
     run_folder().join("machine")
 }
 
+/// There where the machine is of no use any more.
+fn still_file() -> PathBuf {
+    folder().join("still")
+}
+
 /// Touches a file again and again, for the machine to see that somebody is there, and looks for the machine's own
 /// pulse.
 fn beat(folder: PathBuf, ending: Arc<AtomicBool>) -> impl FnOnce() {
@@ -217,7 +223,7 @@ fn beat(folder: PathBuf, ending: Arc<AtomicBool>) -> impl FnOnce() {
                 if now != pulse {
                     (pulse, felt) = (now, Instant::now());
                 } else if felt.elapsed() > STANDS_STILL_AFTER {
-                    let _ = fs::write(folder.join("still"), "");
+                    Machine::give_up();
                 }
             }
             count += 1;
