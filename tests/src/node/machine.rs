@@ -119,7 +119,7 @@ impl Machine {
     }
 
     /// Says that the machine is of no use any more, as if it stood still.
-    pub(super) fn give_up() {
+    fn give_up() {
         // Where the machine's folder is gone, so is the machine.
         let _ = fs::write(still_file(), "");
     }
