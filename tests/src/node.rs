@@ -72,9 +72,9 @@ impl Node {
         node
     }
 
-    /// kubectl as administrator.
+    /// kubectl as administrator; it waits for a kubelet only while the machine goes on.
     pub fn kubectl(&self) -> Kubectl {
-        self.control_plane.kubectl()
+        self.control_plane.kubectl().unless(Machine::stands_still)
     }
 
     /// The virtual machine.

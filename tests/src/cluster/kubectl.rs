@@ -2,14 +2,25 @@
 
 use super::asset;
 use std::ffi::OsStr;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How long it may take: more than any `--timeout` that it is given. Without one, a kubelet that says nothing lets
+/// `exec` and `logs` wait for ever.
+const WITHIN: Duration = Duration::from_secs(400);
+
+/// How often it is asked whether a run is in vain.
+const INTERVAL: Duration = Duration::from_millis(500);
 
 /// kubectl with one user's kubeconfig.
 #[derive(Debug, Clone)]
 pub struct Kubectl {
     kubeconfig: PathBuf,
+    in_vain: fn() -> bool,
 }
 
 /// What a run of kubectl, or of one of our programs, said.
@@ -26,7 +37,13 @@ pub struct Output {
 impl Kubectl {
     /// kubectl with this kubeconfig.
     pub fn new(kubeconfig: PathBuf) -> Self {
-        Self { kubeconfig }
+        Self { kubeconfig, in_vain: || false }
+    }
+
+    /// The same, killed as soon as `in_vain` says that there is nothing to wait for.
+    #[must_use]
+    pub fn unless(self, in_vain: fn() -> bool) -> Self {
+        Self { in_vain, ..self }
     }
 
     /// Runs kubectl with these arguments.
@@ -81,13 +98,35 @@ impl Kubectl {
         // kubectl may end without reading it all.
         let _ = stdin.write_all(input.as_bytes());
         drop(stdin);
-        let output = child.wait_with_output().unwrap();
-        Output {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
+        output_of(child, WITHIN, self.in_vain)
+    }
+}
+
+/// Waits until a program ends, and kills it where that is in vain or takes longer than `within`.
+fn output_of(mut child: Child, within: Duration, in_vain: fn() -> bool) -> Output {
+    let deadline = Instant::now() + within;
+    let (running, ended) = channel();
+    let stdout = read(child.stdout.take().unwrap(), running.clone());
+    let stderr = read(child.stderr.take().unwrap(), running);
+    let mut killed = "";
+    while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+        if in_vain() || Instant::now() > deadline {
+            killed = "killed: it waited in vain\n";
+            child.kill().unwrap();
         }
     }
+    let stderr = stderr.join().unwrap() + killed;
+    Output { code: child.wait().unwrap().code(), stdout: stdout.join().unwrap(), stderr }
+}
+
+/// Reads all that a program prints; `running` is let go of at its end.
+fn read(mut from: impl Read + Send + 'static, running: Sender<()>) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut text = String::new();
+        from.read_to_string(&mut text).unwrap();
+        drop(running);
+        text
+    })
 }
 
 impl Output {
@@ -108,5 +147,31 @@ impl Output {
     pub fn expect_failure(self) -> String {
         assert!(!self.success(), "succeeded: {}", self.stdout);
         self.stderr
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const LONG: Duration = Duration::from_secs(10_000);
+
+    #[rstest]
+    #[case::by_itself("echo said; echo complained >&2; exit 3", LONG, || false, Some(3), "complained\n")]
+    #[case::in_vain("echo said; exec sleep 10000", LONG, || true, None, "killed: it waited in vain\n")]
+    #[case::too_late("echo said; exec sleep 10000", Duration::ZERO, || false, None, "killed: it waited in vain\n")]
+    fn a_program_ends(
+        #[case] script: &str,
+        #[case] within: Duration,
+        #[case] in_vain: fn() -> bool,
+        #[case] code: Option<i32>,
+        #[case] stderr: &str,
+    ) {
+        let mut command = Command::new("sh");
+        let child =
+            command.args(["-c", script]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let output = output_of(child, within, in_vain);
+        assert_eq!((output.code, output.stderr.as_str()), (code, stderr));
     }
 }
