@@ -40,7 +40,7 @@ fn play_all(mut waiting: VecDeque<Scenario>) -> usize {
         let node = start();
         while let (Ok(node), Some((title, play))) = (&node, waiting.front()) {
             let well = passes(title, || play(node));
-            if !well && boots_left > 0 && Machine::stands_still() {
+            if !well && boots_left > 0 && node.machine().turns_out_still() {
                 break;
             }
             passed += usize::from(well);
@@ -50,7 +50,7 @@ fn play_all(mut waiting: VecDeque<Scenario>) -> usize {
         if waiting.is_empty() || boots_left == 0 || !Machine::stands_still() {
             break;
         }
-        println!("the emulated machine stands still; booting another for {} scenarios", waiting.len());
+        println!("{}; booting another node for {} scenarios", Machine::why_given_up(), waiting.len());
         Machine::clear_run();
     }
     passed

@@ -118,10 +118,25 @@ impl Machine {
         still_file().exists()
     }
 
-    /// Says that the machine is of no use any more, as if it stood still.
-    fn give_up() {
+    /// Why that is.
+    pub fn why_given_up() -> String {
+        fs::read_to_string(still_file()).unwrap_or_default()
+    }
+
+    /// Says that the machine is of no use any more, and why.
+    pub(super) fn give_up(why: &str) {
         // Where the machine's folder is gone, so is the machine.
-        let _ = fs::write(still_file(), "");
+        let _ = fs::write(still_file(), why);
+    }
+
+    /// [`Self::stands_still`], once that is sure: a scenario can fail by it before the pulse has been away for long
+    /// enough. Returns with the next pulse.
+    pub fn turns_out_still(&self) -> bool {
+        let pulse = pulse(&self.shared);
+        while !Self::stands_still() && self::pulse(&self.shared) == pulse {
+            thread::sleep(Duration::from_millis(200));
+        }
+        Self::stands_still()
     }
 
     /// Takes the machine's folder away, and all others of a run that has ended, for another to begin. What the
@@ -148,11 +163,14 @@ impl Machine {
                 let status = status.trim().parse().unwrap();
                 return Answer { status, stdout: text("out"), stderr: text("err") };
             }
+            let none = |why| Answer { status: -1, stdout: String::new(), stderr: why };
             if Self::stands_still() {
-                return Answer { status: -1, stdout: String::new(), stderr: STILL.to_owned() };
+                return none(Self::why_given_up());
+            }
+            if Instant::now() > deadline {
+                return none(format!("no answer after {CALL_WITHIN:?}"));
             }
             self.check_alive();
-            assert!(Instant::now() < deadline, "no answer after {CALL_WITHIN:?} to: {script}");
             thread::sleep(Duration::from_millis(100));
         }
     }
@@ -210,20 +228,25 @@ fn still_file() -> PathBuf {
     folder().join("still")
 }
 
+/// Another one each second.
+fn pulse(folder: &Path) -> String {
+    fs::read_to_string(folder.join("pulse")).unwrap_or_default()
+}
+
 /// Touches a file again and again, for the machine to see that somebody is there, and looks for the machine's own
 /// pulse.
 fn beat(folder: PathBuf, ending: Arc<AtomicBool>) -> impl FnOnce() {
     move || {
         let mut count = 0_u32;
-        let (mut pulse, mut felt) = (String::new(), Instant::now());
+        let (mut last, mut felt) = (String::new(), Instant::now());
         while !ending.load(Ordering::SeqCst) {
             if count.is_multiple_of(50) {
                 let _ = fs::write(folder.join("alive"), count.to_string());
-                let now = fs::read_to_string(folder.join("pulse")).unwrap_or_default();
-                if now != pulse {
-                    (pulse, felt) = (now, Instant::now());
-                } else if felt.elapsed() > STANDS_STILL_AFTER {
-                    Machine::give_up();
+                let now = pulse(&folder);
+                if now != last {
+                    (last, felt) = (now, Instant::now());
+                } else if felt.elapsed() > STANDS_STILL_AFTER && !Machine::stands_still() {
+                    Machine::give_up(STILL);
                 }
             }
             count += 1;
