@@ -1,6 +1,5 @@
 //! A virt-launcher pod on the node.
 
-use super::machine::STILL;
 use super::{Machine, NAMESPACE, Node};
 use crate::cluster::{Kubectl, Output};
 use serde_json::Value;
@@ -12,6 +11,12 @@ const STEP_WITHIN: Duration = Duration::from_secs(900);
 
 /// How often it is looked at: each look is work for an emulated processor.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often a guest that lets one wait is looked at, which is work, too; most never let one wait for so long.
+const LOOK_AT_GUEST_EVERY: Duration = Duration::from_secs(240);
+
+/// What is said of a machine with a guest for which [`is_lost`] holds.
+const LOST: &str = "the emulator has lost a register of a guest's processor";
 
 /// A pod; it is deleted when this is dropped.
 #[derive(Debug)]
@@ -83,11 +88,23 @@ impl RunningPod {
     #[track_caller]
     pub fn wait_for(&self, what: &str, mut is_so: impl FnMut() -> bool) {
         let deadline = Instant::now() + STEP_WITHIN;
+        let mut looked = Instant::now();
         while !is_so() {
-            assert!(!Machine::stands_still(), "no {what}: {STILL}");
+            if looked.elapsed() > LOOK_AT_GUEST_EVERY {
+                looked = Instant::now();
+                if self.guest_is_lost() {
+                    Machine::give_up(LOST);
+                }
+            }
+            assert!(!Machine::stands_still(), "no {what}: {}", Machine::why_given_up());
             assert!(Instant::now() < deadline, "no {what} after {STEP_WITHIN:?}: {}", self.account());
             thread::sleep(INTERVAL);
         }
+    }
+
+    fn guest_is_lost(&self) -> bool {
+        let script = "virsh qemu-monitor-command \"$(virsh list --name | head -n 1)\" --hmp 'info registers'";
+        is_lost(&self.exec(&["sh", "-c", script]).stdout)
     }
 
     /// Runs a command in the container `compute`.
@@ -149,5 +166,35 @@ impl Drop for RunningPod {
             // It may be gone already.
             let _ = self.kubectl.run(arguments);
         }
+    }
+}
+
+/// Whether a guest's registers, as QEMU's `info registers` shows them, are what no processor can have: paging for a
+/// 64-bit kernel without the switch for 64 bits. The emulated processor under KVM can lose that one, seldom, when it
+/// is interrupted; the guest then does nothing any more, and no scenario can be blamed for it.
+fn is_lost(registers: &str) -> bool {
+    let register = |name: &str| {
+        let value = registers.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        value.and_then(|value| u64::from_str_radix(value, 16).ok())
+    };
+    let pages = register("CR0").is_some_and(|value| value & 1 << 31 != 0);
+    pages && register("EFER") == Some(0) && register("CR4") == Some(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::as_it_was_seen(
+        "GDT= 00001000 0000007f\nCR0=80050033 CR2=00000000 CR3=0aba4000 CR4=00000000\nEFER=0000000000000000\n",
+        true
+    )]
+    #[case::a_64_bit_kernel("CR0=80050033 CR2=0 CR3=0aba4000 CR4=000006f0\nEFER=0000000000000d01\n", false)]
+    #[case::firmware("CR0=00000011 CR2=00000000 CR3=00000000 CR4=00000000\nEFER=0000000000000000\n", false)]
+    #[case::no_guest("", false)]
+    fn registers(#[case] text: &str, #[case] lost: bool) {
+        assert_eq!(is_lost(text), lost);
     }
 }
