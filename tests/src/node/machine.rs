@@ -23,7 +23,7 @@ const STANDS_STILL_AFTER: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub struct Machine {
     shared: PathBuf,
-    process: Mutex<Process>,
+    process: Arc<Mutex<Process>>,
     calls: AtomicUsize,
     ending: Arc<AtomicBool>,
     heart: Option<JoinHandle<()>>,
@@ -68,13 +68,12 @@ impl Machine {
         );
         fs::write(folder.join("settings"), settings).unwrap();
 
-        let ending = Arc::new(AtomicBool::new(false));
-        let heart = thread::spawn(beat(folder.to_owned(), Arc::clone(&ending)));
         let machine = concat!(env!("CARGO_MANIFEST_DIR"), "/node/machine");
         let log = folder.join("log/machine.log");
-        let process = Process::start(&log, Path::new(machine), [folder]);
+        let process = Arc::new(Mutex::new(Process::start(&log, Path::new(machine), [folder])));
+        let ending = Arc::new(AtomicBool::new(false));
+        let heart = thread::spawn(beat(folder.to_owned(), Arc::clone(&process), Arc::clone(&ending)));
         let (shared, calls) = (folder.to_owned(), AtomicUsize::new(0));
-        let process = Mutex::new(process);
         Self { shared, process, calls, ending, heart: Some(heart) }
     }
 
@@ -112,8 +111,8 @@ impl Machine {
         }
     }
 
-    /// Whether the machine that was started last has no pulse any more, or was given up; no scenario can be blamed
-    /// for that.
+    /// Whether the machine that was started last has no pulse any more, has ended, or was given up; no scenario can
+    /// be blamed for that.
     pub fn stands_still() -> bool {
         still_file().exists()
     }
@@ -170,23 +169,19 @@ impl Machine {
             if Instant::now() > deadline {
                 return none(format!("no answer after {CALL_WITHIN:?}"));
             }
-            self.check_alive();
             thread::sleep(Duration::from_millis(100));
         }
     }
 
     fn check_alive(&self) {
-        let mut process = self.process();
+        let mut process = locked(&self.process);
         if let Some(ended) = process.ended() {
+            Self::give_up(ENDED);
             let console = fs::read_to_string(self.shared.join("log/console.log")).unwrap_or_default();
             let console: Vec<_> = console.lines().collect();
             let console = console[console.len().saturating_sub(20)..].join("\n");
             panic!("the machine has ended ({ended}): {}\n{console}", process.last_lines(20));
         }
-    }
-
-    fn process(&self) -> MutexGuard<'_, Process> {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The same for a script that must end well; what it printed.
@@ -200,10 +195,10 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        let _ = fs::write(self.shared.join("stop"), "");
         self.ending.store(true, Ordering::SeqCst);
+        let _ = fs::write(self.shared.join("stop"), "");
         let deadline = Instant::now() + Duration::from_secs(20);
-        while self.process().ended().is_none() && Instant::now() < deadline {
+        while locked(&self.process).ended().is_none() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(100));
         }
         // QEMU outlives its parents; the script that started it knows which one it is.
@@ -215,8 +210,11 @@ impl Drop for Machine {
     }
 }
 
-/// What is said of it.
-pub(super) const STILL: &str = "the emulated machine stands still";
+/// What is said of a machine without a pulse.
+const STILL: &str = "the emulated machine stands still";
+
+/// What is said of one that QEMU or its own kernel has ended.
+const ENDED: &str = "the emulated machine has ended by itself";
 
 /// The folder that a machine shares.
 pub(super) fn folder() -> PathBuf {
@@ -233,9 +231,13 @@ fn pulse(folder: &Path) -> String {
     fs::read_to_string(folder.join("pulse")).unwrap_or_default()
 }
 
+fn locked(process: &Mutex<Process>) -> MutexGuard<'_, Process> {
+    process.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Touches a file again and again, for the machine to see that somebody is there, and looks for the machine's own
 /// pulse.
-fn beat(folder: PathBuf, ending: Arc<AtomicBool>) -> impl FnOnce() {
+fn beat(folder: PathBuf, process: Arc<Mutex<Process>>, ending: Arc<AtomicBool>) -> impl FnOnce() {
     move || {
         let mut count = 0_u32;
         let (mut last, mut felt) = (String::new(), Instant::now());
@@ -243,7 +245,9 @@ fn beat(folder: PathBuf, ending: Arc<AtomicBool>) -> impl FnOnce() {
             if count.is_multiple_of(50) {
                 let _ = fs::write(folder.join("alive"), count.to_string());
                 let now = pulse(&folder);
-                if now != last {
+                if locked(&process).ended().is_some() && !Machine::stands_still() {
+                    Machine::give_up(ENDED);
+                } else if now != last {
                     (last, felt) = (now, Instant::now());
                 } else if felt.elapsed() > STANDS_STILL_AFTER && !Machine::stands_still() {
                     Machine::give_up(STILL);
