@@ -20,7 +20,7 @@ use super::unread::UNREAD;
 
 /// Reads `text`, or leaves it to serde_json.
 pub(super) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
-    let mut reader = Reader { text, at: 0, block: usize::MAX, special: 0 };
+    let mut reader = Reader::new(text);
     let value = T::deserialize(&mut reader).ok()?;
     // Go's encoder ends a text with a line feed.
     let rest = text.get(reader.at..)?;
@@ -48,12 +48,19 @@ impl serde::de::Error for GivenUp {
 struct Reader<'de> {
     text: &'de str,
     at: usize,
-    /// Which block of the text was looked at last, and the bytes in it that do not stand for themselves in a string.
-    block: usize,
-    special: u64,
+    /// The bytes of each block of the text that do not stand for themselves in a string.
+    special: Vec<u64>,
 }
 
 impl<'de> Reader<'de> {
+    fn new(text: &'de str) -> Self {
+        let (blocks, rest) = text.as_bytes().as_chunks();
+        // What is behind the end is a control character, and ends each search.
+        let mut last = [0; BLOCK];
+        last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        Self { text, at: 0, special: blocks.iter().chain([&last]).map(special).collect() }
+    }
+
     fn peek(&self) -> Result<u8, GivenUp> {
         self.text.as_bytes().get(self.at).copied().ok_or(GivenUp)
     }
@@ -109,31 +116,20 @@ impl<'de> Reader<'de> {
     /// Goes to the next byte that does not stand for itself in a string, or to the end.
     #[inline]
     fn find_special(&mut self) {
-        loop {
-            let block = self.at / BLOCK;
-            if block != self.block {
-                self.look_at(block);
-            }
-            let left = self.special >> (self.at % BLOCK);
-            if left != 0 {
-                self.at += left.trailing_zeros() as usize;
-                return;
-            }
-            self.at = (block + 1) * BLOCK;
+        let left = self.special.get(self.at / BLOCK).map_or(0, |special| special >> (self.at % BLOCK));
+        if left == 0 {
+            return self.find_special_later();
         }
+        self.at += left.trailing_zeros() as usize;
     }
 
-    // Kept out of the way of the many strings that end in a block already looked at.
+    /// The same where there is none in this block.
     #[inline(never)]
-    fn look_at(&mut self, block: usize) {
-        let rest = self.text.as_bytes().get(block * BLOCK..).unwrap_or_default();
-        let bytes = rest.first_chunk().copied().unwrap_or_else(|| {
-            // What is behind the end is a control character, and ends each search.
-            let mut last = [0; BLOCK];
-            last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-            last
-        });
-        (self.block, self.special) = (block, special(&bytes));
+    fn find_special_later(&mut self) {
+        let mut blocks = self.special.iter().enumerate().skip(self.at / BLOCK + 1);
+        self.at = blocks
+            .find(|(_, special)| **special != 0)
+            .map_or(self.text.len(), |(block, special)| block * BLOCK + special.trailing_zeros() as usize);
     }
 
     fn escape(&mut self) -> Result<(), GivenUp> {
@@ -180,25 +176,29 @@ impl<'de> Reader<'de> {
         // What is open, innermost last: 1 for an object, 0 for a list, before them a 1 that ends them.
         let mut open = 1_u64;
         loop {
-            let opened = match self.peek()? {
-                b'{' => Some((1, b'}')),
-                b'[' => Some((0, b']')),
-                _ => None,
-            };
-            if let Some((kind, end)) = opened {
-                self.at += 1;
-                if !self.takes(end) {
-                    if open.leading_zeros() == 0 {
-                        return Err(GivenUp);
-                    }
-                    open = open << 1 | kind;
-                    if kind == 1 {
-                        self.key()?;
-                    }
-                    continue;
+            match self.peek()? {
+                b'"' => {
+                    self.string()?;
                 }
-            } else {
-                self.scalar()?;
+                b'{' => {
+                    self.at += 1;
+                    if !self.takes(b'}') {
+                        open = opened(open, 1)?;
+                        self.key()?;
+                        continue;
+                    }
+                }
+                b'[' => {
+                    self.at += 1;
+                    if !self.takes(b']') {
+                        open = opened(open, 0)?;
+                        continue;
+                    }
+                }
+                b't' => self.word("true")?,
+                b'f' => self.word("false")?,
+                b'n' => self.word("null")?,
+                _ => self.number()?,
             }
             loop {
                 if open == 1 {
@@ -216,16 +216,11 @@ impl<'de> Reader<'de> {
             }
         }
     }
+}
 
-    fn scalar(&mut self) -> Result<(), GivenUp> {
-        match self.peek()? {
-            b'"' => self.string().map(drop),
-            b't' => self.word("true"),
-            b'f' => self.word("false"),
-            b'n' => self.word("null"),
-            _ => self.number(),
-        }
-    }
+/// One more is open, of which there are 63 at most.
+fn opened(open: u64, kind: u64) -> Result<u64, GivenUp> {
+    if open.leading_zeros() == 0 { Err(GivenUp) } else { Ok(open << 1 | kind) }
 }
 
 /// So many bytes are looked at together.
