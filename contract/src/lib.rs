@@ -7,7 +7,7 @@
 pub mod annotation;
 pub mod kubevirt;
 mod mac;
-mod nad;
+pub mod nad;
 mod names;
 pub mod network_info;
 mod network_resources;

@@ -1,3 +1,7 @@
+//! NetworkAttachmentDefinitions (NADs).
+//!
+//! Source: the CustomResourceDefinition of network-attachment-definition-client, `artifacts/networks-crd.yaml`.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -5,6 +9,15 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{NameError, Quoted, check_label, check_subdomain};
+
+/// API group of NADs.
+pub const GROUP: &str = "k8s.cni.cncf.io";
+
+/// Their kind.
+pub const KIND: &str = "NetworkAttachmentDefinition";
+
+/// Their name in API paths.
+pub const PLURAL: &str = "network-attachment-definitions";
 
 /// The full name of a NetworkAttachmentDefinition, `namespace/name`: a DNS label and a DNS subdomain.
 ///

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use certs::store::chain;
-use contract::{NadName, kubevirt};
+use contract::{NadName, kubevirt, nad};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, ObjectList};
 use kube::core::PartialObjectMeta;
@@ -55,8 +55,7 @@ pub async fn networks(
     client: &Client,
     resource_annotations: &[String],
 ) -> Result<BTreeMap<NadName, Network>, Unseen> {
-    let api =
-        &dynamic(client, "k8s.cni.cncf.io", "NetworkAttachmentDefinition", "network-attachment-definitions");
+    let api = &dynamic(client, nad::GROUP, nad::KIND, nad::PLURAL);
     let list = |page| async move { api.list_metadata(&page).await };
     let nads = pages("NetworkAttachmentDefinitions", ListParams::default(), list).await?;
     let read = |nad: PartialObjectMeta<DynamicObject>| {

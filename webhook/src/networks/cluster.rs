@@ -14,7 +14,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::NadName;
+use contract::{NadName, nad};
 use futures_util::StreamExt as _;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::core::PartialObjectMeta;
@@ -26,10 +26,6 @@ use super::{Found, LiveLookup, LiveMetrics, NetworkStore};
 use crate::network::{Network, Networks as _};
 pub use problem::{Place, Problem};
 pub use sign_of_life::SignOfLife;
-
-/// Of NADs.
-const GROUP: &str = "k8s.cni.cncf.io";
-const PLURAL: &str = "network-attachment-definitions";
 
 /// How long the API server keeps one watch open; the next one goes on where it ended. A connection that died
 /// without a word is noticed this late.
@@ -215,8 +211,8 @@ impl ClusterSource {
 }
 
 fn api_resource() -> ApiResource {
-    let kind = GroupVersionKind::gvk(GROUP, "v1", "NetworkAttachmentDefinition");
-    ApiResource::from_gvk_with_plural(&kind, PLURAL)
+    let kind = GroupVersionKind::gvk(nad::GROUP, "v1", nad::KIND);
+    ApiResource::from_gvk_with_plural(&kind, nad::PLURAL)
 }
 
 fn name(nad: &NadMetadata) -> Result<NadName, contract::NadNameError> {

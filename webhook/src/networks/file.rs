@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use contract::{NadName, NadNameError, Quoted};
+use contract::{NadName, NadNameError, Quoted, nad};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -156,7 +156,7 @@ pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, FileError> {
 fn is_nad(object: &Value) -> bool {
     let group =
         object.get("apiVersion").and_then(Value::as_str).and_then(|version| version.split('/').next());
-    documents::kind(object) == "NetworkAttachmentDefinition" && group == Some("k8s.cni.cncf.io")
+    documents::kind(object) == nad::KIND && group == Some(nad::GROUP)
 }
 
 fn metadata<'o>(object: &'o Value, key: &str) -> &'o str {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use contract::nad::{GROUP, PLURAL};
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
@@ -9,7 +10,6 @@ use kube::api::{Api, PostParams};
 use kube::{Client, Error};
 
 use super::problem::{Place, Problem};
-use super::{GROUP, PLURAL};
 
 const VERBS: [&str; 3] = ["get", "list", "watch"];
 

@@ -3,11 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use contract::nad::{GROUP, PLURAL};
 use kube::core::Status;
 use kube::runtime::watcher;
 use thiserror::Error;
-
-use super::{GROUP, PLURAL};
 
 /// Where NADs are watched or looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]

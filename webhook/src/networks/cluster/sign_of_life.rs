@@ -7,12 +7,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use contract::nad::PLURAL;
 use http::{Request, Response, Uri};
 use http_body_util::BodyExt as _;
 use kube::client::{Body, DynBody};
 use tower::{Layer, Service};
 
-use super::PLURAL;
 use crate::networks::NetworkStore;
 
 /// Goes around the service of a [`kube::Client`].
