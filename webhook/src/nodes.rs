@@ -14,6 +14,9 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt as _};
 
+/// Nodes in one page of a list: each is large, and of the memory that reading a page takes, most is never given back.
+const PAGE_SIZE: u32 = 50;
+
 /// What is known of nodes.
 pub trait Nodes {
     /// Whether any node offers one of `resource`, free or not; `None` where that is not known.
@@ -53,7 +56,8 @@ impl NodeStore {
     /// Watches for ever.
     pub async fn run(self: Arc<Self>, client: Client) {
         let nodes: Api<Node> = Api::all(client);
-        let mut events = pin!(watcher(nodes, watcher::Config::default()).default_backoff());
+        let mut events =
+            pin!(watcher(nodes, watcher::Config::default().page_size(PAGE_SIZE)).default_backoff());
         let mut said = None;
         while let Some(event) = events.next().await {
             match event {

@@ -125,7 +125,7 @@ fn allowed(allowed: bool) -> Reply {
 
 const REVIEWS: &str = "selfsubjectaccessreviews";
 const WATCHES: &str = "watch=true";
-const LISTS: &str = "GET /apis/k8s.cni.cncf.io/v1/network-attachment-definitions?";
+const LISTS: &str = "GET /apis/k8s.cni.cncf.io/v1/network-attachment-definitions?&limit=100 ";
 
 fn known(store: &NetworkStore, name: &str) -> Option<String> {
     let network = store.get(&NadName::new("default", name).unwrap())?;
