@@ -4,13 +4,14 @@ use std::fs::{self, File};
 use std::time::Duration;
 
 use rstest::rstest;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, duplex, split};
 use tokio::net::UnixStream;
+use tokio::time::timeout;
 
 use crate::harness::{Process, SOCKET, VMI, answers, program, wait_until};
 use crate::protocol::info::{InfoParams, info_client::InfoClient};
 use crate::protocol::v1alpha3;
-use crate::{Server, connect, define, large_domain};
+use crate::{Server, connect, define, large_domain, over};
 
 #[tokio::test]
 async fn shutdown_is_answered_and_then_the_server_ends() {
@@ -40,18 +41,32 @@ async fn a_signal_ends_it_and_takes_the_socket_away(#[case] signal: &str) {
     assert!(!socket.exists());
 }
 
+/// More of a call than the server lets a client send before it has looked at it.
+const LOOKED_AT: u64 = 2 * 1024 * 1024;
+
 /// A call that is under way when SIGTERM comes is answered.
 #[tokio::test]
 async fn sigterm_drains() {
     let server = Server::start();
-    let channel = server.connect().await;
-    InfoClient::new(channel.clone()).info(InfoParams {}).await.unwrap();
-    let domain = large_domain(3 * 1024 * 1024);
-    let call = tokio::spawn(async move { define(channel, VMI.as_bytes(), domain.as_bytes()).await });
-    // The request is on its way: its first bytes are written when the task has run once.
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    let (mut from_server, mut to_server) = UnixStream::connect(server.socket()).await.unwrap().into_split();
+    let (near, far) = duplex(64 * 1024);
+    let (mut from_client, mut to_client) = split(far);
+    tokio::spawn(async move {
+        let _ = copy(&mut from_server, &mut to_client).await;
+        to_client.shutdown().await
+    });
+    let call = tokio::spawn(async move {
+        let domain = large_domain(3 * 1024 * 1024);
+        define(over(near).await, VMI.as_bytes(), domain.as_bytes()).await
+    });
+    let mut begin = (&mut from_client).take(LOOKED_AT);
+    let sent = copy(&mut begin, &mut to_server);
+    assert_eq!(timeout(Duration::from_secs(60), sent).await.unwrap().unwrap(), LOOKED_AT);
     server.process.signal("-TERM");
-    assert!(call.await.unwrap().unwrap().len() > 3 * 1024 * 1024);
+    // The server may hang up before the client has said its last word.
+    tokio::spawn(async move { copy(&mut from_client, &mut to_server).await });
+    let answer = timeout(Duration::from_secs(60), call).await.unwrap();
+    assert!(answer.unwrap().unwrap().len() > 3 * 1024 * 1024);
     let mut process = server.process;
     assert!(tokio::task::spawn_blocking(move || process.wait()).await.unwrap().success());
 }

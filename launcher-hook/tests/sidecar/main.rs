@@ -13,12 +13,16 @@ mod filling;
 mod harness;
 mod refusals;
 
+use std::future::ready;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use harness::{BARE_DOMAIN, DOMAIN, Process, READ_BACK, SOCKET, VMI, answers, fixture, program, wait_until};
+use hyper_util::rt::TokioIo;
 use rstest::rstest;
 use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -88,17 +92,16 @@ impl Server {
 }
 
 async fn connect(socket: &Path) -> Channel {
-    let socket = socket.to_owned();
+    over(UnixStream::connect(socket).await.unwrap()).await
+}
+
+async fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Channel {
+    // It connects once.
+    let mut stream = Some(TokioIo::new(stream));
+    let connector = move |_: Uri| ready(stream.take().ok_or(std::io::Error::from(ErrorKind::NotConnected)));
     // As virt-launcher: authority localhost, whatever the address.
-    Endpoint::from_static("http://localhost")
-        .connect_with_connector(tower::service_fn(move |_: Uri| {
-            let socket = socket.clone();
-            async move {
-                Ok::<_, std::io::Error>(hyper_util::rt::TokioIo::new(UnixStream::connect(socket).await?))
-            }
-        }))
-        .await
-        .unwrap()
+    let localhost = Endpoint::from_static("http://localhost");
+    localhost.connect_with_connector(tower::service_fn(connector)).await.unwrap()
 }
 
 async fn define(channel: Channel, vmi: &[u8], domain: &[u8]) -> Result<Vec<u8>, Status> {
