@@ -19,9 +19,28 @@ RESOURCE_VARIABLE=PCIDEVICE_INTEL_COM_SRIOV_VFIO
 RUN=/run/lab
 export LIBVIRT_DEFAULT_URI=qemu:///system
 
+# What a scenario ends with that is not to blame; see a_guest_is_lost.
+LOST=75
+
 fail() {
     printf 'FAILED: %s\n' "$*" >&2
+    a_guest_is_lost && exit $LOST
     exit 1
+}
+
+# The emulated processor under KVM can lose EFER, seldom, when it is interrupted: then QEMU's registers show what no
+# 64-bit kernel can have, paging without the switch for 64 bits, and the guest does nothing any more.
+a_guest_is_lost() {
+    local name registers
+    for name in $(timeout 20 virsh list --name 2>/dev/null); do
+        registers=$(timeout 20 virsh qemu-monitor-command "$name" --hmp 'info registers' 2>/dev/null)
+        case $registers in *CR0=[89a-f]*CR4=00000000*EFER=0000000000000000*)
+            printf 'the emulator has lost EFER of %s\n' "$name" >&2
+            return 0
+            ;;
+        esac
+    done
+    return 1
 }
 
 # wait_for SECONDS WHAT COMMAND…
