@@ -122,10 +122,11 @@ fn output_of(mut child: Child, within: Duration, in_vain: fn() -> bool) -> Outpu
 /// Reads all that a program prints; `running` is let go of at its end.
 fn read(mut from: impl Read + Send + 'static, running: Sender<()>) -> JoinHandle<String> {
     thread::spawn(move || {
-        let mut text = String::new();
-        from.read_to_string(&mut text).unwrap();
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).unwrap();
         drop(running);
-        text
+        // It may have been killed in the middle of a character.
+        String::from_utf8_lossy(&bytes).into_owned()
     })
 }
 

@@ -129,10 +129,15 @@ impl Machine {
     }
 
     /// [`Self::stands_still`], once that is sure: a scenario can fail by it before the pulse has been away for long
-    /// enough. Returns with the next pulse.
+    /// enough. Returns with the next pulse but one: a last one may have been half written.
     pub fn turns_out_still(&self) -> bool {
-        let pulse = pulse(&self.shared);
-        while !Self::stands_still() && self::pulse(&self.shared) == pulse {
+        let deadline = Instant::now() + 2 * STANDS_STILL_AFTER;
+        let (mut last, mut pulses) = (pulse(&self.shared), 0);
+        while !Self::stands_still() && pulses < 2 {
+            assert!(Instant::now() < deadline, "neither a pulse nor a word of its absence");
+            let now = pulse(&self.shared);
+            pulses += u32::from(now != last);
+            last = now;
             thread::sleep(Duration::from_millis(200));
         }
         Self::stands_still()
