@@ -34,6 +34,8 @@ struct Counts {
     /// virtual machines it is virt-controller) tries again.
     lost: AtomicUsize,
     churned: AtomicUsize,
+    /// All that was to happen meanwhile has happened.
+    happened: AtomicBool,
     stop: AtomicBool,
 }
 
@@ -68,7 +70,7 @@ async fn every_pod_gets_its_devices_whatever_else_happens() {
             roll_ca(&release);
             rolled = true;
         }
-        if created >= (killed + 1) * kill_every && created < pods {
+        if created >= (killed + 1) * kill_every && (created < pods || killed == 0) {
             let mut dying = replicas.remove(0);
             // In turn as a node that loses power and as kubelet ends a pod.
             let signal = if killed % 2 == 0 { "KILL" } else { "TERM" };
@@ -81,6 +83,7 @@ async fn every_pod_gets_its_devices_whatever_else_happens() {
             dying.process().wait(Duration::from_secs(60));
             killed += 1;
         }
+        counts.happened.store(rolled && killed > 0, Ordering::Relaxed);
     }
     creating.await.unwrap();
     counts.stop.store(true, Ordering::Relaxed);
@@ -96,13 +99,17 @@ async fn every_pod_gets_its_devices_whatever_else_happens() {
     assert!(lost <= killed * SIDE_BY_SIDE, "{lost} reviews lost with {killed} replicas");
 }
 
-/// Creates pods, `rate` a second as far as the machine can, and looks at what each was given.
+/// Creates pods, `rate` a second as far as the machine can, and looks at what each was given; more of them where not
+/// everything has happened yet.
 async fn create(client: kube::Client, namespace: String, pods: usize, rate: usize, counts: Arc<Counts>) {
     let places = Arc::new(Semaphore::new(SIDE_BY_SIDE));
     let mut clock = interval(Duration::from_secs(1) / u32::try_from(rate).unwrap());
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut running = JoinSet::new();
-    for number in 0..pods {
+    for number in 0.. {
+        if number >= pods && counts.happened.load(Ordering::Relaxed) {
+            break;
+        }
         clock.tick().await;
         let place = Arc::clone(&places).acquire_owned().await.unwrap();
         let (api, counts) = (Api::<ApiPod>::namespaced(client.clone(), &namespace), Arc::clone(&counts));
