@@ -1,6 +1,6 @@
 //! A server under measurement, and what the kernel says of its process.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::thread;
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::Processors;
 use crate::cluster::Process;
 
 /// Reading 100,000 networks on a busy machine.
@@ -29,13 +30,16 @@ pub struct Server {
 
 impl Server {
     /// Starts a program that logs where it listens, as the webhook does.
-    pub fn start<A: AsRef<OsStr>>(
+    pub fn start<A: Into<OsString>>(
         name: &str,
         log: &Path,
+        processors: &Processors,
         program: &Path,
         arguments: impl IntoIterator<Item = A>,
     ) -> Self {
-        let mut process = Process::start(log, program, arguments);
+        let (program, mut all) = processors.start(program);
+        all.extend(arguments.into_iter().map(Into::into));
+        let mut process = Process::start(log, Path::new(&program), all);
         let start = Instant::now();
         let address = loop {
             if let Some(address) = address(&process.log()) {
@@ -54,11 +58,17 @@ impl Server {
     }
 
     /// A server that runs already, at `https://HOST:PORT/PATH`.
-    pub fn peer(url: &str, id: u32) -> Self {
+    pub fn running(url: &str, id: u32) -> Self {
         let rest = url.strip_prefix("https://").unwrap_or_else(|| panic!("{url} is no https:// URL"));
         let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
         let address = if address.contains(':') { address.to_owned() } else { format!("{address}:443") };
         Self { name: "peer".to_owned(), address, path: format!("/{path}"), id, _process: None }
+    }
+
+    /// The same, put on the processors that the others have, too.
+    pub fn peer(url: &str, id: u32, processors: &Processors) -> Self {
+        processors.put(id);
+        Self::running(url, id)
     }
 
     /// The CPU time that all threads of the process have taken so far.

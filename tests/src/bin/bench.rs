@@ -11,7 +11,8 @@ use std::time::Duration;
 use axum::body::Bytes;
 use clap::{Parser, Subcommand};
 use tests::bench::{
-    Load, Protocol, Round, Server, Spread, floor, measure, network_files, print, review, send, speaks,
+    Load, Processors, Protocol, Round, Server, Spread, floor, measure, network_files, print, review, send,
+    speaks,
 };
 use tokio::runtime::Runtime;
 
@@ -20,6 +21,8 @@ use tokio::runtime::Runtime;
 /// Starts the webhook and the floor (a bare server of the same crates that reads the body and answers a
 /// constant), and has them take turns under load, with the review of a KubeVirt pod as the body. Every ratio
 /// is made within a round and printed as: median (least to greatest).
+///
+/// The client has half of the processors for itself, and the servers have the others.
 #[derive(Debug, Parser)]
 #[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
 struct Arguments {
@@ -31,7 +34,7 @@ struct Arguments {
     #[arg(long, value_name = "URL", requires = "peer_pid")]
     peer: Option<String>,
 
-    /// Its process, whose CPU time is counted
+    /// Its process, whose CPU time is counted; it is put on the processors of the other servers, and left there
     #[arg(long, value_name = "PID", requires = "peer")]
     peer_pid: Option<u32>,
 
@@ -84,22 +87,27 @@ enum Command {
 fn main() {
     rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap();
     let arguments = Arguments::parse();
-    let runtime = Runtime::new().unwrap();
     match arguments.command {
-        Some(Command::Floor) => runtime.block_on(floor::serve()),
+        Some(Command::Floor) => run(floor::serve()),
         Some(Command::Send { url, count, protocol }) => {
-            let server = Server::peer(&url, std::process::id());
-            runtime.block_on(send(&server, protocol, review(None).into(), count));
+            let server = Server::running(&url, std::process::id());
+            run(send(&server, protocol, review(None).into(), count));
         }
         None => {
             let folder = tempfile::tempdir().unwrap();
-            runtime.block_on(Bench { arguments, folder: folder.path() }.run());
+            let processors = Processors::divide();
+            run(Bench { arguments, processors, folder: folder.path() }.run());
         }
     }
 }
 
+fn run(future: impl Future<Output = ()>) {
+    Runtime::new().unwrap().block_on(future);
+}
+
 struct Bench<'a> {
     arguments: Arguments,
+    processors: Processors,
     folder: &'a Path,
 }
 
@@ -107,6 +115,7 @@ impl Bench<'_> {
     async fn run(self) {
         let Arguments { rounds, turn, reviews, .. } = self.arguments;
         println!("{rounds} rounds of {turn} s, {reviews} reviews side by side; the webhook logs each review");
+        println!("{}", self.processors.describe());
         for part in &self.arguments.only {
             match part {
                 Part::Servers => self.servers().await,
@@ -127,7 +136,7 @@ impl Bench<'_> {
                 .map(PathBuf::from)
                 .to_vec();
         arguments.push(networks_folder);
-        Server::start("webhook", &folder.join("log"), program, arguments)
+        Server::start("webhook", &folder.join("log"), &self.processors, program, arguments)
     }
 
     fn round(&self, protocol: Protocol, load: Load) -> Round {
@@ -138,11 +147,11 @@ impl Bench<'_> {
     async fn servers(&self) {
         let program = std::env::current_exe().unwrap();
         let mut servers = vec![
-            Server::start("floor", &self.folder.join("floor.log"), &program, ["floor"]),
+            Server::start("floor", &self.folder.join("floor.log"), &self.processors, &program, ["floor"]),
             self.webhook(10),
         ];
         if let (Some(url), Some(id)) = (&self.arguments.peer, self.arguments.peer_pid) {
-            servers.push(Server::peer(url, id));
+            servers.push(Server::peer(url, id, &self.processors));
         }
         let body = Bytes::from(review(None));
         for protocol in [Protocol::Http1, Protocol::Http2] {
