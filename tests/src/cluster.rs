@@ -36,10 +36,19 @@ pub use serving_certificate::ServingCertificate;
 pub use stored_pod::StoredPod;
 pub use webhook::Webhook;
 
+use contract::nad;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use std::env;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU16, Ordering};
+
+/// The NetworkAttachmentDefinitions of a namespace in the API.
+#[must_use]
+pub fn nads(client: kube::Client, namespace: &str) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk(nad::GROUP, "v1", nad::KIND);
+    Api::namespaced_with(client, namespace, &ApiResource::from_gvk_with_plural(&kind, nad::PLURAL))
+}
 
 /// The folder that `tests/cluster/run` made for this run.
 pub(crate) fn run_folder() -> PathBuf {

@@ -1,11 +1,11 @@
 //! One test's part of the API server.
 
 use super::control_plane::client;
-use super::{ControlPlane, Kubectl, Pod, manifest, run_folder};
+use super::{ControlPlane, Kubectl, Pod, manifest, nads, run_folder};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Api;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, PostParams};
+use kube::api::{DynamicObject, PostParams};
 use serde_json::{Value, json};
 use std::fs;
 use std::net::SocketAddr;
@@ -146,9 +146,7 @@ impl Sandbox {
 
     /// The networks of the sandbox's namespace in the API.
     pub fn networks(&self, client: &kube::Client) -> Api<DynamicObject> {
-        let kind = GroupVersionKind::gvk("k8s.cni.cncf.io", "v1", "NetworkAttachmentDefinition");
-        let resource = ApiResource::from_gvk_with_plural(&kind, "network-attachment-definitions");
-        Api::namespaced_with(client.clone(), self.namespace(), &resource)
+        nads(client.clone(), self.namespace())
     }
 
     /// Applies a webhook registration and waits until the API server acts on it, which is a moment

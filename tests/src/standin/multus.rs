@@ -8,10 +8,11 @@ use super::device_plugin::connect;
 use super::kubelet::v1::ListPodResourcesRequest;
 use super::kubelet::v1::pod_resources_lister_client::PodResourcesListerClient;
 use super::sriovdp::device_info_file;
+use crate::cluster::nads;
 use anyhow::{Context as _, bail};
 use contract::{NetworkSelection, annotation, parse_networks};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client};
 use serde_json::{Value, json};
@@ -140,10 +141,8 @@ async fn further_network(
     devices: &mut Devices,
 ) -> anyhow::Result<Delegate> {
     let NetworkSelection { nad, interface, mac, .. } = selection;
-    let kind = GroupVersionKind::gvk("k8s.cni.cncf.io", "v1", "NetworkAttachmentDefinition");
-    let kind = ApiResource::from_gvk_with_plural(&kind, "network-attachment-definitions");
-    let nads: Api<DynamicObject> = Api::namespaced_with(client.clone(), nad.namespace(), &kind);
-    let found = nads.get(nad.name()).await.with_context(|| format!("NAD {nad}"))?;
+    let found =
+        nads(client.clone(), nad.namespace()).get(nad.name()).await.with_context(|| format!("NAD {nad}"))?;
     let text =
         found.data["spec"]["config"].as_str().with_context(|| format!("NAD {nad} has no spec.config"))?;
     let mut configuration: Value = serde_json::from_str(text).with_context(|| format!("NAD {nad}"))?;

@@ -2,13 +2,13 @@
 
 use k8s_openapi::api::core::v1::Pod as ApiPod;
 use kube::Api;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, PostParams};
+use kube::api::{DeleteParams, PostParams};
 use serde_json::json;
 use std::env;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-use tests::cluster::{ControlPlane, Pod, Release, StoredPod, Webhook};
+use tests::cluster::{ControlPlane, Pod, Release, StoredPod, Webhook, nads};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -146,9 +146,7 @@ async fn create(client: kube::Client, namespace: String, pods: usize, rate: usiz
 
 /// Makes and removes networks, a hundred times a second as far as the machine can.
 async fn churn(client: kube::Client, namespace: String, counts: Arc<Counts>) {
-    let kind = GroupVersionKind::gvk("k8s.cni.cncf.io", "v1", "NetworkAttachmentDefinition");
-    let resource = ApiResource::from_gvk_with_plural(&kind, "network-attachment-definitions");
-    let api = Api::<DynamicObject>::namespaced_with(client, &namespace, &resource);
+    let api = nads(client, &namespace);
     let mut clock = interval(Duration::from_millis(10));
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut made: usize = 0;
