@@ -39,12 +39,14 @@ impl MacAddress {
         let separator = text.bytes().find(|byte| matches!(byte, b':' | b'-' | b'.'))?;
         let width = if separator == b'.' { 4 } else { 2 };
         let mut address = Self { length: 0, octets: [0; LONGEST] };
-        for group in text.split(char::from(separator)) {
-            if group.len() != width || !group.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        for group in text.as_bytes().split(|byte| *byte == separator) {
+            if group.len() != width {
                 return None;
             }
-            for start in (0..width).step_by(2) {
-                let octet = u8::from_str_radix(group.get(start..start + 2)?, 16).ok()?;
+            for digits in group.chunks_exact(2) {
+                let octet = digits.iter().try_fold(0, |octet, digit| {
+                    Some(octet << 4 | u8::try_from(char::from(*digit).to_digit(16)?).ok()?)
+                })?;
                 *address.octets.get_mut(usize::from(address.length))? = octet;
                 address.length += 1;
             }
