@@ -2,12 +2,14 @@
 //!
 //! A review is read whenever a pod is created, most of it is skipped, and nothing else in the webhook costs as much.
 //! So it is read here, where little can happen. At the first thing that is not plain (a blank, a value of another
-//! kind than asked for, lists and objects 65 deep, an error) reading is given up, which says nothing about the
-//! text: serde_json is to read it then, and to say what is wrong with it.
+//! kind than asked for, an error) reading is given up, which says nothing about the text: serde_json is to read it
+//! then, and to say what is wrong with it.
 //!
-//! What is read here is what serde_json reads, and what is skipped is checked as serde_json checks it. Where debug
-//! assertions are on, every review is read both ways and compared.
+//! What is read here is what serde_json reads. A list or an object that is skipped is not looked into: it ends at its
+//! own bracket, whatever is in between. The API server has checked and written that itself. Where debug assertions are
+//! on, every review is read both ways and compared.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{
@@ -45,11 +47,33 @@ impl serde::de::Error for GivenUp {
     }
 }
 
+/// Room for a string with escapes: the annotation of two networks has 300 bytes.
+const ESCAPED: usize = 512;
+
 struct Reader<'de> {
     text: &'de str,
     at: usize,
-    /// The bytes of each block of the text that do not stand for themselves in a string.
-    special: Vec<u64>,
+    blocks: Vec<Block>,
+}
+
+/// So many bytes are looked at together.
+const BLOCK: usize = 64;
+
+/// What is where in so many bytes of the text: a bit for each byte, the first one's lowest.
+struct Block {
+    /// What does not stand for itself in a string: quotes, backslashes, control characters.
+    special: u64,
+    /// The brackets of lists and objects: those outside strings.
+    brackets: u64,
+}
+
+/// What a block has to know of those before it.
+#[derive(Default)]
+struct Strings {
+    /// All bits where a string is open, or none.
+    open: u64,
+    /// 1 where the last byte was a backslash that escapes the next.
+    escaping: u64,
 }
 
 impl<'de> Reader<'de> {
@@ -58,11 +82,16 @@ impl<'de> Reader<'de> {
         // What is behind the end is a control character, and ends each search.
         let mut last = [0; BLOCK];
         last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-        Self { text, at: 0, special: blocks.iter().chain([&last]).map(special).collect() }
+        let mut strings = Strings::default();
+        Self { text, at: 0, blocks: blocks.iter().chain([&last]).map(|bytes| strings.block(bytes)).collect() }
+    }
+
+    fn byte(&self, at: usize) -> Option<u8> {
+        self.text.as_bytes().get(at).copied()
     }
 
     fn peek(&self) -> Result<u8, GivenUp> {
-        self.text.as_bytes().get(self.at).copied().ok_or(GivenUp)
+        self.byte(self.at).ok_or(GivenUp)
     }
 
     fn next(&mut self) -> Result<u8, GivenUp> {
@@ -73,8 +102,10 @@ impl<'de> Reader<'de> {
 
     /// Goes over `token` if it is what comes.
     fn takes(&mut self, token: u8) -> bool {
-        let is_next = self.text.as_bytes().get(self.at) == Some(&token);
-        self.at += usize::from(is_next);
+        let is_next = self.byte(self.at) == Some(token);
+        if is_next {
+            self.at += 1;
+        }
         is_next
     }
 
@@ -88,56 +119,67 @@ impl<'de> Reader<'de> {
         if rest.starts_with(word.as_bytes()) { Ok(()) } else { Err(GivenUp) }
     }
 
-    fn since(&self, start: usize) -> Result<&'de str, GivenUp> {
-        self.text.get(start..self.at).ok_or(GivenUp)
+    fn part(&self, from: usize, to: usize) -> Result<&'de str, GivenUp> {
+        self.text.get(from..to).ok_or(GivenUp)
     }
 
-    /// Goes over a string and says whether there are escapes in it.
+    /// Goes over a string.
     #[inline]
-    fn string(&mut self) -> Result<bool, GivenUp> {
-        self.take(b'"')?;
-        self.find_special();
-        if self.takes(b'"') { Ok(false) } else { self.escaped_string().map(|()| true) }
+    fn string(&mut self) -> Result<Cow<'de, str>, GivenUp> {
+        // Where it ends is found out by places alone: written to the reader and read again, each would be waited for.
+        let start = self.at;
+        if self.byte(start) != Some(b'"') {
+            return Err(GivenUp);
+        }
+        let end = self.special(start + 1);
+        if self.byte(end) != Some(b'"') {
+            return self.escaped();
+        }
+        self.at = end + 1;
+        self.part(start + 1, end).map(Cow::Borrowed)
     }
 
+    /// The same where there are escapes in it.
     #[cold]
     #[inline(never)]
-    fn escaped_string(&mut self) -> Result<(), GivenUp> {
+    fn escaped(&mut self) -> Result<Cow<'de, str>, GivenUp> {
+        let mut text = String::with_capacity(ESCAPED);
+        self.take(b'"')?;
         loop {
-            match self.next()? {
-                b'"' => return Ok(()),
-                b'\\' => self.escape()?,
-                _ => return Err(GivenUp),
+            let end = self.special(self.at);
+            text.push_str(self.part(self.at, end)?);
+            self.at = end;
+            if self.takes(b'"') {
+                return Ok(Cow::Owned(text));
             }
-            self.find_special();
+            self.take(b'\\')?;
+            text.push(match self.next()? {
+                byte @ (b'"' | b'\\' | b'/') => char::from(byte),
+                b'n' => '\n',
+                b't' => '\t',
+                b'r' => '\r',
+                b'b' => '\u{8}',
+                b'f' => '\u{c}',
+                // Those of Unicode are rare, and have rules of their own.
+                _ => return Err(GivenUp),
+            });
         }
     }
 
-    /// Goes to the next byte that does not stand for itself in a string, or to the end.
+    /// The place of the next byte from `at` on that does not stand for itself in a string, or the end.
     #[inline]
-    fn find_special(&mut self) {
-        let left = self.special.get(self.at / BLOCK).map_or(0, |special| special >> (self.at % BLOCK));
-        if left == 0 {
-            return self.find_special_later();
-        }
-        self.at += left.trailing_zeros() as usize;
+    fn special(&self, at: usize) -> usize {
+        let left = self.blocks.get(at / BLOCK).map_or(0, |block| block.special >> (at % BLOCK));
+        if left == 0 { self.later_special(at) } else { at + left.trailing_zeros() as usize }
     }
 
     /// The same where there is none in this block.
     #[inline(never)]
-    fn find_special_later(&mut self) {
-        let mut blocks = self.special.iter().enumerate().skip(self.at / BLOCK + 1);
-        self.at = blocks
-            .find(|(_, special)| **special != 0)
-            .map_or(self.text.len(), |(block, special)| block * BLOCK + special.trailing_zeros() as usize);
-    }
-
-    fn escape(&mut self) -> Result<(), GivenUp> {
-        match self.next()? {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(()),
-            b'u' => (0..4).try_for_each(|_| self.next()?.is_ascii_hexdigit().then_some(()).ok_or(GivenUp)),
-            _ => Err(GivenUp),
-        }
+    fn later_special(&self, at: usize) -> usize {
+        let mut blocks = self.blocks.iter().enumerate().skip(at / BLOCK + 1);
+        blocks
+            .find(|(_, block)| block.special != 0)
+            .map_or(self.text.len(), |(index, block)| index * BLOCK + block.special.trailing_zeros() as usize)
     }
 
     fn digits(&mut self) -> Result<(), GivenUp> {
@@ -163,99 +205,109 @@ impl<'de> Reader<'de> {
         Ok(())
     }
 
-    #[inline]
-    fn key(&mut self) -> Result<bool, GivenUp> {
-        let escapes = self.string()?;
-        self.take(b':')?;
-        Ok(escapes)
-    }
-
-    /// Checks any value and gives its text.
+    /// Goes over any value and gives its text.
     fn skip(&mut self) -> Result<&'de str, GivenUp> {
         let start = self.at;
-        // What is open, innermost last: 1 for an object, 0 for a list, before them a 1 that ends them.
-        let mut open = 1_u64;
+        match self.peek()? {
+            b'"' => self.skip_string()?,
+            b'{' | b'[' => self.skip_brackets()?,
+            b't' => self.word("true")?,
+            b'f' => self.word("false")?,
+            b'n' => self.word("null")?,
+            _ => self.number()?,
+        }
+        self.part(start, self.at)
+    }
+
+    fn skip_string(&mut self) -> Result<(), GivenUp> {
+        let mut at = self.at + 1;
         loop {
-            match self.peek()? {
-                b'"' => {
-                    self.string()?;
+            let end = self.special(at);
+            match self.byte(end) {
+                Some(b'"') => {
+                    self.at = end + 1;
+                    return Ok(());
                 }
-                b'{' => {
-                    self.at += 1;
-                    if !self.takes(b'}') {
-                        open = opened(open, 1)?;
-                        self.key()?;
-                        continue;
-                    }
-                }
-                b'[' => {
-                    self.at += 1;
-                    if !self.takes(b']') {
-                        open = opened(open, 0)?;
-                        continue;
-                    }
-                }
-                b't' => self.word("true")?,
-                b'f' => self.word("false")?,
-                b'n' => self.word("null")?,
-                _ => self.number()?,
-            }
-            loop {
-                if open == 1 {
-                    return self.since(start);
-                }
-                match (self.next()?, open & 1) {
-                    (b',', 0) => break,
-                    (b',', _) => {
-                        self.key()?;
-                        break;
-                    }
-                    (b']', 0) | (b'}', 1) => open >>= 1,
-                    _ => return Err(GivenUp),
-                }
+                // And what it escapes.
+                Some(b'\\') => at = end + 2,
+                _ => return Err(GivenUp),
             }
         }
     }
-}
 
-/// One more is open, of which there are 63 at most.
-fn opened(open: u64, kind: u64) -> Result<u64, GivenUp> {
-    if open.leading_zeros() == 0 { Err(GivenUp) } else { Ok(open << 1 | kind) }
-}
-
-/// So many bytes are looked at together.
-const BLOCK: usize = 64;
-
-/// A bit for each byte that is a quote, a backslash or a control character, the first one's lowest.
-fn special(bytes: &[u8; BLOCK]) -> u64 {
-    let (lanes, _) = bytes.as_chunks::<16>();
-    lanes.iter().rev().fold(0, |found, lane| {
-        let lane = u8x16::from(*lane);
-        let control = lane.min(u8x16::splat(0x1f)).simd_eq(lane);
-        let special = lane.simd_eq(u8x16::splat(b'"')) | lane.simd_eq(u8x16::splat(b'\\')) | control;
-        found << 16 | u64::from(special.to_bitmask())
-    })
-}
-
-/// What a string with escapes says. Those of Unicode are rare, and have rules of their own.
-fn plain(text: &str) -> Result<String, GivenUp> {
-    let mut plain = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        plain.push(match byte {
-            b'\\' => match bytes.next() {
-                Some(b'n') => b'\n',
-                Some(b't') => b'\t',
-                Some(b'r') => b'\r',
-                Some(b'b') => 8,
-                Some(b'f') => 12,
-                Some(itself @ (b'"' | b'\\' | b'/')) => itself,
-                _ => return Err(GivenUp),
-            },
-            byte => byte,
-        });
+    /// Goes from a bracket to the one that closes it.
+    fn skip_brackets(&mut self) -> Result<(), GivenUp> {
+        let first = self.at / BLOCK;
+        let mut before = u64::MAX << (self.at % BLOCK);
+        let mut open = 0_usize;
+        for (index, block) in self.blocks.iter().enumerate().skip(first) {
+            let mut brackets = block.brackets & std::mem::replace(&mut before, u64::MAX);
+            while brackets != 0 {
+                let at = index * BLOCK + brackets.trailing_zeros() as usize;
+                let opens = matches!(self.byte(at), Some(b'{' | b'['));
+                open = if opens { open + 1 } else { open.checked_sub(1).ok_or(GivenUp)? };
+                if open == 0 {
+                    self.at = at + 1;
+                    return Ok(());
+                }
+                brackets &= brackets - 1;
+            }
+        }
+        Err(GivenUp)
     }
-    String::from_utf8(plain).map_err(|_| GivenUp)
+}
+
+impl Strings {
+    /// Looks at the next bytes.
+    fn block(&mut self, bytes: &[u8; BLOCK]) -> Block {
+        let (lanes, _) = bytes.as_chunks::<16>();
+        let bits = |found: u8x16| u64::from(found.to_bitmask());
+        let equal = |byte: u8| {
+            lanes
+                .iter()
+                .rev()
+                .fold(0, |found, lane| found << 16 | bits(u8x16::from(*lane).simd_eq(u8x16::splat(byte))))
+        };
+        let (mut quotes, mut others, mut brackets) = (0, 0, 0);
+        for lane in lanes.iter().rev() {
+            let lane = u8x16::from(*lane);
+            let control = lane.min(u8x16::splat(0x1f)).simd_eq(lane);
+            // Square and curly ones differ in one bit.
+            let curly = lane | u8x16::splat(b'{' ^ b'[');
+            quotes = quotes << 16 | bits(lane.simd_eq(u8x16::splat(b'"')));
+            others = others << 16 | bits(lane.simd_eq(u8x16::splat(b'\\')) | control);
+            brackets =
+                brackets << 16 | bits(curly.simd_eq(u8x16::splat(b'{')) | curly.simd_eq(u8x16::splat(b'}')));
+        }
+        let special = quotes | others;
+        if others != 0 || self.escaping != 0 {
+            quotes &= !self.escaped(equal(b'\\'));
+        }
+        let open = from_each_to_the_next(quotes) ^ self.open;
+        // All of them the last one's.
+        self.open = (open.cast_signed() >> (BLOCK - 1)).cast_unsigned();
+        Block { special, brackets: brackets & !open }
+    }
+
+    /// The bytes behind a backslash that is not escaped itself.
+    fn escaped(&mut self, backslashes: u64) -> u64 {
+        let mut escaped = self.escaping;
+        self.escaping = 0;
+        let mut left = backslashes & !escaped;
+        while left != 0 {
+            let backslash = left & left.wrapping_neg();
+            let next = backslash << 1;
+            self.escaping = u64::from(next == 0);
+            escaped |= next;
+            left &= !(backslash | next);
+        }
+        escaped
+    }
+}
+
+/// All bits from the first one on up to the second one, and so on.
+fn from_each_to_the_next(bits: u64) -> u64 {
+    [1, 2, 4, 8, 16, 32].into_iter().fold(bits, |bits, distance| bits ^ bits << distance)
 }
 
 impl<'de> Deserializer<'de> for &mut Reader<'de> {
@@ -263,12 +315,10 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, GivenUp> {
         match self.peek()? {
-            b'"' => {
-                let start = self.at + 1;
-                let escapes = self.string()?;
-                let text = self.text.get(start..self.at - 1).ok_or(GivenUp)?;
-                if escapes { visitor.visit_string(plain(text)?) } else { visitor.visit_borrowed_str(text) }
-            }
+            b'"' => match self.string()? {
+                Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
+                Cow::Owned(text) => visitor.visit_string(text),
+            },
             b'{' => self.items(b'}', |items| visitor.visit_map(items)),
             b'[' => self.items(b']', |items| visitor.visit_seq(items)),
             b't' => self.word("true").and_then(|()| visitor.visit_bool(true)),
@@ -345,11 +395,8 @@ impl<'de> MapAccess<'de> for Items<'_, 'de> {
         if !self.more()? {
             return Ok(None);
         }
-        let start = self.reader.at + 1;
-        if self.reader.key()? {
-            return Err(GivenUp);
-        }
-        let key = self.reader.text.get(start..self.reader.at - 2).ok_or(GivenUp)?;
+        let Cow::Borrowed(key) = self.reader.string()? else { return Err(GivenUp) };
+        self.reader.take(b':')?;
         seed.deserialize(BorrowedStrDeserializer::new(key)).map(Some)
     }
 

@@ -170,7 +170,11 @@ fn read_as<'a, O: Subject + Deserialize<'a> + fmt::Debug>(
 ) -> Result<Request<'a, O>, Unreadable> {
     // One pass where all is well. Where the object cannot be read, a second one finds whom to answer.
     match envelope(body) {
-        Ok(envelope) => envelope.into_request().and_then(Request::check),
+        Ok(envelope) => {
+            let mut request = envelope.into_request()?;
+            request.check()?;
+            Ok(request)
+        }
         Err(error) => Err(unreadable(body, O::NOUN, &error)),
     }
 }
@@ -184,10 +188,11 @@ fn envelope<'a, O: Deserialize<'a> + fmt::Debug>(body: &'a [u8]) -> serde_json::
     let Some(envelope) = compact::read::<Envelope<'_, O>>(text) else {
         return serde_json::from_str(text);
     };
-    debug_assert_eq!(
-        serde_json::from_str::<Envelope<'_, O>>(text).map(|envelope| format!("{envelope:?}")).ok(),
-        Some(format!("{envelope:?}"))
-    );
+    if cfg!(debug_assertions)
+        && let Ok(expected) = serde_json::from_str::<Envelope<'_, O>>(text)
+    {
+        assert_eq!(format!("{envelope:?}"), format!("{expected:?}"));
+    }
     Ok(envelope)
 }
 
@@ -248,7 +253,7 @@ impl<O> Request<'_, O> {
 
 impl<O: Subject> Request<'_, O> {
     /// Keeps the object only where there is something to decide.
-    fn check(self) -> Result<Self, Unreadable> {
+    fn check(&mut self) -> Result<(), Unreadable> {
         let subresource = self.sub_resource.as_deref().is_some_and(|name| !name.is_empty());
         let changed =
             || self.object.as_ref().zip(self.old_object).is_some_and(|(new, old)| new.is_changed_from(old));
@@ -258,7 +263,8 @@ impl<O: Subject> Request<'_, O> {
             _ => false,
         };
         if !concerns_us || subresource {
-            return Ok(Self { object: None, ..self });
+            self.object = None;
+            return Ok(());
         }
         if self.kind.as_ref() != Some(&O::KIND) {
             let found = self.kind.as_ref().map_or_else(|| "nothing known".to_owned(), Kind::to_string);
@@ -273,7 +279,7 @@ impl<O: Subject> Request<'_, O> {
                 format!("the review of a {}'s creation has no object: request.object is empty", O::NOUN);
             return Err(self.refuse(Reason::ObjectUnreadable, message));
         }
-        Ok(self)
+        Ok(())
     }
 
     /// The object's name as far as it is known: the request's, its own, or what it will be made from.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Visitor};
 use serde_json::value::RawValue;
 
-/// A value that is checked but left unread, for the few who need it.
+/// A value that is left unread, for the few who need it, and who find out then whether it is in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unread<'a>(&'a str);
 
