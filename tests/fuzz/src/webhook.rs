@@ -89,8 +89,9 @@ fn a_patch_is_made_once(mut review: Value) {
         let request = admission::read(&bytes).ok()?;
         Some(admission::decide(&request, &*KNOWN, &options).outcome)
     };
-    if let Some(Outcome::Patched(operations)) = decide(&review) {
-        json_patch::patch(&mut review["request"]["object"], &operations).unwrap();
+    if let Some(Outcome::Patched(patch)) = decide(&review) {
+        let patch: json_patch::Patch = serde_json::from_slice(&patch.to_json()).unwrap();
+        json_patch::patch(&mut review["request"]["object"], &patch).unwrap();
         let again = decide(&review);
         assert!(matches!(again, Some(Outcome::Unchanged)), "{again:?}");
     }

@@ -2,10 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use json_patch::PatchOperation;
 use serde::Serialize;
 
-use super::{Decision, Denial, Outcome, VmiDecision};
+use super::{Decision, Denial, Outcome, Patch, VmiDecision};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -45,9 +44,9 @@ impl<'a> Status<'a> {
 #[must_use]
 pub fn answer(uid: &str, decision: &Decision) -> Vec<u8> {
     let (status, patch) = match &decision.outcome {
-        Outcome::OutOfScope | Outcome::Unchanged => (None, &[][..]),
-        Outcome::Patched(operations) => (None, operations.as_slice()),
-        Outcome::Denied(denial) => (Some(Status::new(denial)), &[][..]),
+        Outcome::OutOfScope | Outcome::Unchanged => (None, None),
+        Outcome::Patched(patch) => (None, Some(patch)),
+        Outcome::Denied(denial) => (Some(Status::new(denial)), None),
     };
     write(Response { uid, allowed: status.is_none(), status, warnings: &decision.warnings }, patch)
 }
@@ -55,33 +54,28 @@ pub fn answer(uid: &str, decision: &Decision) -> Vec<u8> {
 /// The answer about a VMI, which always passes.
 #[must_use]
 pub fn answer_vmi(uid: &str, decision: &VmiDecision) -> Vec<u8> {
-    write(Response { uid, allowed: true, status: None, warnings: &decision.warnings }, &decision.operations)
+    write(Response { uid, allowed: true, status: None, warnings: &decision.warnings }, Some(&decision.patch))
 }
 
 /// The refusal of a review that nothing could be decided about.
 #[must_use]
 pub fn answer_unreadable(uid: &str, denial: &Denial) -> Vec<u8> {
-    write(Response { uid, allowed: false, status: Some(Status::new(denial)), warnings: &[] }, &[])
+    write(Response { uid, allowed: false, status: Some(Status::new(denial)), warnings: &[] }, None)
 }
 
-fn write(response: Response<'_>, patch: &[PatchOperation]) -> Vec<u8> {
+fn write(response: Response<'_>, patch: Option<&Patch>) -> Vec<u8> {
+    // Room for what is usual, so that it is not moved while it is written.
+    let mut answer = Vec::with_capacity(1024);
     let review = Review { api_version: "admission.k8s.io/v1", kind: "AdmissionReview", response };
-    let mut answer = json(&review);
-    if !patch.is_empty() {
+    // Serialising strings and a list of them into memory has no way to fail.
+    let _ = serde_json::to_writer(&mut answer, &review);
+    if let Some(patch) = patch.filter(|patch| !patch.is_empty()) {
         // Kubernetes carries the patch as base64 of its JSON. That needs no escapes, so it goes into the response as
         // it is, before the braces that end it.
         answer.truncate(answer.len().saturating_sub("}}".len()));
         answer.extend_from_slice(br#","patchType":"JSONPatch","patch":""#);
-        answer.extend_from_slice(STANDARD.encode(json(&patch)).as_bytes());
+        answer.extend_from_slice(STANDARD.encode(patch.to_json()).as_bytes());
         answer.extend_from_slice(br#""}}"#);
     }
     answer
-}
-
-fn json(value: &impl Serialize) -> Vec<u8> {
-    // Room for what is usual, so that it is not moved while it is written.
-    let mut json = Vec::with_capacity(1024);
-    // Serialising strings, numbers and lists of them into memory has no way to fail.
-    let _ = serde_json::to_writer(&mut json, value);
-    json
 }

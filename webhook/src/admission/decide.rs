@@ -6,12 +6,11 @@ use std::sync::Arc;
 use contract::{
     NadName, NetworkSelection, Quoted, ResourceName, annotation, parse_default_network, parse_networks,
 };
-use json_patch::PatchOperation;
 
 use super::needs::{Need, target};
 use super::pod::Pod;
 use super::sentences::Sentences;
-use super::{Denial, Options, Reason, Request, Scope, Unresolved, launcher_hook, patch, podnetinfo};
+use super::{Denial, Options, Patch, Reason, Request, Scope, Unresolved, launcher_hook, patch, podnetinfo};
 use crate::network::{Network, NetworkError, Networks, NodeLabel};
 
 /// What is to be answered about a pod, and all that led to it.
@@ -37,7 +36,7 @@ pub enum Outcome {
     /// The pod passes as it is.
     Unchanged,
     /// The pod passes with these changes.
-    Patched(Vec<PatchOperation>),
+    Patched(Patch),
     /// The pod does not pass.
     Denied(Denial),
 }
@@ -144,27 +143,26 @@ fn fill(decision: &mut Decision, pod: &Pod<'_>, namespace: &str, options: &Optio
         return Ok(());
     }
 
-    let mut operations = Vec::new();
+    let mut patch = Patch::default();
     if !needed.is_empty() {
         let (index, target) = target(pod, options.scope)?;
         let needs = needed
             .into_iter()
             .map(|(resource, needed)| Need::of(pod, target, resource, needed))
             .collect::<Result<Vec<_>, _>>()?;
-        operations = patch::resources(index, target, &needs);
+        patch::resources(&mut patch, index, target, &needs);
         if pod.is_virt_launcher() {
-            let attachments = &decision.attachments;
-            let helper = launcher_hook::operations(pod, index, target, attachments, &options.launcher_hook)?;
-            decision.helper_added = !helper.is_empty();
-            operations.extend(helper);
+            let (attachments, settings) = (&decision.attachments, &options.launcher_hook);
+            decision.helper_added =
+                launcher_hook::put_in(&mut patch, pod, index, target, attachments, settings)?;
         } else if options.podnetinfo {
-            operations.extend(podnetinfo::operations(pod)?);
+            podnetinfo::put_in(&mut patch, pod)?;
         }
         decision.needs = needs;
     }
-    operations.extend(patch::node_selector(pod, &labels));
-    if !operations.is_empty() {
-        decision.outcome = Outcome::Patched(operations);
+    patch::node_selector(&mut patch, pod, &labels);
+    if !patch.is_empty() {
+        decision.outcome = Outcome::Patched(patch);
     }
     Ok(())
 }

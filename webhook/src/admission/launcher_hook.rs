@@ -14,12 +14,11 @@
 mod pieces;
 
 use contract::{Quoted, annotation};
-use json_patch::PatchOperation;
 use serde_json::{Value, json};
 
 use super::decide::Attachment;
 use super::pod::{Container, Pod};
-use super::{Denial, Reason};
+use super::{Denial, Patch, Reason};
 use pieces::Pieces;
 
 /// How the helper gets into pods.
@@ -71,17 +70,18 @@ const CONTAINER: &str = "launcher-hook";
 /// virt-launcher runs as this user and group, and so has to be who opens the socket.
 const KUBEVIRT_USER: u32 = 107;
 
-/// The operations that put the helper in; none where it is not wanted or there already.
-pub(super) fn operations(
+/// Puts the helper in, and says whether it did: it is not wanted everywhere, and may be there already.
+pub(super) fn put_in(
+    patch: &mut Patch,
     pod: &Pod<'_>,
     index: usize,
     compute: &Container<'_>,
     attachments: &[Attachment],
     settings: &LauncherHook,
-) -> Result<Vec<PatchOperation>, Denial> {
+) -> Result<bool, Denial> {
     let mode = mode(pod, settings)?;
     if mode == Mode::Off || pod.is_provisioning() {
-        return Ok(Vec::new());
+        return Ok(false);
     }
     let image = settings.image.as_deref().ok_or_else(|| {
         refusal(format!(
@@ -91,13 +91,14 @@ pub(super) fn operations(
     })?;
     let pieces = Pieces::read(pod, index, compute)?;
     match mode {
-        Mode::Compute if pieces.runs_in_compute() => Ok(Vec::new()),
+        Mode::Compute if pieces.runs_in_compute() => return Ok(false),
         Mode::Sidecar if pod.containers().iter().any(|container| container.name() == CONTAINER) => {
-            Ok(Vec::new())
+            return Ok(false);
         }
-        Mode::Compute => pieces.into_compute(image, attachments, settings),
-        _ => pieces.beside_compute(image, settings),
+        Mode::Compute => pieces.into_compute(patch, image, attachments, settings)?,
+        _ => pieces.beside_compute(patch, image, settings)?,
     }
+    Ok(true)
 }
 
 fn mode(pod: &Pod<'_>, settings: &LauncherHook) -> Result<Mode, Denial> {

@@ -2,94 +2,167 @@
 
 use std::collections::BTreeMap;
 
-use json_patch::jsonptr::PointerBuf;
-use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation};
-use serde_json::{Map, Value};
+use serde::ser::{Error as _, Serialize, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::needs::Need;
 use super::pod::{Container, Entries, Pod};
 
-/// Sets requests and limits of the container at `index` to each need's total, where that changes something.
-pub(super) fn resources(index: usize, container: &Container<'_>, needs: &[Need]) -> Vec<PatchOperation> {
-    let needs: Vec<&Need> = needs.iter().filter(|need| need.added > 0 || !need.settled).collect();
-    if needs.is_empty() {
-        return Vec::new();
+/// A JSON Patch (RFC 6902), written down as it is made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Patch {
+    /// The operations with a comma behind each.
+    operations: Vec<u8>,
+}
+
+#[derive(serde::Serialize)]
+struct Operation<'a, V: ?Sized> {
+    op: &'static str,
+    path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<&'a V>,
+}
+
+impl Patch {
+    /// Whether nothing is to be changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
     }
-    let totals = || needs.iter().map(|need| (need.resource.as_str(), need.total.to_string()));
-    let mut place = container_place(index);
-    place.push_back("resources");
+
+    /// The patch as JSON, a list of operations.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        let operations = self.operations.strip_suffix(b",").unwrap_or_default();
+        [b"[", operations, b"]"].concat()
+    }
+
+    pub(super) fn add<'p>(
+        &mut self,
+        place: impl IntoIterator<Item = &'p str>,
+        value: &(impl Serialize + ?Sized),
+    ) {
+        self.write("add", place, Some(value));
+    }
+
+    pub(super) fn replace<'p>(
+        &mut self,
+        place: impl IntoIterator<Item = &'p str>,
+        value: &(impl Serialize + ?Sized),
+    ) {
+        self.write("replace", place, Some(value));
+    }
+
+    pub(super) fn remove<'p>(&mut self, place: impl IntoIterator<Item = &'p str>) {
+        self.write::<Value>("remove", place, None);
+    }
+
+    /// Puts `items` at the end of the list at `place`, which is made where it does not exist yet.
+    pub(super) fn append<const N: usize>(&mut self, place: [&str; N], exists: bool, items: &[Value]) {
+        if items.is_empty() {
+            return;
+        }
+        if exists {
+            items.iter().for_each(|item| self.add(place.into_iter().chain(["-"]), item));
+        } else {
+            self.add(place, items);
+        }
+    }
+
+    fn write<'p, V: Serialize + ?Sized>(
+        &mut self,
+        op: &'static str,
+        place: impl IntoIterator<Item = &'p str>,
+        value: Option<&V>,
+    ) {
+        if self.operations.is_empty() {
+            // Room for what is usual, so that it is not moved while it is written.
+            self.operations.reserve(512);
+        }
+        let path = pointer(place);
+        // Writing strings, numbers and lists of them into memory has no way to fail.
+        let _ = serde_json::to_writer(&mut self.operations, &Operation { op, path: &path, value });
+        self.operations.push(b',');
+    }
+}
+
+impl Serialize for Patch {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let json = String::from_utf8(self.to_json()).map_err(S::Error::custom)?;
+        RawValue::from_string(json).map_err(S::Error::custom)?.serialize(serializer)
+    }
+}
+
+/// A JSON Pointer (RFC 6901).
+fn pointer<'p>(place: impl IntoIterator<Item = &'p str>) -> String {
+    let mut pointer = String::with_capacity(96);
+    for token in place {
+        pointer.push('/');
+        for (index, part) in token.split('/').enumerate() {
+            if index > 0 {
+                pointer.push_str("~1");
+            }
+            if part.contains('~') {
+                pointer.push_str(&part.replace('~', "~0"));
+            } else {
+                pointer.push_str(part);
+            }
+        }
+    }
+    pointer
+}
+
+/// Sets requests and limits of the container at `index` to each need's total, where that changes something.
+pub(super) fn resources(patch: &mut Patch, index: usize, container: &Container<'_>, needs: &[Need]) {
+    let changed: Vec<(&str, String)> = needs
+        .iter()
+        .filter(|need| need.added > 0 || !need.settled)
+        .map(|need| (need.resource.as_str(), need.total.to_string()))
+        .collect();
+    if changed.is_empty() {
+        return;
+    }
+    let index = index.to_string();
+    let place = ["spec", "containers", &index, "resources"];
     let Some(resources) = &container.resources else {
-        let quantities = object(totals());
-        return vec![add(place, object([("limits", quantities.clone()), ("requests", quantities)]))];
+        let quantities = Object(&changed);
+        return patch.add(place, &BTreeMap::from([("limits", &quantities), ("requests", &quantities)]));
     };
-    let limits = set(place.with_trailing_token("limits"), resources.limits.as_ref(), totals());
-    let requests = set(place.with_trailing_token("requests"), resources.requests.as_ref(), totals());
-    limits.into_iter().chain(requests).collect()
+    for (field, quantities) in [("limits", &resources.limits), ("requests", &resources.requests)] {
+        set(patch, place.into_iter().chain([field]), quantities.as_ref(), &changed);
+    }
 }
 
 /// Adds `labels`, none of which the pod's node selector has.
-pub(super) fn node_selector(pod: &Pod<'_>, labels: &BTreeMap<&str, &str>) -> Vec<PatchOperation> {
-    if labels.is_empty() {
-        return Vec::new();
+pub(super) fn node_selector(patch: &mut Patch, pod: &Pod<'_>, labels: &BTreeMap<&str, &str>) {
+    if !labels.is_empty() {
+        let labels: Vec<(&str, &str)> = labels.iter().map(|(key, value)| (*key, *value)).collect();
+        set(patch, ["spec", "nodeSelector"].into_iter(), pod.spec.node_selector.as_ref(), &labels);
     }
-    let labels = labels.iter().map(|(key, value)| (*key, (*value).to_owned()));
-    set(spec_place("nodeSelector"), pod.spec.node_selector.as_ref(), labels)
 }
 
 /// Sets keys of a map: the whole map where there is none yet, since a patch cannot add below nothing.
-fn set<'v, V>(
-    place: PointerBuf,
+fn set<'p, V>(
+    patch: &mut Patch,
+    place: impl Iterator<Item = &'p str> + Clone,
     existing: Option<&Entries<'_, V>>,
-    wanted: impl Iterator<Item = (&'v str, String)>,
-) -> Vec<PatchOperation> {
+    wanted: &'p [(&'p str, impl Serialize)],
+) {
     let Some(existing) = existing else {
-        return vec![add(place, object(wanted))];
+        return patch.add(place, &Object(wanted));
     };
-    wanted
-        .map(|(key, value)| {
-            let place = place.with_trailing_token(key);
-            if existing.get(key).is_some() { replace(place, value) } else { add(place, value) }
-        })
-        .collect()
-}
-
-/// Puts `items` at the end of a list, which is made where it does not exist yet.
-pub(super) fn append(place: PointerBuf, exists: bool, items: Vec<Value>) -> Vec<PatchOperation> {
-    if items.is_empty() {
-        Vec::new()
-    } else if exists {
-        items.into_iter().map(|item| add(place.with_trailing_token("-"), item)).collect()
-    } else {
-        vec![add(place, items)]
+    for (key, value) in wanted {
+        let place = place.clone().chain([*key]);
+        if existing.get(key).is_some() { patch.replace(place, value) } else { patch.add(place, value) }
     }
 }
 
-pub(super) fn add(path: PointerBuf, value: impl Into<Value>) -> PatchOperation {
-    PatchOperation::Add(AddOperation { path, value: value.into() })
-}
+/// Entries written as an object, each key once.
+struct Object<'a, V>(&'a [(&'a str, V)]);
 
-pub(super) fn replace(path: PointerBuf, value: impl Into<Value>) -> PatchOperation {
-    PatchOperation::Replace(ReplaceOperation { path, value: value.into() })
-}
-
-pub(super) fn remove(path: PointerBuf) -> PatchOperation {
-    PatchOperation::Remove(RemoveOperation { path })
-}
-
-/// A field of the pod's specification.
-pub(super) fn spec_place(field: &str) -> PointerBuf {
-    PointerBuf::from_tokens(["spec", field])
-}
-
-/// One of the pod's containers.
-pub(super) fn container_place(index: usize) -> PointerBuf {
-    let mut place = spec_place("containers");
-    place.push_back(index);
-    place
-}
-
-fn object<'k, V: Into<Value>>(entries: impl IntoIterator<Item = (&'k str, V)>) -> Value {
-    Value::Object(
-        entries.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect::<Map<_, _>>(),
-    )
+impl<V: Serialize> Serialize for Object<'_, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
 }

@@ -110,8 +110,13 @@ fn respond(body: &[u8], options: &Options) -> Result<Value, String> {
 /// The pod after the patch; the pod itself where there is none.
 fn patched(pod: &Value, decision: &Decision) -> Value {
     let mut pod = pod.clone();
-    if let Outcome::Patched(operations) = &decision.outcome {
-        json_patch::patch(&mut pod, operations).unwrap();
+    if let Outcome::Patched(patch) = &decision.outcome {
+        apply(patch, &mut pod);
     }
     pod
+}
+
+fn apply(patch: &Patch, to: &mut Value) {
+    let patch: json_patch::Patch = serde_json::from_slice(&patch.to_json()).unwrap();
+    json_patch::patch(to, &patch).unwrap();
 }

@@ -8,13 +8,10 @@ use std::collections::BTreeMap;
 
 use contract::vmi::{Interface, Network as VmisNetwork, Vmi};
 use contract::{ListTooLong, NadName, Quoted, ShortList, VmiNetwork, VmiNetworks, annotation, cut};
-use json_patch::PatchOperation;
-use json_patch::jsonptr::PointerBuf;
 use serde_json::json;
 
-use super::patch::{add, remove, replace};
 use super::sentences::Sentences;
-use super::{Options, Unresolved};
+use super::{Options, Patch, Unresolved};
 use crate::network::{Network, Networks};
 use crate::nodes::Nodes;
 
@@ -23,7 +20,7 @@ use crate::nodes::Nodes;
 pub struct VmiDecision {
     /// Writes the annotation that says what stands behind each network, or removes one that says what nobody
     /// knows; nothing where it is as it should be.
-    pub operations: Vec<PatchOperation>,
+    pub patch: Patch,
     /// What its author should look at.
     pub warnings: Vec<String>,
     /// NADs that nobody has heard of: worth looking up, and deciding again.
@@ -46,8 +43,7 @@ pub fn decide_vmi(
     let (listed, interfaces) = match lists(vmi) {
         Ok(lists) => lists,
         Err(problem) => {
-            let operations = annotate(vmi, &known).into_iter().collect();
-            return VmiDecision { operations, warnings: vec![problem], unknown };
+            return VmiDecision { patch: annotate(vmi, &known), warnings: vec![problem], unknown };
         }
     };
     let is_sriov = |name: &str| interfaces.iter().any(|one| one.name == name && one.is_sriov());
@@ -123,8 +119,7 @@ pub fn decide_vmi(
         known.0.insert(network.name.clone(), VmiNetwork { nad, resource, sriov, default: multus.default });
     }
     lonely(listed, interfaces).chain(alike(&known, interfaces)).for_each(|warning| warnings.add(|| warning));
-    let operations = annotate(vmi, &known).into_iter().collect();
-    VmiDecision { operations, warnings: warnings.into_vec(), unknown }
+    VmiDecision { patch: annotate(vmi, &known), warnings: warnings.into_vec(), unknown }
 }
 
 /// The VMI's networks and interfaces, each compared with each: lists that nobody needs are not looked at.
@@ -184,22 +179,24 @@ fn first_few(names: &[&str]) -> String {
     }
 }
 
-fn annotate(vmi: &Vmi, known: &VmiNetworks) -> Option<PatchOperation> {
+fn annotate(vmi: &Vmi, known: &VmiNetworks) -> Patch {
+    let mut patch = Patch::default();
     let key = annotation::NETWORKS_OF_VMI;
-    let annotations = PointerBuf::from_tokens(["metadata", "annotations"]);
+    let place = ["metadata", "annotations", key];
     if known.0.is_empty() {
         // Old, or forged: launcher-hook would believe it.
         let is_there = vmi.metadata.annotations.as_ref().is_some_and(|existing| existing.contains_key(key));
-        return is_there.then(|| remove(annotations.with_trailing_token(key)));
+        if is_there {
+            patch.remove(place);
+        }
+        return patch;
     }
     let value = known.to_json();
-    let Some(existing) = &vmi.metadata.annotations else {
-        return Some(add(annotations, json!({key: value})));
-    };
-    let place = annotations.with_trailing_token(key);
-    match existing.get(key) {
-        Some(Some(text)) if *text == value => None,
-        Some(_) => Some(replace(place, value)),
-        None => Some(add(place, value)),
+    match vmi.metadata.annotations.as_ref().map(|existing| existing.get(key)) {
+        None => patch.add(["metadata", "annotations"], &json!({key: value})),
+        Some(None) => patch.add(place, &value),
+        Some(Some(Some(text))) if *text == value => {}
+        Some(Some(_)) => patch.replace(place, &value),
     }
+    patch
 }

@@ -15,7 +15,7 @@ use contract::NadName;
 use serde_json::Value;
 
 use super::cluster_options::ClusterOptions;
-use crate::admission::{Decision, Denial, Options, Outcome, Unreadable, decide, read, review_of};
+use crate::admission::{Decision, Denial, Options, Outcome, Patch, Unreadable, decide, read, review_of};
 use crate::commands::AdmissionOptions;
 use crate::network::{Network, Networks};
 use crate::networks::file;
@@ -243,15 +243,16 @@ fn print(verdict: &Verdict, output: Output, index: usize, to: &mut impl Write) -
     if let Some(denial) = denial {
         eprintln!("{pod_name}: refused: {}", denial.message);
     }
-    let operations = match decision {
-        Ok(Decision { outcome: Outcome::Patched(operations), .. }) => operations.as_slice(),
-        _ => &[],
+    let patch = match decision {
+        Ok(Decision { outcome: Outcome::Patched(patch), .. }) => patch.to_json(),
+        _ => Patch::default().to_json(),
     };
     if output == Output::Patch {
-        writeln!(to, "{}", serde_json::to_string(operations)?)?;
+        to.write_all(&patch)?;
+        writeln!(to)?;
     } else if denial.is_none() {
         let mut pod = pod.clone();
-        json_patch::patch(&mut pod, operations)?;
+        json_patch::patch(&mut pod, &serde_json::from_slice::<json_patch::Patch>(&patch)?)?;
         write!(to, "---\n{}", serde_saphyr::to_string(&pod)?)?;
     }
     Ok(())

@@ -1,16 +1,13 @@
 //! The pod taken apart and put together again with the helper in it.
 
 use contract::{NetworkResources, Quoted, Text, annotation, kubevirt};
-use json_patch::PatchOperation;
-use json_patch::jsonptr::PointerBuf;
 use serde_json::{Value, json};
 
 use super::{CONTAINER, LauncherHook, refusal};
-use crate::admission::Denial;
 use crate::admission::decide::Attachment;
-use crate::admission::patch::{append, container_place, replace, spec_place};
 use crate::admission::pod::{Container, Named, Pod, VolumeMount, later};
 use crate::admission::qos_class::is_guaranteed;
+use crate::admission::{Denial, Patch};
 use crate::network::{Network, Requirements};
 
 const INSTALLER: &str = "launcher-hook-install";
@@ -43,7 +40,8 @@ const SOURCES: [(&str, &str, &str); 3] = [
 
 /// The parts of the pod that only matter here, read when they do.
 pub(super) struct Pieces<'p> {
-    compute: PointerBuf,
+    /// Where `compute` is among the containers.
+    index: String,
     is_guaranteed: bool,
     has_init_containers: bool,
     volumes: Option<Vec<Named<'p>>>,
@@ -57,7 +55,7 @@ impl<'p> Pieces<'p> {
     pub(super) fn read(pod: &Pod<'p>, index: usize, compute: &Container<'p>) -> Result<Self, Denial> {
         let unreadable = |error| Denial::unreadable("pod", &error);
         Ok(Self {
-            compute: container_place(index),
+            index: index.to_string(),
             is_guaranteed: is_guaranteed(pod),
             has_init_containers: pod.spec.init_containers.is_some(),
             volumes: later(pod.spec.volumes).map_err(unreadable)?,
@@ -74,10 +72,11 @@ impl<'p> Pieces<'p> {
 
     pub(super) fn into_compute(
         self,
+        patch: &mut Patch,
         image: &str,
         attachments: &[Attachment],
         settings: &LauncherHook,
-    ) -> Result<Vec<PatchOperation>, Denial> {
+    ) -> Result<(), Denial> {
         if self.command.is_empty() {
             return Err(refusal(
                 "container compute has no command for launcher-hook to run in front of, as KubeVirt's always \
@@ -118,24 +117,25 @@ impl<'p> Pieces<'p> {
             .chain(self.command.iter().map(|word| &**word))
             .collect();
 
-        let mut operations = append(spec_place("volumes"), self.volumes.is_some(), volumes);
-        operations.extend(append(spec_place("initContainers"), self.has_init_containers, vec![installer]));
-        operations.extend(network_info.map(|index| {
-            let place = self.place("volumeMounts").with_trailing_token(index);
-            replace(place, json!({"name": NETWORK_INFO_VOLUME, "mountPath": NETWORK_INFO_DIRECTORY}))
-        }));
-        operations.extend(append(self.place("volumeMounts"), self.mounts.is_some(), mounts));
-        operations.push(replace(self.place("command"), command));
-        operations.extend(self.one_more_socket()?);
-        operations.extend(self.network_resources(attachments));
-        Ok(operations)
+        patch.append(["spec", "volumes"], self.volumes.is_some(), &volumes);
+        patch.append(["spec", "initContainers"], self.has_init_containers, &[installer]);
+        if let Some(index) = network_info {
+            let mount = json!({"name": NETWORK_INFO_VOLUME, "mountPath": NETWORK_INFO_DIRECTORY});
+            patch.replace(self.place("volumeMounts").into_iter().chain([&*index.to_string()]), &mount);
+        }
+        patch.append(self.place("volumeMounts"), self.mounts.is_some(), &mounts);
+        patch.replace(self.place("command"), &command);
+        self.one_more_socket(patch)?;
+        self.network_resources(patch, attachments);
+        Ok(())
     }
 
     pub(super) fn beside_compute(
         self,
+        patch: &mut Patch,
         image: &str,
         settings: &LauncherHook,
-    ) -> Result<Vec<PatchOperation>, Denial> {
+    ) -> Result<(), Denial> {
         let mut volumes = vec![podinfo_volume()];
         let mut compute_mounts = Vec::new();
         self.add_sockets(&mut volumes, &mut compute_mounts);
@@ -164,11 +164,10 @@ impl<'p> Pieces<'p> {
                 "volumeMounts": mounts
             }),
         );
-        let mut operations = append(spec_place("volumes"), self.volumes.is_some(), volumes);
-        operations.extend(append(self.place("volumeMounts"), self.mounts.is_some(), compute_mounts));
-        operations.extend(append(spec_place("containers"), true, vec![container]));
-        operations.extend(self.one_more_socket()?);
-        Ok(operations)
+        patch.append(["spec", "volumes"], self.volumes.is_some(), &volumes);
+        patch.append(self.place("volumeMounts"), self.mounts.is_some(), &compute_mounts);
+        patch.append(["spec", "containers"], true, &[container]);
+        self.one_more_socket(patch)
     }
 
     /// The directory in which virt-launcher looks for hook sockets, where KubeVirt did not make it itself.
@@ -183,11 +182,11 @@ impl<'p> Pieces<'p> {
     }
 
     /// Raises the count of sockets that virt-launcher waits for, in the argument behind the flag.
-    fn one_more_socket(&self) -> Result<Vec<PatchOperation>, Denial> {
+    fn one_more_socket(&self, patch: &mut Patch) -> Result<(), Denial> {
         let arguments = self.arguments.as_deref().unwrap_or_default();
         let Some(flag) = arguments.iter().position(|argument| **argument == *COUNT_FLAG) else {
-            let items = vec![COUNT_FLAG.into(), "1".into()];
-            return Ok(append(self.place("args"), self.arguments.is_some(), items));
+            patch.append(self.place("args"), self.arguments.is_some(), &[COUNT_FLAG.into(), "1".into()]);
+            return Ok(());
         };
         let text = arguments.get(flag + 1).map(|text| &**text).unwrap_or_default();
         let count: u32 = text.parse().map_err(|_| {
@@ -196,20 +195,24 @@ impl<'p> Pieces<'p> {
                 Quoted(text)
             ))
         })?;
-        let place = self.place("args").with_trailing_token(flag + 1);
-        Ok(vec![replace(place, count.saturating_add(1).to_string())])
+        let place = (flag + 1).to_string();
+        let count = count.saturating_add(1).to_string();
+        patch.replace(self.place("args").into_iter().chain([&*place]), &count);
+        Ok(())
     }
 
     /// Sets the variable that says which network has which resource; nothing where it says so already.
-    fn network_resources(&self, attachments: &[Attachment]) -> Vec<PatchOperation> {
+    fn network_resources(&self, patch: &mut Patch, attachments: &[Attachment]) {
         let place = self.place("env");
         let variable =
             json!({"name": NetworkResources::VARIABLE, "value": resources_of(attachments).to_json()});
         let existing =
             self.environment.iter().flatten().position(|entry| *entry.name == *NetworkResources::VARIABLE);
         match existing {
-            Some(position) => vec![replace(place.with_trailing_token(position), variable)],
-            None => append(place, self.environment.is_some(), vec![variable]),
+            Some(position) => {
+                patch.replace(place.into_iter().chain([&*position.to_string()]), &variable);
+            }
+            None => patch.append(place, self.environment.is_some(), &[variable]),
         }
     }
 
@@ -224,8 +227,8 @@ impl<'p> Pieces<'p> {
     }
 
     /// A field of the `compute` container.
-    fn place(&self, field: &str) -> PointerBuf {
-        self.compute.with_trailing_token(field)
+    fn place<'f>(&'f self, field: &'f str) -> [&'f str; 4] {
+        ["spec", "containers", &self.index, field]
     }
 }
 

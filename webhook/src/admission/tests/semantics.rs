@@ -8,9 +8,9 @@ const INJECTED: &str = include_str!("../../../tests/fixtures/virt-launcher-pod.l
 fn a_kubevirt_1_9_pod_gets_its_resources_once() {
     let pod: Value = serde_json::from_str(KUBEVIRT).unwrap();
     let decision = decide_pod(&pod, &Options::default());
-    let Outcome::Patched(operations) = &decision.outcome else { panic!("{decision:?}") };
+    let Outcome::Patched(patch) = &decision.outcome else { panic!("{decision:?}") };
     assert_eq!(
-        serde_json::to_value(operations).unwrap(),
+        serde_json::to_value(patch).unwrap(),
         json!([
             {"op": "add", "path": "/spec/containers/0/resources/limits/intel.com~1sriov_vfio", "value": "2"},
             {"op": "add", "path": "/spec/containers/0/resources/requests/intel.com~1sriov_vfio", "value": "2"}
@@ -91,7 +91,7 @@ fn patches_name_the_one_place(#[case] before: Value, #[case] expected: Value) {
     }
     let decision = decide_pod(&pod, &Options::default());
     let operations = match &decision.outcome {
-        Outcome::Patched(operations) => serde_json::to_value(operations).unwrap(),
+        Outcome::Patched(patch) => serde_json::to_value(patch).unwrap(),
         Outcome::Unchanged => json!([]),
         other => panic!("{other:?}"),
     };

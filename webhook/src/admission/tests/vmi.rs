@@ -30,12 +30,12 @@ fn the_annotation_says_what_stands_behind_each_network_and_is_written_once() {
     vmi["spec"]["networks"][1]["multus"]["default"] = json!(true);
     let decision = decide_value(&vmi, &Options::default());
     let mut after = vmi.clone();
-    json_patch::patch(&mut after, &decision.operations).unwrap();
+    apply(&decision.patch, &mut after);
     assert_eq!(
         after["metadata"]["annotations"]["kubevirt-sriov.io/networks"],
         r#"{"a":{"nad":"ns/vf","resource":"intel.com/sriov_vfio","sriov":true},"b":{"nad":"net-admin/sriov-net-b","resource":"intel.com/sriov_vfio","sriov":true,"default":true},"c":{"nad":"ns/bridge","sriov":true}}"#
     );
-    assert_eq!(decide_value(&after, &Options::default()).operations, []);
+    assert_eq!(decide_value(&after, &Options::default()).patch, Patch::default());
 }
 
 #[rstest]
@@ -45,7 +45,7 @@ fn other_annotations_stay(#[case] annotations: Value) {
     let mut vmi = vmi(&[("a", "vf", None)]);
     vmi["metadata"]["annotations"] = annotations.clone();
     let decision = decide_value(&vmi, &Options::default());
-    json_patch::patch(&mut vmi, &decision.operations).unwrap();
+    apply(&decision.patch, &mut vmi);
     assert_eq!(vmi["metadata"]["annotations"]["other"], annotations["other"]);
     assert!(vmi["metadata"]["annotations"]["kubevirt-sriov.io/networks"].as_str().unwrap().contains("ns/vf"));
 }
@@ -100,7 +100,7 @@ fn the_default_network_is_looked_for_where_multus_looks(
     let options = Options { namespace_isolation: true, ..Options::default() };
     let decision = decide_value(&with_default(name), &options);
     assert_eq!(decision.warnings.len(), warnings, "{:?}", decision.warnings);
-    let written = serde_json::to_string(&decision.operations).unwrap();
+    let written = serde_json::to_string(&decision.patch).unwrap();
     assert!(written.contains(nad), "{written}");
 }
 
@@ -118,9 +118,9 @@ fn an_annotation_that_nothing_stands_behind_goes(#[case] mut vmi: Value) {
     vmi["metadata"]["annotations"] =
         json!({"other": "1", "kubevirt-sriov.io/networks": r#"{"a":{"nad":"ns/vf"}}"#});
     let decision = decide_value(&vmi, &Options::default());
-    json_patch::patch(&mut vmi, &decision.operations).unwrap();
+    apply(&decision.patch, &mut vmi);
     assert_eq!(vmi["metadata"]["annotations"], json!({"other": "1"}));
-    assert_eq!(decide_value(&vmi, &Options::default()).operations, []);
+    assert_eq!(decide_value(&vmi, &Options::default()).patch, Patch::default());
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! The same for programs.
 
+use std::borrow::Cow;
+
 use contract::{NadName, ResourceName};
-use json_patch::PatchOperation;
 use serde::Serialize;
 
-use crate::admission::{Decision, Denial, Outcome};
+use crate::admission::{Decision, Denial, Outcome, Patch};
 use crate::network::Network;
 
 /// What becomes of one pod.
@@ -17,7 +18,7 @@ pub(super) struct Report<'a> {
     attachments: Vec<AttachmentReport<'a>>,
     needs: Vec<NeedReport<'a>>,
     warnings: &'a [String],
-    patch: &'a [PatchOperation],
+    patch: Cow<'a, Patch>,
 }
 
 #[derive(Serialize)]
@@ -56,16 +57,16 @@ impl<'a> Report<'a> {
             attachments: Vec::new(),
             needs: Vec::new(),
             warnings: &[],
-            patch: &[],
+            patch: Cow::default(),
         };
         let decision = match decision {
             Ok(decision) => decision,
             Err(refusal) => return Self { denial: denial(refusal), ..nothing },
         };
         let (denial, patch) = match &decision.outcome {
-            Outcome::Denied(refusal) => (denial(refusal), [].as_slice()),
-            Outcome::Patched(operations) => (None, operations.as_slice()),
-            Outcome::OutOfScope | Outcome::Unchanged => (None, [].as_slice()),
+            Outcome::Denied(refusal) => (denial(refusal), Cow::default()),
+            Outcome::Patched(patch) => (None, Cow::Borrowed(patch)),
+            Outcome::OutOfScope | Outcome::Unchanged => (None, Cow::default()),
         };
         let attachments = decision.attachments.iter().map(|attachment| AttachmentReport {
             annotation: attachment.annotation,

@@ -183,7 +183,7 @@ impl Reviewed for Vmis {
     }
 
     fn outcome(decision: &VmiDecision) -> (&'static str, Option<&Denial>) {
-        let outcome = match (decision.warnings.is_empty(), decision.operations.is_empty()) {
+        let outcome = match (decision.warnings.is_empty(), decision.patch.is_empty()) {
             (false, _) => "warned",
             (true, false) => "patched",
             (true, true) => "unchanged",
