@@ -99,14 +99,15 @@ fn pointer<'p>(place: impl IntoIterator<Item = &'p str>) -> String {
     let mut pointer = String::with_capacity(96);
     for token in place {
         pointer.push('/');
-        for (index, part) in token.split('/').enumerate() {
-            if index > 0 {
-                pointer.push_str("~1");
-            }
-            if part.contains('~') {
-                pointer.push_str(&part.replace('~', "~0"));
-            } else {
-                pointer.push_str(part);
+        if token.bytes().all(|byte| byte != b'/' && byte != b'~') {
+            pointer.push_str(token);
+            continue;
+        }
+        for character in token.chars() {
+            match character {
+                '~' => pointer.push_str("~0"),
+                '/' => pointer.push_str("~1"),
+                other => pointer.push(other),
             }
         }
     }
