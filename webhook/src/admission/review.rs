@@ -181,7 +181,7 @@ fn read_as<'a, O: Subject + Deserialize<'a> + fmt::Debug>(
 
 fn envelope<'a, O: Deserialize<'a> + fmt::Debug>(body: &'a [u8]) -> serde_json::Result<Envelope<'a, O>> {
     // Looked at as one text, its strings need not be looked at one by one.
-    let Ok(text) = std::str::from_utf8(body) else {
+    let Ok(text) = simdutf8::basic::from_utf8(body) else {
         // It says where.
         return serde_json::from_slice(body);
     };

@@ -2,11 +2,10 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
 use super::{Lines, LogFormat};
 
@@ -82,9 +81,7 @@ impl ReviewLog {
         if !self.enabled {
             return;
         }
-        let mut timestamp = String::with_capacity(32);
-        // Writing a time into a string cannot fail; a line without one would still be a line.
-        let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
+        let timestamp = now();
         let review = ReviewLine {
             uid: cut(review.uid),
             namespace: cut(review.namespace),
@@ -99,6 +96,13 @@ impl ReviewLog {
             line.push(b'\n');
         });
     }
+}
+
+/// The time as tracing's own lines have it; a clock before 1970 or behind the year 9999 gives the first moment.
+fn now() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SignedDuration::try_from(since).ok().and_then(|since| Timestamp::from_duration(since).ok());
+    format!("{:.6}", now.unwrap_or_default())
 }
 
 fn json(line: &mut Vec<u8>, timestamp: &str, review: &ReviewLine<'_>) {
