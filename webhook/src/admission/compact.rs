@@ -262,12 +262,11 @@ impl Strings {
     fn block(&mut self, bytes: &[u8; BLOCK]) -> Block {
         let (lanes, _) = bytes.as_chunks::<16>();
         let bits = |found: u8x16| u64::from(found.to_bitmask());
-        let equal = |byte: u8| {
-            lanes
-                .iter()
-                .rev()
-                .fold(0, |found, lane| found << 16 | bits(u8x16::from(*lane).simd_eq(u8x16::splat(byte))))
+        let backslashes = || {
+            let lanes = lanes.iter().rev().map(|lane| u8x16::from(*lane));
+            lanes.fold(0, |found, lane| found << 16 | bits(lane.simd_eq(u8x16::splat(b'\\'))))
         };
+        // The others are backslashes and control characters, and are seldom.
         let (mut quotes, mut others, mut brackets) = (0, 0, 0);
         for lane in lanes.iter().rev() {
             let lane = u8x16::from(*lane);
@@ -281,7 +280,7 @@ impl Strings {
         }
         let special = quotes | others;
         if others != 0 || self.escaping != 0 {
-            quotes &= !self.escaped(equal(b'\\'));
+            quotes &= !self.escaped(backslashes());
         }
         let open = from_each_to_the_next(quotes) ^ self.open;
         // All of them the last one's.
