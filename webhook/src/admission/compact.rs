@@ -5,9 +5,9 @@
 //! kind than asked for, an error) reading is given up, which says nothing about the text: serde_json is to read it
 //! then, and to say what is wrong with it.
 //!
-//! What is read here is what serde_json reads. A list or an object that is skipped is not looked into: it ends at its
-//! own bracket, whatever is in between. The API server has checked and written that itself. Where debug assertions are
-//! on, every review is read both ways and compared.
+//! What is read here is what serde_json reads. What is skipped is not looked into: a string ends at its own quote, a
+//! list or an object at its own bracket, whatever is in between. The API server has checked and written that itself.
+//! Where debug assertions are on, every review that serde_json reads too is compared.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -133,7 +133,7 @@ impl<'de> Reader<'de> {
         }
         let end = self.special(start + 1);
         if self.byte(end) != Some(b'"') {
-            return self.escaped();
+            return self.string_with_escapes();
         }
         self.at = end + 1;
         self.part(start + 1, end).map(Cow::Borrowed)
@@ -142,7 +142,7 @@ impl<'de> Reader<'de> {
     /// The same where there are escapes in it.
     #[cold]
     #[inline(never)]
-    fn escaped(&mut self) -> Result<Cow<'de, str>, GivenUp> {
+    fn string_with_escapes(&mut self) -> Result<Cow<'de, str>, GivenUp> {
         let mut text = String::with_capacity(ESCAPED);
         self.take(b'"')?;
         loop {
@@ -379,7 +379,8 @@ impl<'de> Reader<'de> {
 impl Items<'_, '_> {
     /// Goes over the comma before the next item, or over the end.
     fn more(&mut self) -> Result<bool, GivenUp> {
-        self.ended = self.reader.takes(self.end);
+        // A struct of which all may be missing asks on.
+        self.ended = self.ended || self.reader.takes(self.end);
         if !self.ended && !std::mem::take(&mut self.first) {
             self.reader.take(b',')?;
         }
