@@ -1,6 +1,7 @@
 //! Explicit JSON Patch operations: each names the one place that changes.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::ser::{Error as _, Serialize, Serializer};
 use serde_json::Value;
@@ -10,7 +11,7 @@ use super::needs::Need;
 use super::pod::{Container, Entries, Pod};
 
 /// A JSON Patch (RFC 6902), written down as it is made.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Patch {
     /// The operations with a comma behind each.
     operations: Vec<u8>,
@@ -81,9 +82,15 @@ impl Patch {
             self.operations.reserve(512);
         }
         let path = pointer(place);
-        // Writing strings, numbers and lists of them into memory has no way to fail.
+        // Nothing that is written here has keys other than strings or fails by itself, and memory takes all.
         let _ = serde_json::to_writer(&mut self.operations, &Operation { op, path: &path, value });
         self.operations.push(b',');
+    }
+}
+
+impl fmt::Debug for Patch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.to_json()))
     }
 }
 

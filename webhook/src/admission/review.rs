@@ -152,7 +152,8 @@ pub fn review_of(pod: Value) -> Value {
 /// Reads the body of a request about a pod.
 ///
 /// # Errors
-/// Where it is no review, or a review that nothing can be decided about. Nothing unreadable passes.
+/// Where it is no review, or a review that nothing can be decided about. Nothing passes of which a part that the
+/// decision needs is unreadable; the other parts are not looked into.
 pub fn read(body: &[u8]) -> Result<Request<'_>, Unreadable> {
     read_as(body)
 }

@@ -81,7 +81,7 @@ impl ReviewLog {
         if !self.enabled {
             return;
         }
-        let timestamp = now();
+        let timestamp = timestamp(SystemTime::now());
         let review = ReviewLine {
             uid: cut(review.uid),
             namespace: cut(review.namespace),
@@ -98,11 +98,11 @@ impl ReviewLog {
     }
 }
 
-/// The time as tracing's own lines have it; a clock before 1970 or behind the year 9999 gives the first moment.
-fn now() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = SignedDuration::try_from(since).ok().and_then(|since| Timestamp::from_duration(since).ok());
-    format!("{:.6}", now.unwrap_or_default())
+/// A time as tracing's own lines have it; one before 1970 or behind the year 9999 gives the first moment.
+fn timestamp(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let time = SignedDuration::try_from(since).ok().and_then(|since| Timestamp::from_duration(since).ok());
+    format!("{:.6}", time.unwrap_or_default())
 }
 
 fn json(line: &mut Vec<u8>, timestamp: &str, review: &ReviewLine<'_>) {
@@ -145,6 +145,7 @@ fn cut(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rstest::rstest;
 
     fn line() -> ReviewLine<'static> {
         ReviewLine {
@@ -157,6 +158,20 @@ mod tests {
             message: Some("no \"net\""),
             duration: Duration::from_nanos(41_900),
         }
+    }
+
+    #[rstest]
+    #[case::whole_seconds(Duration::from_secs(1_764_403_200), "2025-11-29T08:00:00.000000Z")]
+    #[case::cut_off(Duration::from_nanos(999_999_999), "1970-01-01T00:00:00.999999Z")]
+    #[case::leap_day(Duration::from_millis(1_709_164_800_250), "2024-02-29T00:00:00.250000Z")]
+    #[case::out_of_range(Duration::from_secs(1 << 40), "1970-01-01T00:00:00.000000Z")]
+    fn timestamps(#[case] since: Duration, #[case] expected: &str) {
+        assert_eq!(timestamp(UNIX_EPOCH + since), expected);
+    }
+
+    #[test]
+    fn a_clock_before_1970_is_no_panic() {
+        assert_eq!(timestamp(UNIX_EPOCH - Duration::from_secs(1)), "1970-01-01T00:00:00.000000Z");
     }
 
     #[test]
