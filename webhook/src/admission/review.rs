@@ -171,11 +171,7 @@ fn read_as<'a, O: Subject + Deserialize<'a> + fmt::Debug>(
 ) -> Result<Request<'a, O>, Unreadable> {
     // One pass where all is well. Where the object cannot be read, a second one finds whom to answer.
     match envelope(body) {
-        Ok(envelope) => {
-            let mut request = envelope.into_request()?;
-            request.check()?;
-            Ok(request)
-        }
+        Ok(envelope) => envelope.into_request().and_then(Request::check),
         Err(error) => Err(unreadable(body, O::NOUN, &error)),
     }
 }
@@ -254,7 +250,7 @@ impl<O> Request<'_, O> {
 
 impl<O: Subject> Request<'_, O> {
     /// Keeps the object only where there is something to decide.
-    fn check(&mut self) -> Result<(), Unreadable> {
+    fn check(self) -> Result<Self, Unreadable> {
         let subresource = self.sub_resource.as_deref().is_some_and(|name| !name.is_empty());
         let changed =
             || self.object.as_ref().zip(self.old_object).is_some_and(|(new, old)| new.is_changed_from(old));
@@ -264,8 +260,7 @@ impl<O: Subject> Request<'_, O> {
             _ => false,
         };
         if !concerns_us || subresource {
-            self.object = None;
-            return Ok(());
+            return Ok(Self { object: None, ..self });
         }
         if self.kind.as_ref() != Some(&O::KIND) {
             let found = self.kind.as_ref().map_or_else(|| "nothing known".to_owned(), Kind::to_string);
@@ -280,7 +275,7 @@ impl<O: Subject> Request<'_, O> {
                 format!("the review of a {}'s creation has no object: request.object is empty", O::NOUN);
             return Err(self.refuse(Reason::ObjectUnreadable, message));
         }
-        Ok(())
+        Ok(self)
     }
 
     /// The object's name as far as it is known: the request's, its own, or what it will be made from.
