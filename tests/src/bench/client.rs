@@ -115,13 +115,14 @@ impl Client {
     pub(super) async fn run(&mut self, load: Load, time: Duration) -> Vec<Duration> {
         // Waking up a client that waits for answers is work for the server's processor, and the slower a server is the
         // more often its client waits. So the client does not sleep; at a fixed rate all wait alike.
-        let awake = matches!(load, Load::Closed).then(|| {
-            tokio::spawn(async {
+        let mut awake = JoinSet::new();
+        if matches!(load, Load::Closed) {
+            awake.spawn(async {
                 loop {
                     tokio::task::yield_now().await;
                 }
-            })
-        });
+            });
+        }
         let start = Instant::now();
         let sent = Arc::new(AtomicU64::new(0));
         let mut running = JoinSet::new();
@@ -151,9 +152,6 @@ impl Client {
             let (lane, took) = lane.unwrap();
             self.lanes.push(lane);
             all.extend(took);
-        }
-        if let Some(awake) = awake {
-            awake.abort();
         }
         all
     }

@@ -108,11 +108,10 @@ fn timestamp(time: SystemTime) -> String {
 fn json(line: &mut Vec<u8>, timestamp: &str, review: &ReviewLine<'_>) {
     let &ReviewLine { uid, kind, namespace, name, outcome, reason, message: detail, duration } = review;
     let duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-    let (level, message) = ("INFO", "review");
-    let line_of_json = JsonLine {
+    let json = JsonLine {
         timestamp,
-        level,
-        message,
+        level: "INFO",
+        message: "review",
         uid,
         kind,
         namespace,
@@ -123,7 +122,7 @@ fn json(line: &mut Vec<u8>, timestamp: &str, review: &ReviewLine<'_>) {
         duration_us,
     };
     // Neither the texts nor the vector can make this fail.
-    let _ = serde_json::to_writer(line, &line_of_json);
+    let _ = serde_json::to_writer(line, &json);
 }
 
 fn text(line: &mut Vec<u8>, timestamp: &str, review: &ReviewLine<'_>) {
