@@ -27,6 +27,7 @@ pub use denial::{Denial, Reason};
 pub use launcher_hook::{LauncherHook, Mode};
 pub use needs::Need;
 pub use options::{Options, Scope, Unresolved};
+pub(crate) use patch::NOTHING;
 pub use patch::Patch;
 pub use pod::{Container, Owner, Pod};
 pub use review::{Kind, Request, Subject, Unreadable, read, read_vmi, review_of};

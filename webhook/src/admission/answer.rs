@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use super::{Decision, Denial, Outcome, Patch, VmiDecision};
+use super::{Decision, Denial, NOTHING, Outcome, Patch, VmiDecision};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -43,33 +43,33 @@ impl<'a> Status<'a> {
 /// The answer that `decision` asks for.
 #[must_use]
 pub fn answer(uid: &str, decision: &Decision) -> Vec<u8> {
-    let (status, patch) = match &decision.outcome {
-        Outcome::OutOfScope | Outcome::Unchanged => (None, None),
-        Outcome::Patched(patch) => (None, Some(patch)),
-        Outcome::Denied(denial) => (Some(Status::new(denial)), None),
+    let status = match &decision.outcome {
+        Outcome::OutOfScope | Outcome::Unchanged | Outcome::Patched(_) => None,
+        Outcome::Denied(denial) => Some(Status::new(denial)),
     };
-    write(Response { uid, allowed: status.is_none(), status, warnings: &decision.warnings }, patch)
+    let response = Response { uid, allowed: status.is_none(), status, warnings: &decision.warnings };
+    write(response, decision.outcome.patch())
 }
 
 /// The answer about a VMI, which always passes.
 #[must_use]
 pub fn answer_vmi(uid: &str, decision: &VmiDecision) -> Vec<u8> {
-    write(Response { uid, allowed: true, status: None, warnings: &decision.warnings }, Some(&decision.patch))
+    write(Response { uid, allowed: true, status: None, warnings: &decision.warnings }, &decision.patch)
 }
 
 /// The refusal of a review that nothing could be decided about.
 #[must_use]
 pub fn answer_unreadable(uid: &str, denial: &Denial) -> Vec<u8> {
-    write(Response { uid, allowed: false, status: Some(Status::new(denial)), warnings: &[] }, None)
+    write(Response { uid, allowed: false, status: Some(Status::new(denial)), warnings: &[] }, &NOTHING)
 }
 
-fn write(response: Response<'_>, patch: Option<&Patch>) -> Vec<u8> {
+fn write(response: Response<'_>, patch: &Patch) -> Vec<u8> {
     // Room for what is usual, so that it is not moved while it is written.
     let mut answer = Vec::with_capacity(1024);
     let review = Review { api_version: "admission.k8s.io/v1", kind: "AdmissionReview", response };
     // Serialising strings and a list of them into memory has no way to fail.
     let _ = serde_json::to_writer(&mut answer, &review);
-    if let Some(patch) = patch.filter(|patch| !patch.is_empty()) {
+    if !patch.is_empty() {
         // Kubernetes carries the patch as base64 of its JSON. That needs no escapes, so it goes into the response as
         // it is, before the braces that end it.
         answer.truncate(answer.len().saturating_sub("}}".len()));

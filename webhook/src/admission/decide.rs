@@ -10,7 +10,9 @@ use contract::{
 use super::needs::{Need, target};
 use super::pod::Pod;
 use super::sentences::Sentences;
-use super::{Denial, Options, Patch, Reason, Request, Scope, Unresolved, launcher_hook, patch, podnetinfo};
+use super::{
+    Denial, NOTHING, Options, Patch, Reason, Request, Scope, Unresolved, launcher_hook, patch, podnetinfo,
+};
 use crate::network::{Network, NetworkError, Networks, NodeLabel};
 
 /// What is to be answered about a pod, and all that led to it.
@@ -73,6 +75,15 @@ impl Decision {
 }
 
 impl Outcome {
+    /// What changes.
+    #[must_use]
+    pub fn patch(&self) -> &Patch {
+        match self {
+            Self::Patched(patch) => patch,
+            Self::OutOfScope | Self::Unchanged | Self::Denied(_) => &NOTHING,
+        }
+    }
+
     /// The name in metrics and logs.
     #[must_use]
     pub fn as_str(&self) -> &'static str {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use json_patch::jsonptr::Token;
 use serde::ser::{Error as _, Serialize, Serializer};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::needs::Need;
 use super::pod::{Container, Entries, Pod};
@@ -16,6 +16,9 @@ pub struct Patch {
     /// The operations with a comma behind each.
     operations: Vec<u8>,
 }
+
+/// The patch of what stays as it is.
+pub(crate) static NOTHING: Patch = Patch { operations: Vec::new() };
 
 #[derive(serde::Serialize)]
 struct Operation<'a, V: ?Sized> {
@@ -37,6 +40,14 @@ impl Patch {
     pub fn to_json(&self) -> Vec<u8> {
         let operations = self.operations.strip_suffix(b",").unwrap_or_default();
         [b"[", operations, b"]"].concat()
+    }
+
+    /// The patch as something that can be applied.
+    ///
+    /// # Errors
+    /// Where it is no list of operations, which it always is.
+    pub fn operations(&self) -> serde_json::Result<json_patch::Patch> {
+        serde_json::from_slice(&self.to_json())
     }
 
     pub(super) fn add<'p>(
@@ -96,8 +107,7 @@ impl fmt::Debug for Patch {
 
 impl Serialize for Patch {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let json = String::from_utf8(self.to_json()).map_err(S::Error::custom)?;
-        RawValue::from_string(json).map_err(S::Error::custom)?.serialize(serializer)
+        self.operations().map_err(S::Error::custom)?.serialize(serializer)
     }
 }
 
@@ -106,17 +116,7 @@ fn pointer<'p>(place: impl IntoIterator<Item = &'p str>) -> String {
     let mut pointer = String::with_capacity(96);
     for token in place {
         pointer.push('/');
-        if token.bytes().all(|byte| byte != b'/' && byte != b'~') {
-            pointer.push_str(token);
-            continue;
-        }
-        for character in token.chars() {
-            match character {
-                '~' => pointer.push_str("~0"),
-                '/' => pointer.push_str("~1"),
-                other => pointer.push(other),
-            }
-        }
+        pointer.push_str(Token::new(token).encoded());
     }
     pointer
 }

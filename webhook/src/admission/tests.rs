@@ -117,6 +117,5 @@ fn patched(pod: &Value, decision: &Decision) -> Value {
 }
 
 fn apply(patch: &Patch, to: &mut Value) {
-    let patch: json_patch::Patch = serde_json::from_slice(&patch.to_json()).unwrap();
-    json_patch::patch(to, &patch).unwrap();
+    json_patch::patch(to, &patch.operations().unwrap()).unwrap();
 }

@@ -15,7 +15,7 @@ use contract::NadName;
 use serde_json::Value;
 
 use super::cluster_options::ClusterOptions;
-use crate::admission::{Decision, Denial, Options, Outcome, Patch, Unreadable, decide, read, review_of};
+use crate::admission::{Decision, Denial, NOTHING, Options, Outcome, Unreadable, decide, read, review_of};
 use crate::commands::AdmissionOptions;
 use crate::network::{Network, Networks};
 use crate::networks::file;
@@ -243,16 +243,13 @@ fn print(verdict: &Verdict, output: Output, index: usize, to: &mut impl Write) -
     if let Some(denial) = denial {
         eprintln!("{pod_name}: refused: {}", denial.message);
     }
-    let patch = match decision {
-        Ok(Decision { outcome: Outcome::Patched(patch), .. }) => patch.to_json(),
-        _ => Patch::default().to_json(),
-    };
+    let patch = decision.as_ref().map_or(&NOTHING, |decision| decision.outcome.patch());
     if output == Output::Patch {
-        to.write_all(&patch)?;
+        to.write_all(&patch.to_json())?;
         writeln!(to)?;
     } else if denial.is_none() {
         let mut pod = pod.clone();
-        json_patch::patch(&mut pod, &serde_json::from_slice::<json_patch::Patch>(&patch)?)?;
+        json_patch::patch(&mut pod, &patch.operations()?)?;
         write!(to, "---\n{}", serde_saphyr::to_string(&pod)?)?;
     }
     Ok(())

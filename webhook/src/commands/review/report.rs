@@ -1,11 +1,9 @@
 //! The same for programs.
 
-use std::borrow::Cow;
-
 use contract::{NadName, ResourceName};
 use serde::Serialize;
 
-use crate::admission::{Decision, Denial, Outcome, Patch};
+use crate::admission::{Decision, Denial, NOTHING, Outcome, Patch};
 use crate::network::Network;
 
 /// What becomes of one pod.
@@ -18,7 +16,7 @@ pub(super) struct Report<'a> {
     attachments: Vec<AttachmentReport<'a>>,
     needs: Vec<NeedReport<'a>>,
     warnings: &'a [String],
-    patch: Cow<'a, Patch>,
+    patch: &'a Patch,
 }
 
 #[derive(Serialize)]
@@ -57,16 +55,15 @@ impl<'a> Report<'a> {
             attachments: Vec::new(),
             needs: Vec::new(),
             warnings: &[],
-            patch: Cow::default(),
+            patch: &NOTHING,
         };
         let decision = match decision {
             Ok(decision) => decision,
             Err(refusal) => return Self { denial: denial(refusal), ..nothing },
         };
-        let (denial, patch) = match &decision.outcome {
-            Outcome::Denied(refusal) => (denial(refusal), Cow::default()),
-            Outcome::Patched(patch) => (None, Cow::Borrowed(patch)),
-            Outcome::OutOfScope | Outcome::Unchanged => (None, Cow::default()),
+        let denial = match &decision.outcome {
+            Outcome::Denied(refusal) => denial(refusal),
+            Outcome::Patched(_) | Outcome::OutOfScope | Outcome::Unchanged => None,
         };
         let attachments = decision.attachments.iter().map(|attachment| AttachmentReport {
             annotation: attachment.annotation,
@@ -89,7 +86,7 @@ impl<'a> Report<'a> {
             attachments: attachments.collect(),
             needs: needs.collect(),
             warnings: &decision.warnings,
-            patch,
+            patch: decision.outcome.patch(),
             ..nothing
         }
     }
