@@ -5,7 +5,6 @@
 //! ```
 
 mod answer;
-mod compact;
 mod decide;
 mod denial;
 mod launcher_hook;
@@ -18,7 +17,6 @@ mod qos_class;
 mod quantity;
 mod review;
 mod sentences;
-mod unread;
 mod vmi;
 
 pub use answer::{answer, answer_unreadable, answer_vmi};
@@ -31,7 +29,6 @@ pub(crate) use patch::NOTHING;
 pub use patch::Patch;
 pub use pod::{Container, Owner, Pod};
 pub use review::{Kind, Request, Subject, Unreadable, read, read_vmi, review_of};
-pub use unread::Unread;
 pub use vmi::{VmiDecision, decide_vmi};
 
 #[cfg(test)]

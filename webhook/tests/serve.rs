@@ -101,14 +101,14 @@ fn content_types_that_are_spoken(#[case] content_type: &str) {
     "application/json",
     "pod",
     400,
-    "the body is no AdmissionReview: expected value at line 1 column 1; this address takes what kube-apiserver posts to a webhook"
+    "the body is not an AdmissionReview: expected value at line 1 column 1; this address takes what kube-apiserver posts to a webhook"
 )]
 #[case::empty(
     "/mutate",
     "application/json",
     "",
     400,
-    "the body is no AdmissionReview: EOF while parsing a value at line 1 column 0; this address takes what kube-apiserver posts to a webhook"
+    "the body is not an AdmissionReview: EOF while parsing a value at line 1 column 0; this address takes what kube-apiserver posts to a webhook"
 )]
 #[case::no_request(
     "/mutate",

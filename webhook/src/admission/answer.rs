@@ -1,12 +1,12 @@
 //! The answer's body: an AdmissionReview of `admission.k8s.io/v1`.
 
-use base64::Engine;
+use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
-use serde::Serialize;
+use serde::ser::{Error as _, Serializer};
 
 use super::{Decision, Denial, NOTHING, Outcome, Patch, VmiDecision};
 
-#[derive(Serialize)]
+#[derive(serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Review<'a> {
     api_version: &'static str,
@@ -14,7 +14,7 @@ struct Review<'a> {
     response: Response<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Response<'a> {
     uid: &'a str,
@@ -23,9 +23,13 @@ struct Response<'a> {
     status: Option<Status<'a>>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     warnings: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "base64_of_json")]
+    patch: Option<&'a Patch>,
 }
 
-#[derive(Serialize)]
+#[derive(serde::Serialize)]
 struct Status<'a> {
     status: &'static str,
     message: &'a str,
@@ -43,39 +47,42 @@ impl<'a> Status<'a> {
 /// The answer that `decision` asks for.
 #[must_use]
 pub fn answer(uid: &str, decision: &Decision) -> Vec<u8> {
-    let status = match &decision.outcome {
+    let denial = match &decision.outcome {
         Outcome::OutOfScope | Outcome::Unchanged | Outcome::Patched(_) => None,
-        Outcome::Denied(denial) => Some(Status::new(denial)),
+        Outcome::Denied(denial) => Some(denial),
     };
-    let response = Response { uid, allowed: status.is_none(), status, warnings: &decision.warnings };
-    write(response, decision.outcome.patch())
+    write(uid, denial, &decision.warnings, decision.outcome.patch())
 }
 
 /// The answer about a VMI, which always passes.
 #[must_use]
 pub fn answer_vmi(uid: &str, decision: &VmiDecision) -> Vec<u8> {
-    write(Response { uid, allowed: true, status: None, warnings: &decision.warnings }, &decision.patch)
+    write(uid, None, &decision.warnings, &decision.patch)
 }
 
 /// The refusal of a review that nothing could be decided about.
 #[must_use]
 pub fn answer_unreadable(uid: &str, denial: &Denial) -> Vec<u8> {
-    write(Response { uid, allowed: false, status: Some(Status::new(denial)), warnings: &[] }, &NOTHING)
+    write(uid, Some(denial), &[], &NOTHING)
 }
 
-fn write(response: Response<'_>, patch: &Patch) -> Vec<u8> {
-    // Room for what is usual, so that it is not moved while it is written.
-    let mut answer = Vec::with_capacity(1024);
+fn write(uid: &str, denial: Option<&Denial>, warnings: &[String], patch: &Patch) -> Vec<u8> {
+    let patch = Some(patch).filter(|patch| !patch.is_empty());
+    let response = Response {
+        uid,
+        allowed: denial.is_none(),
+        status: denial.map(Status::new),
+        warnings,
+        patch_type: patch.map(|_| "JSONPatch"),
+        patch,
+    };
     let review = Review { api_version: "admission.k8s.io/v1", kind: "AdmissionReview", response };
-    // Serialising strings and a list of them into memory has no way to fail.
-    let _ = serde_json::to_writer(&mut answer, &review);
-    if !patch.is_empty() {
-        // Kubernetes carries the patch as base64 of its JSON. That needs no escapes, so it goes into the response as
-        // it is, before the braces that end it.
-        answer.truncate(answer.len().saturating_sub("}}".len()));
-        answer.extend_from_slice(br#","patchType":"JSONPatch","patch":""#);
-        answer.extend_from_slice(STANDARD.encode(patch.to_json()).as_bytes());
-        answer.extend_from_slice(br#""}}"#);
-    }
-    answer
+    // Writing strings, lists and maps with string keys into memory cannot fail.
+    serde_json::to_vec(&review).unwrap_or_default()
+}
+
+/// Kubernetes carries a patch as base64 of its JSON.
+fn base64_of_json<S: Serializer>(patch: &Option<&Patch>, serializer: S) -> Result<S::Ok, S::Error> {
+    let json = serde_json::to_vec(patch).map_err(S::Error::custom)?;
+    serializer.collect_str(&Base64Display::new(&json, &STANDARD))
 }

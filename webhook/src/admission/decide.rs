@@ -304,7 +304,7 @@ fn missing_labels<'n>(
                 Quoted(value)
             ),
         };
-        let own = pod.spec.node_selector.as_ref().and_then(|entries| entries.get(&label.key));
+        let own = pod.spec.node_selector.as_ref().and_then(|entries| entries.get(label.key.as_str()));
         if let Some(own) = own {
             let own = own.as_deref().unwrap_or_default();
             if own != label.value {

@@ -2,13 +2,12 @@
 //! skipped, not copied.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
-use std::marker::PhantomData;
 
-use contract::{ShortList, Text, annotation, check_subdomain, kubevirt};
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-
-use super::unread::Unread;
+use contract::{ShortList, Text, check_subdomain, kubevirt};
+use serde::de::{Deserialize, Deserializer, Visitor};
+use serde_json::value::RawValue;
 
 /// A uid is a UUID, of 36 characters; whoever makes up one of his own stays below a label's length.
 const LONGEST_UID: usize = 63;
@@ -44,7 +43,7 @@ pub struct Metadata<'a> {
     annotations: Option<Annotations<'a>>,
     /// Left unread for the few decisions that need it.
     #[serde(borrow)]
-    owner_references: Option<Unread<'a>>,
+    owner_references: Option<&'a RawValue>,
 }
 
 /// Who a pod belongs to.
@@ -74,7 +73,7 @@ pub struct Spec<'a> {
     pub init_containers: Option<ShortList<Container<'a>>>,
     /// The volumes, left unread for the few decisions that need it.
     #[serde(borrow)]
-    pub volumes: Option<Unread<'a>>,
+    pub volumes: Option<&'a RawValue>,
     /// Labels that the node must have; `None` where the key is absent.
     #[serde(borrow)]
     pub node_selector: Option<Entries<'a, Option<Text<'a>>>>,
@@ -92,16 +91,16 @@ pub struct Container<'a> {
     pub resources: Option<Resources<'a>>,
     /// The command, left unread for the few decisions that need it.
     #[serde(borrow)]
-    pub command: Option<Unread<'a>>,
+    pub command: Option<&'a RawValue>,
     /// Its arguments, left unread for the few decisions that need it.
     #[serde(borrow)]
-    pub args: Option<Unread<'a>>,
+    pub args: Option<&'a RawValue>,
     /// Its environment, left unread for the few decisions that need it.
     #[serde(borrow)]
-    pub env: Option<Unread<'a>>,
+    pub env: Option<&'a RawValue>,
     /// Its mounts, left unread for the few decisions that need it.
     #[serde(borrow)]
-    pub volume_mounts: Option<Unread<'a>>,
+    pub volume_mounts: Option<&'a RawValue>,
     #[serde(borrow)]
     restart_policy: Option<Text<'a>>,
 }
@@ -126,9 +125,9 @@ pub(super) struct VolumeMount<'a> {
     pub mount_path: Cow<'a, str>,
 }
 
-/// Reads what few decisions need: skipping it is all that the others pay.
-pub(super) fn later<'a, T: Deserialize<'a>>(text: Option<Unread<'a>>) -> serde_json::Result<Option<T>> {
-    text.map_or(Ok(None), |text| text.read().map(Some))
+/// Parses a part that few decisions need; for the others it is only skipped.
+pub(super) fn later<'a, T: Deserialize<'a>>(text: Option<&'a RawValue>) -> serde_json::Result<Option<T>> {
+    text.map(|text| serde_json::from_str(text.get())).transpose()
 }
 
 /// What a container asks for.
@@ -167,17 +166,17 @@ impl Pod<'_> {
         label.is_some_and(|value| &**value == kubevirt::LAUNCHER)
     }
 
-    /// The annotation [`NETWORKS`](annotation::NETWORKS), where it is there and not empty.
+    /// The networks that Multus attaches, unless the annotation is absent or empty.
     pub(super) fn networks(&self) -> Option<&str> {
         non_empty(self.metadata.annotations.as_ref()?.networks.as_ref())
     }
 
-    /// The annotation [`DEFAULT_NETWORK`](annotation::DEFAULT_NETWORK), where it is there.
+    /// What takes the place of the cluster's own network.
     pub(super) fn default_network(&self) -> Option<&str> {
         self.metadata.annotations.as_ref()?.default_network.as_deref()
     }
 
-    /// The annotation [`LAUNCHER_HOOK`](annotation::LAUNCHER_HOOK), where it is there.
+    /// Where the pod's author wants `launcher-hook`.
     pub(super) fn launcher_hook(&self) -> Option<&str> {
         self.metadata.annotations.as_ref()?.launcher_hook.as_deref()
     }
@@ -250,90 +249,29 @@ impl<'de: 'a, 'a> Deserialize<'de> for Quantity<'a> {
     }
 }
 
-/// A map of few entries, in its own order; the last of two equal keys counts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entries<'a, V>(Vec<(Text<'a>, V)>);
+/// A map; the last of two equal keys counts.
+pub(super) type Entries<'a, V> = BTreeMap<Text<'a>, V>;
 
-impl<V> Entries<'_, V> {
-    pub(super) fn get(&self, key: &str) -> Option<&V> {
-        self.0.iter().rev().find(|(name, _)| &**name == key).map(|(_, value)| value)
-    }
-}
+// Serde takes names as literals alone: they are the constants of `contract`, which the tests write.
 
-impl<'de: 'a, 'a, V: Deserialize<'de>> Deserialize<'de> for Entries<'a, V> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EntriesVisitor<V>(PhantomData<V>);
-        impl<'de, V: Deserialize<'de>> Visitor<'de> for EntriesVisitor<V> {
-            type Value = Entries<'de, V>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Entries(entries))
-            }
-        }
-        let entries = deserializer.deserialize_map(EntriesVisitor(PhantomData))?;
-        Ok(Self(entries.0))
-    }
-}
-
-/// The one label that matters.
-#[derive(Debug, Default)]
+/// The labels that matter.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
 struct Labels<'a> {
+    #[serde(borrow, rename = "kubevirt.io")]
     kubevirt: Option<Text<'a>>,
 }
 
 /// The annotations that matter.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
 struct Annotations<'a> {
+    #[serde(borrow, rename = "k8s.v1.cni.cncf.io/networks")]
     networks: Option<Text<'a>>,
+    #[serde(borrow, rename = "v1.multus-cni.io/default-network")]
     default_network: Option<Text<'a>>,
+    #[serde(borrow, rename = "kubevirt-sriov.io/launcher-hook")]
     launcher_hook: Option<Text<'a>>,
+    #[serde(borrow, rename = "kubevirt.io/ephemeral-provisioning-object")]
     provisioning: Option<Text<'a>>,
 }
-
-/// Picks the values of some keys out of an object of texts and skips the rest.
-macro_rules! picked {
-    ($type:ident { $($key:path => $field:ident),+ }) => {
-        impl<'de: 'a, 'a> Deserialize<'de> for $type<'a> {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Picker;
-                impl<'de> Visitor<'de> for Picker {
-                    type Value = $type<'de>;
-
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str("an object of strings")
-                    }
-
-                    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                        let mut picked = $type::default();
-                        while let Some(key) = map.next_key::<Text<'de>>()? {
-                            match &*key {
-                                $($key => picked.$field = map.next_value()?,)+
-                                _ => {
-                                    map.next_value::<IgnoredAny>()?;
-                                }
-                            }
-                        }
-                        Ok(picked)
-                    }
-                }
-                deserializer.deserialize_map(Picker)
-            }
-        }
-    };
-}
-
-picked!(Labels { kubevirt::LAUNCHER_LABEL => kubevirt });
-picked!(Annotations {
-    annotation::NETWORKS => networks,
-    annotation::DEFAULT_NETWORK => default_network,
-    annotation::LAUNCHER_HOOK => launcher_hook,
-    kubevirt::EPHEMERAL_PROVISIONING => provisioning
-});

@@ -38,7 +38,7 @@ pub(super) fn put_in(patch: &mut Patch, pod: &Pod<'_>) -> Result<(), Denial> {
         mounted = true;
         let index = index.to_string();
         let mount = json!({"name": VOLUME, "mountPath": DIRECTORY, "readOnly": true});
-        patch.append(["spec", "containers", &index, "volumeMounts"], mounts.is_some(), &[mount]);
+        patch.append(["spec", "containers", &index, "volumeMounts"], mounts.is_some(), vec![mount]);
         let hugepages = hugepages(container);
         if hugepages.is_empty() {
             continue;
@@ -47,12 +47,12 @@ pub(super) fn put_in(patch: &mut Patch, pod: &Pod<'_>) -> Result<(), Denial> {
         let environment: Option<Vec<Named<'_>>> = later(container.env).map_err(unreadable)?;
         if !environment.iter().flatten().any(|variable| *variable.name == *NAME_VARIABLE) {
             let variable = json!({"name": NAME_VARIABLE, "value": container.name()});
-            patch.append(["spec", "containers", &index, "env"], environment.is_some(), &[variable]);
+            patch.append(["spec", "containers", &index, "env"], environment.is_some(), vec![variable]);
         }
     }
     if mounted {
         let volume = json!({"name": VOLUME, "downwardAPI": {"items": files}});
-        patch.append(["spec", "volumes"], volumes.is_some(), &[volume]);
+        patch.append(["spec", "volumes"], volumes.is_some(), vec![volume]);
     }
     Ok(())
 }
@@ -66,7 +66,7 @@ fn hugepages(container: &Container<'_>) -> Vec<Value> {
         for (kind, singular, quantities) in
             [("requests", "request", &resources.requests), ("limits", "limit", &resources.limits)]
         {
-            if quantities.as_ref().is_some_and(|quantities| quantities.get(resource).is_some()) {
+            if quantities.as_ref().is_some_and(|quantities| quantities.contains_key(resource)) {
                 files.push(json!({
                     "path": format!("{file}_{singular}_{name}"),
                     "resourceFieldRef": {

@@ -1,7 +1,6 @@
 //! Whole decisions, from the body to the answer.
 
 mod bad_input;
-mod compact;
 mod launcher_hook;
 mod limits;
 mod podnetinfo;
@@ -117,5 +116,5 @@ fn patched(pod: &Value, decision: &Decision) -> Value {
 }
 
 fn apply(patch: &Patch, to: &mut Value) {
-    json_patch::patch(to, &patch.operations().unwrap()).unwrap();
+    json_patch::patch(to, patch).unwrap();
 }

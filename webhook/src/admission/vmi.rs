@@ -193,10 +193,10 @@ fn annotate(vmi: &Vmi, known: &VmiNetworks) -> Patch {
     }
     let value = known.to_json();
     match vmi.metadata.annotations.as_ref().map(|existing| existing.get(key)) {
-        None => patch.add(["metadata", "annotations"], &json!({key: value})),
-        Some(None) => patch.add(place, &value),
+        None => patch.add(["metadata", "annotations"], json!({key: value})),
+        Some(None) => patch.add(place, value),
         Some(Some(Some(text))) if *text == value => {}
-        Some(Some(_)) => patch.replace(place, &value),
+        Some(Some(_)) => patch.replace(place, value),
     }
     patch
 }

@@ -245,11 +245,10 @@ fn print(verdict: &Verdict, output: Output, index: usize, to: &mut impl Write) -
     }
     let patch = decision.as_ref().map_or(&NOTHING, |decision| decision.outcome.patch());
     if output == Output::Patch {
-        to.write_all(&patch.to_json())?;
-        writeln!(to)?;
+        writeln!(to, "{}", serde_json::to_string(patch)?)?;
     } else if denial.is_none() {
         let mut pod = pod.clone();
-        json_patch::patch(&mut pod, &patch.operations()?)?;
+        json_patch::patch(&mut pod, patch)?;
         write!(to, "---\n{}", serde_saphyr::to_string(&pod)?)?;
     }
     Ok(())

@@ -117,14 +117,14 @@ impl<'p> Pieces<'p> {
             .chain(self.command.iter().map(|word| &**word))
             .collect();
 
-        patch.append(["spec", "volumes"], self.volumes.is_some(), &volumes);
-        patch.append(["spec", "initContainers"], self.has_init_containers, &[installer]);
+        patch.append(["spec", "volumes"], self.volumes.is_some(), volumes);
+        patch.append(["spec", "initContainers"], self.has_init_containers, vec![installer]);
         if let Some(index) = network_info {
             let mount = json!({"name": NETWORK_INFO_VOLUME, "mountPath": NETWORK_INFO_DIRECTORY});
-            patch.replace(self.place("volumeMounts").into_iter().chain([&*index.to_string()]), &mount);
+            patch.replace(self.place("volumeMounts").into_iter().chain([&*index.to_string()]), mount);
         }
-        patch.append(self.place("volumeMounts"), self.mounts.is_some(), &mounts);
-        patch.replace(self.place("command"), &command);
+        patch.append(self.place("volumeMounts"), self.mounts.is_some(), mounts);
+        patch.replace(self.place("command"), command);
         self.one_more_socket(patch)?;
         self.network_resources(patch, attachments);
         Ok(())
@@ -164,9 +164,9 @@ impl<'p> Pieces<'p> {
                 "volumeMounts": mounts
             }),
         );
-        patch.append(["spec", "volumes"], self.volumes.is_some(), &volumes);
-        patch.append(self.place("volumeMounts"), self.mounts.is_some(), &compute_mounts);
-        patch.append(["spec", "containers"], true, &[container]);
+        patch.append(["spec", "volumes"], self.volumes.is_some(), volumes);
+        patch.append(self.place("volumeMounts"), self.mounts.is_some(), compute_mounts);
+        patch.append(["spec", "containers"], true, vec![container]);
         self.one_more_socket(patch)
     }
 
@@ -185,7 +185,7 @@ impl<'p> Pieces<'p> {
     fn one_more_socket(&self, patch: &mut Patch) -> Result<(), Denial> {
         let arguments = self.arguments.as_deref().unwrap_or_default();
         let Some(flag) = arguments.iter().position(|argument| **argument == *COUNT_FLAG) else {
-            patch.append(self.place("args"), self.arguments.is_some(), &[COUNT_FLAG.into(), "1".into()]);
+            patch.append(self.place("args"), self.arguments.is_some(), vec![COUNT_FLAG.into(), "1".into()]);
             return Ok(());
         };
         let text = arguments.get(flag + 1).map(|text| &**text).unwrap_or_default();
@@ -197,7 +197,7 @@ impl<'p> Pieces<'p> {
         })?;
         let place = (flag + 1).to_string();
         let count = count.saturating_add(1).to_string();
-        patch.replace(self.place("args").into_iter().chain([&*place]), &count);
+        patch.replace(self.place("args").into_iter().chain([&*place]), count);
         Ok(())
     }
 
@@ -210,9 +210,9 @@ impl<'p> Pieces<'p> {
             self.environment.iter().flatten().position(|entry| *entry.name == *NetworkResources::VARIABLE);
         match existing {
             Some(position) => {
-                patch.replace(place.into_iter().chain([&*position.to_string()]), &variable);
+                patch.replace(place.into_iter().chain([&*position.to_string()]), variable);
             }
-            None => patch.append(place, self.environment.is_some(), &[variable]),
+            None => patch.append(place, self.environment.is_some(), vec![variable]),
         }
     }
 

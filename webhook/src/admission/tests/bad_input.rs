@@ -68,7 +68,7 @@ fn quantities(#[case] quantity: &str) {
 #[rstest]
 #[case::containers_no_list("/spec/containers", json!("compute"), "invalid type: string")]
 #[case::null_container("/spec/containers/0", json!(null), "invalid type: null")]
-#[case::annotations_no_map("/metadata/annotations", json!([1]), "invalid type: sequence")]
+#[case::annotations_no_map("/metadata/annotations", json!([1]), "invalid type: integer")]
 #[case::annotation_no_text("/metadata/annotations/k8s.v1.cni.cncf.io~1networks", json!(7), "invalid type: integer")]
 #[case::no_object("", json!("pod"), "invalid type: string")]
 #[case::quantity_no_quantity("/spec/containers/0/resources", json!({"limits": {"cpu": []}}), "expected a quantity")]
@@ -104,14 +104,14 @@ fn reviews_that_are_answered(
 }
 
 #[rstest]
-#[case::empty("", "the body is no AdmissionReview: EOF")]
-#[case::not_json("pods", "the body is no AdmissionReview: expected value")]
+#[case::empty("", "the body is not an AdmissionReview: EOF")]
+#[case::not_json("pods", "the body is not an AdmissionReview: expected value")]
 #[case::truncated(
     r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","#,
     "EOF"
 )]
-#[case::list("[]", "the body is no AdmissionReview: ")]
-#[case::null("null", "the body is no AdmissionReview: ")]
+#[case::list("[]", "the body is not an AdmissionReview: ")]
+#[case::null("null", "the body is not an AdmissionReview: ")]
 #[case::a_pod(
     r#"{"apiVersion":"v1","kind":"Pod"}"#,
     r#"the body is "v1" "Pod", not admission.k8s.io/v1 AdmissionReview"#
@@ -132,10 +132,57 @@ fn reviews_that_are_answered(
     r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{}}"#,
     "the AdmissionReview has no request.uid"
 )]
-#[case::deep(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)), "the body is no AdmissionReview: ")]
+#[case::deep(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)), "the body is not an AdmissionReview: ")]
 fn bodies_that_are_no_review(#[case] body: &str, #[case] part: &str) {
     let message = respond(body.as_bytes(), &Options::default()).unwrap_err();
     assert!(message.contains(part), "{message}");
+}
+
+/// A review that has `value` in a place that no decision depends on.
+fn review_with(value: &[u8]) -> Vec<u8> {
+    let review = review(&pod("vf")).to_string();
+    let (before, after) = review.split_once(r#""options":"#).unwrap();
+    [before.as_bytes(), br#""unused":"#, value, br#","options":"#, after.as_bytes()].concat()
+}
+
+#[rstest]
+#[case::escapes(br#"{"a\"\\\u00e4\ud83d\ude00":"\/\b\f\n\r\t"}"#)]
+#[case::numbers(b"[0, -0, 1.25e+7, 3E-2, 123456789012345678901234567890]")]
+#[case::brackets_in_a_string(br#"["]}", "[{\"", "\\"]"#)]
+#[case::deep(&[b"[".repeat(100_000), b"]".repeat(100_000)].concat())]
+fn json_that_no_decision_needs_is_skipped(#[case] value: &[u8]) {
+    let response = respond(&review_with(value), &Options::default()).unwrap();
+    assert_eq!((&response["allowed"], &response["patchType"]), (&json!(true), &json!("JSONPatch")));
+}
+
+#[rstest]
+#[case::list_closed_as_an_object(br#"["a"}"#, "expected `,` or `]`")]
+#[case::comma_at_the_end(br#"["a",]"#, "expected value")]
+#[case::no_colon(br#"{"a""b"}"#, "expected `:`")]
+#[case::unknown_escape(br#""\x""#, "invalid escape")]
+#[case::control_character(b"\"\x1f\"", "control character")]
+#[case::leading_zero(b"01", "invalid number")]
+#[case::half_a_word(b"tru", "expected ident")]
+#[case::invalid_utf_8(b"\"\xff\"", "invalid utf-8 sequence of 1 bytes from index")]
+fn a_body_that_is_not_json_is_refused_whatever_part_is_broken(#[case] value: &[u8], #[case] part: &str) {
+    let message = respond(&review_with(value), &Options::default()).unwrap_err();
+    assert!(
+        message.starts_with("the body is not an AdmissionReview: ") && message.contains(part),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_field_that_is_there_twice_is_refused() {
+    let body = review(&pod("vf")).to_string();
+    let twice = body.replacen(r#""uid":"3f0c7d2e""#, r#""uid":"3f0c7d2e","uid":"other""#, 1);
+    let message = respond(twice.as_bytes(), &Options::default()).unwrap_err();
+    assert!(message.contains("duplicate field `uid`"), "{message}");
+
+    let key = annotation::NETWORKS;
+    let twice = body.replacen(&format!(r#""{key}":"#), &format!(r#""{key}":"bridge","{key}":"#), 1);
+    let response = respond(twice.as_bytes(), &Options::default()).unwrap();
+    assert_eq!((&response["allowed"], &response["status"]["code"]), (&json!(false), &json!(400)));
 }
 
 #[test]
