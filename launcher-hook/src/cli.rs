@@ -32,7 +32,8 @@ Environment:
 
 Other names, by a link or a copy:
   onDefineDomain             is `launcher-hook define`
-  qemu                       is `launcher-hook libvirt-hook`
+  qemu, and any name in a folder qemu.d
+                             is `launcher-hook libvirt-hook`
 
 Exit status:
   0  done; with check: fit
@@ -86,11 +87,13 @@ Examples:
     /// begin it looks whether the devices can be used, and stops the start with the reason where they cannot. On
     /// everything else it does nothing.
     #[command(after_long_help = "\
-Example:
+Examples:
   ln -s /usr/bin/launcher-hook /etc/libvirt/hooks/qemu
+  ln -s /usr/bin/launcher-hook /etc/libvirt/hooks/qemu.d/50-sriov
 
-libvirt empties the environment of its hooks: variables that are not there are
-taken from process 1.")]
+libvirt empties the environment of its hooks: missing variables are taken from
+process 1. In virt-launcher of KubeVirt 1.9 and later, hooks/qemu is KubeVirt's
+own link, which it replaces at every start: this command cannot be used there.")]
     LibvirtHook(LibvirtHookArguments),
     /// Tell whether this host or container is fit for VFIO, and what to do about it
     #[command(after_long_help = "\
@@ -187,7 +190,7 @@ pub struct LibvirtHookArguments {
     /// Its part, such as begin or end
     #[arg(default_value = "-")]
     pub sub_operation: String,
-    /// Whatever else libvirt says; nothing so far
+    /// What else libvirt says: -, or the reason for the operation
     pub extra: Vec<String>,
     /// What to do about a VF that is not there, not on vfio-pci, or whose device node cannot be opened
     #[arg(long, value_enum, env = "LAUNCHER_HOOK_VERIFY", default_value = "fail")]
@@ -222,18 +225,31 @@ pub enum CheckOutput {
 #[must_use]
 pub fn multi_call(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<_> = arguments.into_iter().collect();
-    let name = arguments.first().and_then(|program| Path::new(program).file_name());
-    let subcommand: &[&str] = match name.and_then(|name| name.to_str()) {
+    let Some(program) = arguments.first().map(PathBuf::from) else { return arguments };
+    let name = program.file_name().and_then(|name| name.to_str());
+    // libvirt runs every program in this folder, whatever it is called.
+    let in_hook_folder = program.parent().and_then(Path::file_name).is_some_and(|folder| folder == "qemu.d");
+    let by_libvirt = is_libvirt_call(&arguments);
+    let subcommand: &[&str] = match name {
         Some("onDefineDomain") => &["define"],
-        // As libvirt calls it: without options, and with a guest whose name may begin with a dash.
-        Some("qemu") if matches!(&*arguments, [_, _, _, _, extra] if extra == "-") => &["libvirt-hook", "--"],
+        // Without options, and with a guest whose name may begin with a dash.
+        Some("qemu") if by_libvirt => &["libvirt-hook", "--"],
+        _ if in_hook_folder && by_libvirt => &["libvirt-hook", "--"],
         Some("qemu") => &["libvirt-hook"],
+        Some("launcher-hook") => return arguments,
+        _ if in_hook_folder => &["libvirt-hook"],
         _ => return arguments,
     };
     // The usage that an error shows is the subcommand's, which the other name would not reach.
     let call = ["launcher-hook"].iter().chain(subcommand);
     arguments.splice(..1, call.map(OsString::from));
     arguments
+}
+
+/// Whether the arguments are GUEST OPERATION SUB-OPERATION EXTRA, as libvirt passes them. EXTRA is `-` or the reason
+/// for the operation, such as `shutdown`.
+fn is_libvirt_call(arguments: &[OsString]) -> bool {
+    matches!(arguments, [_, _, _, part, _] if part == "begin" || part == "end" || part == "-")
 }
 
 #[cfg(test)]
@@ -265,6 +281,15 @@ mod tests {
     #[case::shim(&["/usr/bin/onDefineDomain", "--vmi", "{}", "--domain", "<d/>"], &["launcher-hook", "define", "--vmi", "{}", "--domain", "<d/>"])]
     #[case::libvirt(&["/etc/libvirt/hooks/qemu", "vm", "prepare", "begin", "-"], &["launcher-hook", "libvirt-hook", "--", "vm", "prepare", "begin", "-"])]
     #[case::guest_with_a_dash(&["/etc/libvirt/hooks/qemu", "-vm", "prepare", "begin", "-"], &["launcher-hook", "libvirt-hook", "--", "-vm", "prepare", "begin", "-"])]
+    #[case::reason(&["/etc/libvirt/hooks/qemu", "-vm", "release", "end", "shutdown"], &["launcher-hook", "libvirt-hook", "--", "-vm", "release", "end", "shutdown"])]
+    #[case::port(&["/etc/libvirt/hooks/qemu", "vm", "port", "x", "-"], &["launcher-hook", "libvirt-hook", "vm", "port", "x", "-"])]
+    #[case::in_the_folder(&["/etc/libvirt/hooks/qemu.d/50-vfs", "vm", "stopped", "end", "-"], &["launcher-hook", "libvirt-hook", "--", "vm", "stopped", "end", "-"])]
+    #[case::own_name_in_the_folder(&["/etc/libvirt/hooks/qemu.d/launcher-hook", "--help", "migrate", "begin", "-"], &["launcher-hook", "libvirt-hook", "--", "--help", "migrate", "begin", "-"])]
+    #[case::shim_in_the_folder(&["hooks/qemu.d/vfs", "vm", "attach", "begin", "-"], &["launcher-hook", "libvirt-hook", "--", "vm", "attach", "begin", "-"])]
+    #[case::option_in_the_folder(&["hooks/qemu.d/vfs", "--verify=off", "vm", "prepare", "begin", "-"], &["launcher-hook", "libvirt-hook", "--verify=off", "vm", "prepare", "begin", "-"])]
+    #[case::own_name_by_hand(&["hooks/qemu.d/launcher-hook", "check"], &["hooks/qemu.d/launcher-hook", "check"])]
+    #[case::another_folder(&["/usr/lib/qemu/vfs", "check"], &["/usr/lib/qemu/vfs", "check"])]
+    #[case::few_arguments(&["/etc/libvirt/hooks/qemu", "--verify=off", "vm", "prepare", "begin"], &["launcher-hook", "libvirt-hook", "--verify=off", "vm", "prepare", "begin"])]
     #[case::with_an_option(&["/etc/libvirt/hooks/qemu", "--verify=off", "vm", "prepare", "begin", "-"], &["launcher-hook", "libvirt-hook", "--verify=off", "vm", "prepare", "begin", "-"])]
     #[case::nothing(&[], &[])]
     fn names(#[case] call: &[&str], #[case] expected: &[&str]) {
