@@ -2,6 +2,7 @@
 //!
 //! [`facts`] reads, [`judge`] decides without looking anywhere, [`report`] prints.
 
+pub mod command_line;
 pub mod facts;
 pub mod judge;
 pub mod report;

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::define::{DefineError, Definition, Options, Sources as Texts, define, readdress};
 use crate::domain::{DomainError, hostdevs};
+use crate::given_nodes::GivenNodes;
 use crate::plan::Assign;
 use crate::sources::{SourceArguments, SourceError, Sources};
 use crate::sysfs::Roots;
@@ -79,7 +80,7 @@ impl Definer {
             // The devices come after it; nobody can look at them now.
             return Ok(announce(definition, "migration"));
         }
-        self.verify(definition.devices.iter().map(|device| device.address))?;
+        self.verify(&sources.variables, definition.devices.iter().map(|device| device.address))?;
         Ok(announce(definition, "domain defined"))
     }
 
@@ -91,7 +92,7 @@ impl Definer {
         let domain = text("the domain", domain)?;
         let sources = self.arguments.sources.read_stripped(&self.roots.procfs)?;
         let definition = readdress(None, domain, &sources.texts(), &self.options(false))?;
-        self.verify(definition.devices.iter().map(|device| device.address))?;
+        self.verify(&sources.variables, definition.devices.iter().map(|device| device.address))?;
         Ok(announce(definition, "domain readdressed"))
     }
 
@@ -101,15 +102,29 @@ impl Definer {
     /// A device that cannot be used, where that is an error.
     pub fn check(&self, domain: &[u8]) -> Result<(), DefinerError> {
         let hostdevs = hostdevs(text("the domain", domain)?)?;
-        self.verify(hostdevs.iter().filter(|hostdev| hostdev.network.is_some()).map(|hostdev| hostdev.source))
+        let ours = hostdevs.iter().filter(|hostdev| hostdev.network.is_some());
+        let ours: Vec<_> = ours.map(|hostdev| hostdev.source).collect();
+        if ours.is_empty() {
+            return Ok(());
+        }
+        let sources = self.arguments.sources.read_stripped(&self.roots.procfs).unwrap_or_else(|error| {
+            tracing::warn!("whether devices are stale is not known: {error}");
+            Sources::default()
+        });
+        self.verify(&sources.variables, ours)
     }
 
     fn options(&self, migration: bool) -> Options {
         Options { binding: self.arguments.binding.clone(), assign: self.arguments.assign, migration }
     }
 
-    fn verify(&self, addresses: impl IntoIterator<Item = PciAddress>) -> Result<(), DefinerError> {
-        Ok(verify_all(&self.roots, self.verification, addresses)?)
+    fn verify(
+        &self,
+        variables: &[(String, String)],
+        addresses: impl IntoIterator<Item = PciAddress>,
+    ) -> Result<(), DefinerError> {
+        let given = GivenNodes::read(variables);
+        Ok(verify_all(&self.roots, self.verification, &given, addresses)?)
     }
 }
 

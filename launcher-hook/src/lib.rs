@@ -7,6 +7,7 @@ pub mod define;
 pub mod definer;
 pub mod devices;
 pub mod domain;
+pub mod given_nodes;
 pub mod logging;
 pub mod network_info;
 pub mod plan;

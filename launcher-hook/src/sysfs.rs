@@ -8,8 +8,12 @@ use std::path::{Path, PathBuf};
 
 use contract::PciAddress;
 
-/// The driver that a function must have to be given to a virtual machine.
+/// The VFIO driver that takes any function.
 pub const VFIO_DRIVER: &str = "vfio-pci";
+
+/// How the kernel's other VFIO drivers are called, `mlx5_vfio_pci` for example. Kernels before 6.1 have no
+/// `vfio-dev` that would tell.
+const VENDOR_DRIVER_SUFFIX: &str = "_vfio_pci";
 
 /// Where the kernel shows itself. Tests give trees of their own.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -35,6 +39,29 @@ pub struct Group {
     pub no_iommu: bool,
 }
 
+/// What a function is bound to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Binding {
+    /// The driver, if any.
+    pub driver: Option<String>,
+    /// Whether it is a VFIO driver: vfio-pci, or that of the card's vendor.
+    pub vfio: bool,
+}
+
+impl Binding {
+    /// The driver's name, or that there is none.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.driver.as_deref().unwrap_or("no driver")
+    }
+
+    /// Whether the driver is a vendor's VFIO driver.
+    #[must_use]
+    pub fn is_vendor_vfio(&self) -> bool {
+        self.vfio && self.driver.as_deref() != Some(VFIO_DRIVER)
+    }
+}
+
 impl Roots {
     /// The folder of a function; whether it is there is another question.
     #[must_use]
@@ -55,6 +82,24 @@ impl Roots {
     #[must_use]
     pub fn driver(&self, address: PciAddress) -> Option<String> {
         link_name(&self.function(address).join("driver"))
+    }
+
+    /// What a function is bound to. A function that a VFIO driver holds has a folder `vfio-dev`, whatever the
+    /// driver is called.
+    #[must_use]
+    pub fn binding(&self, address: PciAddress) -> Binding {
+        let driver = self.driver(address);
+        let vfio = self.vfio_device(address).is_some()
+            || driver.as_deref().is_some_and(|driver| {
+                driver == VFIO_DRIVER || driver.replace('-', "_").ends_with(VENDOR_DRIVER_SUFFIX)
+            });
+        Binding { driver, vfio }
+    }
+
+    /// The name of a function's own device node below `/dev/vfio/devices`, such as `vfio0`.
+    #[must_use]
+    pub fn vfio_device(&self, address: PciAddress) -> Option<String> {
+        entries(&self.function(address).join("vfio-dev")).min()
     }
 
     /// The IOMMU group that a function is in.

@@ -1,5 +1,5 @@
-//! Whether a VF can be given to a virtual machine: it is there, vfio-pci drives it, and the nodes of its
-//! IOMMU group are open to this process.
+//! Whether a VF can be given to a virtual machine: it exists, a VFIO driver has it, the nodes that the pod was given
+//! still lead to it, and this process can open them.
 //!
 //! libvirt and QEMU find the same out later, in words that name neither the network nor what to do.
 
@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use contract::PciAddress;
 use thiserror::Error;
 
-use crate::sysfs::{Roots, VFIO_DRIVER};
+use crate::given_nodes::{GivenNodes, Stale, bind};
+use crate::sysfs::{Binding, Roots, VFIO_DRIVER, entries};
 
 /// What becomes of a device that cannot be used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -29,8 +30,8 @@ pub enum Verification {
 pub enum NotUsable {
     /// No such function.
     #[error(
-        "VF {address} is not there ({} does not exist): the SR-IOV device plugin named a device that this \
-         node no longer has; look at sriov_numvfs of its PF and restart the device plugin",
+        "VF {address} does not exist ({} is missing): the SR-IOV device plugin named a device that this node no \
+         longer has; look at sriov_numvfs of its PF, restart the device plugin, then delete the pod",
         .path.display()
     )]
     Missing {
@@ -39,18 +40,20 @@ pub enum NotUsable {
         /// Where it was looked for.
         path: PathBuf,
     },
+    /// The pod was given it before a restart of the node.
+    #[error("{}. The devices of this pod are stale: {}", .0, .0.remedy())]
+    Stale(Stale),
     /// Another driver has it, or none.
     #[error(
-        "VF {address} is {}, not to {VFIO_DRIVER}: on the node, echo {VFIO_DRIVER} > \
-         /sys/bus/pci/devices/{address}/driver_override, unbind it, and echo {address} > \
-         /sys/bus/pci/drivers_probe (with the SR-IOV operator: deviceType: vfio-pci)",
-        .driver.as_ref().map_or_else(|| "bound to no driver".to_owned(), |driver| format!("bound to {driver}"))
+        "VF {address} is bound to {}, not to {VFIO_DRIVER} or another VFIO driver: on the node, {} (with the \
+         SR-IOV operator: deviceType: vfio-pci)",
+        .binding.name(), bind(*.address, .binding.driver.is_some())
     )]
     Driver {
         /// The VF.
         address: PciAddress,
-        /// The driver it has.
-        driver: Option<String>,
+        /// What it is bound to.
+        binding: Binding,
     },
     /// No IOMMU is at work.
     #[error(
@@ -62,7 +65,7 @@ pub enum NotUsable {
         address: PciAddress,
     },
     /// A device node cannot be opened.
-    #[error("VF {address} cannot be used through {}: {}", .node.display(), node_problem(*.kind))]
+    #[error("VF {address} cannot be used through {}: {}", .node.display(), node_problem(*.kind, .present))]
     Node {
         /// The VF.
         address: PciAddress,
@@ -70,16 +73,24 @@ pub enum NotUsable {
         node: PathBuf,
         /// What the kernel says.
         kind: io::ErrorKind,
+        /// The groups' nodes that this process has.
+        present: Vec<String>,
     },
 }
 
-fn node_problem(kind: io::ErrorKind) -> String {
+fn node_problem(kind: io::ErrorKind, present: &[String]) -> String {
     match kind {
-        io::ErrorKind::NotFound => {
-            "the node is not there; the kubelet gives it to a container that asks for \
-                                    the VF's resource, so look at the limits of the container `compute`"
+        io::ErrorKind::NotFound if present.is_empty() => {
+            "the node does not exist; the kubelet gives it to a container that requests the VF's resource, so \
+             look at the limits of the container `compute`"
                 .to_owned()
         }
+        io::ErrorKind::NotFound => format!(
+            "the node does not exist, and /dev/vfio has {} instead: if the node was restarted since the pod was \
+             created, delete the pod; otherwise look for the VF's resource in the limits of the container \
+             `compute`",
+            present.join(", ")
+        ),
         io::ErrorKind::PermissionDenied => {
             "this process may not open it; look at the owner and mode of the node and at the container's \
              device rules"
@@ -92,24 +103,41 @@ fn node_problem(kind: io::ErrorKind) -> String {
     }
 }
 
-/// Looks at one VF.
+/// Looks at one VF. `given` are the nodes that the pod was given.
 ///
 /// # Errors
 /// The first thing that keeps it from being used.
-pub fn verify(roots: &Roots, address: PciAddress) -> Result<(), NotUsable> {
+pub fn verify(roots: &Roots, given: &GivenNodes, address: PciAddress) -> Result<(), NotUsable> {
+    if let Some(stale) = given.stale(roots, address) {
+        return Err(NotUsable::Stale(stale));
+    }
     let path = roots.function(address);
     if !path.exists() {
         return Err(NotUsable::Missing { address, path });
     }
-    let driver = roots.driver(address);
-    if driver.as_deref() != Some(VFIO_DRIVER) {
-        return Err(NotUsable::Driver { address, driver });
+    let binding = roots.binding(address);
+    if !binding.vfio {
+        return Err(NotUsable::Driver { address, binding });
     }
     let group = roots.group(address).ok_or(NotUsable::NoGroup { address })?;
     for node in [roots.dev.join("vfio/vfio"), roots.group_node(&group)] {
-        open(&node).map_err(|error| NotUsable::Node { address, node, kind: error.kind() })?;
+        open(&node).map_err(|error| NotUsable::Node {
+            address,
+            node,
+            kind: error.kind(),
+            present: group_nodes(roots),
+        })?;
     }
     Ok(())
+}
+
+/// The names of the groups' nodes that this process has, in order.
+pub(crate) fn group_nodes(roots: &Roots) -> Vec<String> {
+    let mut nodes: Vec<(u32, String)> = entries(&roots.dev.join("vfio"))
+        .filter_map(|name| Some((name.strip_prefix("noiommu-").unwrap_or(&name).parse().ok()?, name)))
+        .collect();
+    nodes.sort_unstable();
+    nodes.into_iter().map(|(_, name)| name).collect()
 }
 
 /// Opens a node as QEMU will, and closes it again. Opening a VFIO group changes nothing about it.
@@ -124,13 +152,14 @@ pub(crate) fn open(node: &Path) -> io::Result<()> {
 pub fn verify_all(
     roots: &Roots,
     verification: Verification,
+    given: &GivenNodes,
     addresses: impl IntoIterator<Item = PciAddress>,
 ) -> Result<(), NotUsable> {
     if verification == Verification::Off {
         return Ok(());
     }
     for address in addresses {
-        match verify(roots, address) {
+        match verify(roots, given, address) {
             Err(problem) if verification == Verification::Fail => return Err(problem),
             Err(problem) => tracing::warn!(%address, "{problem}"),
             Ok(()) => {}

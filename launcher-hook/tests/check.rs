@@ -11,7 +11,9 @@ mod tree;
 use std::io::ErrorKind;
 
 use harness::{fixture, program, text};
+use launcher_hook::check::facts::Given;
 use launcher_hook::check::{Place, Report, State, facts, judge};
+use launcher_hook::given_nodes::GivenNodes;
 use launcher_hook::verify::{NotUsable, verify};
 use rstest::rstest;
 use tree::Machine;
@@ -19,8 +21,24 @@ use tree::Machine;
 const FIRST: &str = "0000:01:10.0";
 
 fn report(machine: &Machine, given: &[&str]) -> Report {
-    let given: Vec<_> = given.iter().map(|address| address.parse().unwrap()).collect();
-    judge::judge(&facts::look(&machine.roots(), &given))
+    report_with_nodes(machine, given, &[])
+}
+
+/// `nodes` are the nodes that the device plugin named for the first of the devices given.
+fn report_with_nodes(machine: &Machine, given: &[&str], nodes: &[&str]) -> Report {
+    let addresses = given.iter().map(|address| address.parse().unwrap()).collect();
+    let nodes = given_nodes(given.iter().copied().zip(nodes.iter().copied()));
+    judge::judge(&facts::look(&machine.roots(), &Given { addresses, nodes }))
+}
+
+fn given_nodes<'a>(nodes: impl Iterator<Item = (&'a str, &'a str)>) -> GivenNodes {
+    let info: serde_json::Map<_, _> = nodes
+        .map(|(address, node)| {
+            (address.to_owned(), serde_json::json!({"vfio": {"dev-mount": node, "mount": "/dev/vfio/vfio"}}))
+        })
+        .collect();
+    let info = serde_json::Value::Object(info).to_string();
+    GivenNodes::read(&[("PCIDEVICE_EXAMPLE_COM_VFS_INFO".to_owned(), info)])
 }
 
 /// What is not well, as `check: found`, and the remedies.
@@ -73,6 +91,22 @@ fn a_host_with_everything_is_fit() {
     "iommu: off, although intel_iommu=on is on the kernel command line",
     "switch VT-d"
 )]
+#[case::iommu_in_a_list_of_options(
+    |machine: &Machine| {
+        machine.write("proc/cmdline", "ro intel_iommu=sm_on,on\n");
+        machine.remove("sys/kernel");
+    },
+    "iommu: off, although intel_iommu=sm_on,on is on the kernel command line",
+    "switch VT-d"
+)]
+#[case::iommu_switched_off(
+    |machine: &Machine| {
+        machine.write("proc/cmdline", "ro intel_iommu=on iommu=off\n");
+        machine.remove("sys/kernel");
+    },
+    "iommu: off: iommu=off is on the kernel command line",
+    "remove iommu=off from the kernel command line"
+)]
 #[case::iommu_of_another_maker(
     |machine: &Machine| {
         machine.write("proc/cpuinfo", "vendor_id\t: AuthenticAMD\n");
@@ -81,10 +115,43 @@ fn a_host_with_everything_is_fit() {
     "iommu: off",
     "AMD-Vi"
 )]
+#[case::amd_iommu_switched_off(
+    |machine: &Machine| {
+        machine.write("proc/cpuinfo", "vendor_id\t: AuthenticAMD\n");
+        machine.write("proc/cmdline", "amd_iommu=off\n");
+        machine.remove("sys/kernel");
+    },
+    "iommu: off: amd_iommu=off is on the kernel command line",
+    "remove amd_iommu=off"
+)]
+#[case::iommu_of_an_arm_processor(
+    |machine: &Machine| {
+        machine.write("proc/cpuinfo", "CPU implementer\t: 0x41\n");
+        machine.remove("sys/kernel");
+    },
+    "iommu: off",
+    "SMMU"
+)]
+#[case::iommu_of_a_virtual_machine(
+    |machine: &Machine| {
+        machine.write("proc/cpuinfo", "vendor_id\t: GenuineIntel\nflags\t\t: fpu hypervisor\n");
+        machine.remove("sys/kernel");
+    },
+    "iommu: off, although intel_iommu=on is on the kernel command line",
+    "give this virtual machine an IOMMU"
+)]
 #[case::module(
     |machine: &Machine| machine.remove("sys/bus/pci/drivers/vfio-pci"),
     "vfio-pci: not loaded",
     "modprobe vfio-pci"
+)]
+#[case::module_that_may_not_be_loaded(
+    |machine: &Machine| {
+        machine.write("proc/cmdline", "intel_iommu=on module_blacklist=vfio-pci\n");
+        machine.remove("sys/bus/pci/drivers/vfio-pci");
+    },
+    "vfio-pci: not loaded: module_blacklist=vfio-pci is on the kernel command line",
+    "remove module_blacklist=vfio-pci"
 )]
 #[case::no_card(
     |machine: &Machine| machine.remove("sys/bus/pci/devices/0000:01:00.0/sriov_totalvfs"),
@@ -97,13 +164,51 @@ fn a_host_with_everything_is_fit() {
     "switch SR-IOV on in the firmware"
 )]
 #[case::no_vfs(
-    |machine: &Machine| {
-        machine.write("sys/bus/pci/devices/0000:01:00.0/sriov_numvfs", "0\n");
-        machine.remove("sys/bus/pci/devices/0000:01:10.0");
-        machine.remove("sys/bus/pci/devices/0000:01:10.2");
-    },
+    |machine: &Machine| machine.without_vfs(),
     "pf: 0000:01:00.0 (enp1s0): 0 of 7 VFs created",
     "echo NUMBER > /sys/bus/pci/devices/0000:01:00.0/sriov_numvfs (at most 7)"
+)]
+#[case::pf_on_vfio_pci(
+    |machine: &Machine| {
+        machine.without_vfs();
+        machine.driver("0000:01:00.0", Some("vfio-pci"));
+    },
+    "pf: 0000:01:00.0 is bound to vfio-pci and cannot create VFs there",
+    "own network driver (i40e, ice, mlx5_core, ...) first: echo > /sys/bus/pci/devices/0000:01:00.0/driver_override; echo 0000:01:00.0 > /sys/bus/pci/devices/0000:01:00.0/driver/unbind"
+)]
+#[case::pf_on_a_uio_driver(
+    |machine: &Machine| {
+        machine.without_vfs();
+        machine.driver("0000:01:00.0", Some("uio_pci_generic"));
+    },
+    "pf: 0000:01:00.0 is bound to uio_pci_generic and cannot create VFs there",
+    "own network driver"
+)]
+#[case::pf_without_a_driver(
+    |machine: &Machine| {
+        machine.without_vfs();
+        machine.driver("0000:01:00.0", None);
+    },
+    "pf: 0000:01:00.0 is bound to no driver and cannot create VFs there",
+    "driver_override; echo 0000:01:00.0 > /sys/bus/pci/drivers_probe"
+)]
+#[case::pf_on_a_driver_that_only_creates_vfs(
+    |machine: &Machine| {
+        machine.without_vfs();
+        machine.driver("0000:01:00.0", Some("pci-pf-stub"));
+    },
+    "pf: 0000:01:00.0 (enp1s0): 0 of 7 VFs created",
+    "sriov_numvfs"
+)]
+#[case::virtual_machine_with_vfs_on_their_network_driver(
+    |machine: &Machine| {
+        machine.without_vfs();
+        machine.remove("sys/bus/pci/devices/0000:01:00.0");
+        machine.write("proc/cpuinfo", "vendor_id\t: GenuineIntel\nflags\t\t: fpu hypervisor\n");
+        machine.plain("0000:00:05.0", Some("mlx5_core"));
+    },
+    "pf: no network card with SR-IOV",
+    "in a virtual machine that was given VFs, bind them to vfio-pci: one of 0000:00:05.0 (mlx5_core)"
 )]
 #[case::group_with_a_foreign_driver(
     |machine: &Machine| {
@@ -115,12 +220,12 @@ fn a_host_with_everything_is_fit() {
 )]
 #[case::container_node(
     |machine: &Machine| machine.remove("dev/vfio/vfio"),
-    "node: {root}/dev/vfio/vfio: not there",
+    "node: {root}/dev/vfio/vfio: does not exist",
     "modprobe vfio"
 )]
 #[case::group_node(
     |machine: &Machine| machine.remove("dev/vfio/15"),
-    "node: {root}/dev/vfio/15: not there",
+    "node: {root}/dev/vfio/15: does not exist",
     "bound to vfio-pci"
 )]
 #[case::node_that_is_none(
@@ -135,6 +240,11 @@ fn a_host_with_everything_is_fit() {
     |machine: &Machine| machine.write("sys/class/iommu/dmar0/intel-iommu/ecap", "f02053\n"),
     "interrupts: dmar0 cannot remap interrupts, and vfio refuses unsafe ones",
     "allow_unsafe_interrupts=1"
+)]
+#[case::interrupt_remapping_switched_off(
+    |machine: &Machine| machine.write("proc/cmdline", "intel_iommu=on intremap=nosid,off\n"),
+    "interrupts: intremap=nosid,off is on the kernel command line, and vfio refuses unsafe ones",
+    "remove intremap=nosid,off"
 )]
 fn what_is_missing_on_a_host(#[case] change: fn(&Machine), #[case] found: &str, #[case] remedy: &str) {
     let machine = Machine::with_card();
@@ -163,6 +273,26 @@ fn what_is_missing_on_a_host(#[case] change: fn(&Machine), #[case] found: &str, 
     |machine: &Machine| machine.physical("0000:02:00.0", 8, 0),
     "pf: 0000:02:00.0 (enp1s0): 0 of 8 VFs created",
     "sriov_numvfs (at most 8)"
+)]
+#[case::second_card_on_vfio_pci(
+    |machine: &Machine| {
+        machine.physical("0000:02:00.0", 8, 0);
+        machine.driver("0000:02:00.0", Some("vfio-pci"));
+    },
+    "pf: 0000:02:00.0 is bound to vfio-pci and cannot create VFs there",
+    "own network driver"
+)]
+#[case::virtual_machine_with_a_vf(
+    |machine: &Machine| {
+        machine.without_vfs();
+        machine.remove("sys/bus/pci/devices/0000:01:00.0");
+        machine.plain("0000:00:05.0", Some("mlx5_core"));
+        machine.plain("0000:00:06.0", Some("vfio-pci"));
+        machine.member("0000:00:06.0", 20);
+        machine.write("dev/vfio/20", "");
+    },
+    "pf: no network card with SR-IOV; 0000:00:06.0 is on vfio-pci, perhaps a VF that this (virtual) machine was given",
+    "nothing, if so"
 )]
 #[case::no_iommu_mode(
     |machine: &Machine| {
@@ -205,6 +335,136 @@ fn vfs_of_one_group_on_vfio_pci_are_a_warning_each() {
     assert_eq!(warnings.len(), 2);
 }
 
+/// The kernel says it by a folder; older kernels only by the driver's name.
+#[rstest]
+#[case::with_its_folder("acme_passthrough", true)]
+#[case::by_its_name("acme_vfio_pci", false)]
+#[case::by_its_name_with_dashes("acme-vfio-pci", false)]
+fn a_vf_on_its_vendors_vfio_driver_is_well(#[case] driver: &str, #[case] folder: bool) {
+    let machine = Machine::with_card();
+    machine.driver(FIRST, Some(driver));
+    if folder {
+        machine.write(&format!("sys/bus/pci/devices/{FIRST}/vfio-dev/vfio0/dev"), "511:0\n");
+    }
+    let report = report(&machine, &[]);
+    assert!(report.findings.iter().all(|finding| finding.state == State::Ok), "{report:?}");
+    let found = format!("{FIRST}: {driver} (a VFIO driver of its vendor)");
+    assert!(report.findings.iter().any(|finding| finding.found == found), "{report:?}");
+    assert_eq!(verify(&machine.roots(), &GivenNodes::default(), FIRST.parse().unwrap()), Ok(()));
+}
+
+/// What becomes of a pod's VF behind its back: `check` and the refusal of a start say the same.
+#[rstest]
+#[case::group_has_another_number(
+    |machine: &Machine| {
+        machine.remove("dev/vfio/14");
+        machine.write("dev/vfio/9", "");
+    },
+    "/dev/vfio/9",
+    "VF 0000:01:10.0 is in IOMMU group 14 now, and the pod was given /dev/vfio/9 (PCIDEVICE_EXAMPLE_COM_VFS_INFO): the node was restarted, and the group has another number",
+    "delete the pod; a new one gets the right node"
+)]
+#[case::another_vf_has_the_old_number(
+    |_: &Machine| {},
+    "/dev/vfio/15",
+    "VF 0000:01:10.0 is in IOMMU group 14 now, and the pod was given /dev/vfio/15",
+    "delete the pod"
+)]
+#[case::vf_is_gone(
+    |machine: &Machine| machine.remove("sys/bus/pci/devices/0000:01:10.0"),
+    "/dev/vfio/14",
+    "VF 0000:01:10.0 does not exist any more, and the pod was given /dev/vfio/14",
+    "delete the pod; a new one gets a VF that exists"
+)]
+#[case::vf_is_on_its_network_driver(
+    |machine: &Machine| machine.driver(FIRST, Some("igbvf")),
+    "/dev/vfio/14",
+    "VF 0000:01:10.0 is on igbvf now, and the pod was given /dev/vfio/14",
+    "/sys/bus/pci/drivers_probe; then delete the pod"
+)]
+#[case::vf_is_on_no_driver(
+    |machine: &Machine| machine.driver(FIRST, None),
+    "/dev/vfio/14",
+    "VF 0000:01:10.0 is on no driver now",
+    "then delete the pod"
+)]
+#[case::own_node_has_another_number(
+    |machine: &Machine| machine.write("sys/bus/pci/devices/0000:01:10.0/vfio-dev/vfio4/dev", "511:4\n"),
+    "/dev/vfio/devices/vfio1",
+    "VF 0000:01:10.0 is /dev/vfio/devices/vfio4 now, and the pod was given /dev/vfio/devices/vfio1",
+    "delete the pod"
+)]
+fn stale_devices(
+    #[case] change: fn(&Machine),
+    #[case] node: &str,
+    #[case] found: &str,
+    #[case] remedy: &str,
+) {
+    let machine = Machine::with_card();
+    machine.container();
+    change(&machine);
+    let missing = complaints(&report_with_nodes(&machine, &[FIRST], &[node]), State::Missing);
+    assert_eq!(missing.len(), 1, "{missing:?}");
+    assert!(missing[0].0.starts_with(&format!("stale: {found}")), "{missing:?}");
+    assert!(missing[0].1.contains(remedy), "{missing:?}");
+
+    let nodes = given_nodes([(FIRST, node)].into_iter());
+    let refusal = verify(&machine.roots(), &nodes, FIRST.parse().unwrap()).unwrap_err().to_string();
+    assert!(
+        refusal.starts_with(found) && refusal.contains("The devices of this pod are stale: "),
+        "{refusal}"
+    );
+    assert!(refusal.ends_with(&missing[0].1), "{refusal}");
+}
+
+#[rstest]
+#[case::group("/dev/vfio/14")]
+#[case::own_node("/dev/vfio/devices/vfio0")]
+#[case::without_an_iommu("/dev/vfio/noiommu-14")]
+#[case::of_an_unknown_form("/dev/something")]
+fn devices_that_are_not_stale(#[case] node: &str) {
+    let machine = Machine::with_card();
+    machine.container();
+    machine.write(&format!("sys/bus/pci/devices/{FIRST}/vfio-dev/vfio0/dev"), "511:0\n");
+    let report = report_with_nodes(&machine, &[FIRST], &[node]);
+    assert!(report.fit, "{report:?}");
+}
+
+/// Where no variable names the node, those that the pod has are a hint.
+#[test]
+fn a_node_of_another_group_may_be_stale() {
+    let machine = Machine::with_card();
+    machine.container();
+    machine.remove("dev/vfio/14");
+    let missing = complaints(&report(&machine, &[FIRST]), State::Missing);
+    assert!(
+        missing[0].1.starts_with(
+            "if the node was restarted since the pod was created, delete the pod: it has /dev/vfio/15"
+        ),
+        "{missing:?}"
+    );
+    let refusal = not_usable(&machine).to_string();
+    assert!(
+        refusal.contains(
+            "/dev/vfio has 15 instead: if the node was restarted since the pod was created, delete the pod"
+        ),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn a_host_does_not_look_at_what_a_pod_was_given() {
+    let machine = Machine::with_card();
+    let report = report_with_nodes(&machine, &[FIRST, "0000:09:00.1"], &["/dev/vfio/3"]);
+    assert!(report.fit, "{report:?}");
+    let warnings = complaints(&report, State::Warning);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert_eq!(
+        warnings[0].0,
+        "variables: 0000:01:10.0, 0000:09:00.1 named by the variables: not looked at on a host"
+    );
+}
+
 #[test]
 fn no_vf_on_vfio_pci_at_all_is_missing() {
     let machine = Machine::with_card();
@@ -231,7 +491,7 @@ fn a_container_answers_for_what_it_was_given() {
     let given = report(&machine, &[FIRST, "0000:09:00.1"]);
     let missing = complaints(&given, State::Missing);
     assert_eq!(missing.len(), 2, "{missing:?}");
-    assert_eq!(missing[0].0, "vf: 0000:09:00.1: given to this container, and not there");
+    assert_eq!(missing[0].0, "vf: 0000:09:00.1: given to this container, and does not exist");
     assert!(missing[1].1.contains("limits of this container"), "{missing:?}");
     let warnings = complaints(&given, State::Warning);
     assert!(warnings[0].1.contains("virt-handler raises it"), "{warnings:?}");
@@ -297,7 +557,11 @@ fn the_variables_tell_a_container_what_it_was_given() {
     assert_eq!(output.status.code(), Some(1));
     let table = text(&output.stdout);
     for address in ["0000:65:02.1", "0000:65:02.3"] {
-        assert!(table.contains(&format!("{address}: given to this container, and not there")), "{table}");
+        assert!(
+            table
+                .contains(&format!("VF {address} does not exist any more, and the pod was given /dev/vfio/")),
+            "{table}"
+        );
     }
 }
 
@@ -317,18 +581,18 @@ fn what_counts_as_given_is_what_define_would_take() {
         .output()
         .unwrap();
     let table = text(&output.stdout);
-    assert!(table.contains("0000:65:02.2: given to this container, and not there"), "{output:?}");
+    assert!(table.contains("0000:65:02.2: given to this container, and does not exist"), "{output:?}");
     assert!(!table.contains("0000:65:02.4"), "{table}");
 }
 
 fn not_usable(machine: &Machine) -> NotUsable {
-    verify(&machine.roots(), FIRST.parse().unwrap()).unwrap_err()
+    verify(&machine.roots(), &GivenNodes::default(), FIRST.parse().unwrap()).unwrap_err()
 }
 
 #[test]
 fn a_vf_that_can_be_used() {
     let machine = Machine::with_card();
-    assert_eq!(verify(&machine.roots(), FIRST.parse().unwrap()), Ok(()));
+    assert_eq!(verify(&machine.roots(), &GivenNodes::default(), FIRST.parse().unwrap()), Ok(()));
 }
 
 /// The device plugin shows `noiommu-N` to containers as `N`.
@@ -342,16 +606,16 @@ fn a_vf_without_an_iommu_can_be_used(#[case] node: &str) {
     let error = not_usable(&machine);
     assert!(matches!(&error, NotUsable::Node { node, .. } if node.ends_with("noiommu-14")), "{error}");
     machine.write(&format!("dev/vfio/{node}"), "");
-    assert_eq!(verify(&machine.roots(), FIRST.parse().unwrap()), Ok(()));
+    assert_eq!(verify(&machine.roots(), &GivenNodes::default(), FIRST.parse().unwrap()), Ok(()));
 }
 
 #[rstest]
-#[case::missing(|machine: &Machine| machine.remove("sys/bus/pci/devices/0000:01:10.0"), "VF 0000:01:10.0 is not there (")]
-#[case::other_driver(|machine: &Machine| machine.driver(FIRST, Some("igbvf")), "VF 0000:01:10.0 is bound to igbvf, not to vfio-pci: on the node, echo vfio-pci > /sys/bus/pci/devices/0000:01:10.0/driver_override")]
+#[case::missing(|machine: &Machine| machine.remove("sys/bus/pci/devices/0000:01:10.0"), "VF 0000:01:10.0 does not exist (")]
+#[case::other_driver(|machine: &Machine| machine.driver(FIRST, Some("igbvf")), "VF 0000:01:10.0 is bound to igbvf, not to vfio-pci or another VFIO driver: on the node, echo vfio-pci > /sys/bus/pci/devices/0000:01:10.0/driver_override")]
 #[case::no_driver(|machine: &Machine| machine.driver(FIRST, None), "VF 0000:01:10.0 is bound to no driver, not to vfio-pci")]
 #[case::no_group(|machine: &Machine| machine.remove("sys/bus/pci/devices/0000:01:10.0/iommu_group"), "VF 0000:01:10.0 is in no IOMMU group: switch the IOMMU on")]
-#[case::no_container_node(|machine: &Machine| machine.remove("dev/vfio/vfio"), "/dev/vfio/vfio: the node is not there")]
-#[case::no_group_node(|machine: &Machine| machine.remove("dev/vfio/14"), "/dev/vfio/14: the node is not there")]
+#[case::no_container_node(|machine: &Machine| machine.remove("dev/vfio/vfio"), "/dev/vfio/vfio: the node does not exist")]
+#[case::no_group_node(|machine: &Machine| machine.remove("dev/vfio/14"), "/dev/vfio/14: the node does not exist")]
 fn a_vf_that_cannot_be_used(#[case] change: fn(&Machine), #[case] message: &str) {
     let machine = Machine::with_card();
     change(&machine);

@@ -254,8 +254,8 @@ fn a_log_for_programs_is_json() {
 
 #[rstest]
 #[case::off("off", true, "")]
-#[case::warn("warn", true, "WARN VF 0000:65:02.1 is not there")]
-#[case::fail("fail", false, "ERROR VF 0000:65:02.1 is not there")]
+#[case::warn("warn", true, "WARN VF 0000:65:02.1 does not exist")]
+#[case::fail("fail", false, "ERROR VF 0000:65:02.1 does not exist")]
 fn verification(#[case] mode: &str, #[case] passes: bool, #[case] says: &str) {
     let machine = Machine::with_card();
     let output = program()

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use contract::PciAddress;
 
 use super::Place;
-use crate::sysfs::{Group, Roots, VFIO_DRIVER, entries, link_name, text};
-use crate::verify::open;
+use crate::given_nodes::{GivenNodes, Stale};
+use crate::sysfs::{Binding, Group, Roots, VFIO_DRIVER, entries, link_name, text};
+use crate::verify::{group_nodes, open};
 
 /// Inode of the first process namespace, the same on every Linux (`PROC_PID_INIT_INO`).
 const FIRST_PROCESS_NAMESPACE: &str = "pid:[4026531836]";
@@ -22,6 +23,8 @@ pub struct Facts {
     pub place: Place,
     /// Vendor of the processor, as `/proc/cpuinfo` spells it; absent on other architectures.
     pub processor: Option<String>,
+    /// Whether the machine is itself a virtual one; x86 processors tell.
+    pub virtualized: bool,
     /// The kernel command line.
     pub command_line: String,
     /// How many IOMMU groups there are.
@@ -36,12 +39,21 @@ pub struct Facts {
     pub vfio_pci: bool,
     /// Network functions with SR-IOV.
     pub physical: Vec<Physical>,
-    /// Their virtual functions; in a container that was given devices, those alone.
+    /// Virtual functions; in a container that was given devices, those alone.
     pub virtual_functions: Vec<Virtual>,
+    /// Network functions that are neither a PF nor a VF of one. A virtual machine sees the VFs that it was given
+    /// like this.
+    pub plain: Vec<(PciAddress, Binding)>,
     /// Devices that the variables name and sysfs does not have.
     pub absent: Vec<PciAddress>,
-    /// Whether the variables name devices at all.
+    /// VFs that the container was given and can no longer reach.
+    pub stale: Vec<Stale>,
+    /// Whether the container was given devices.
     pub given: bool,
+    /// Devices that the variables name although this is a host.
+    pub passed_over: Vec<PciAddress>,
+    /// The nodes of IOMMU groups that there are.
+    pub group_nodes: Vec<String>,
     /// `/dev/vfio/vfio`.
     pub container_node: Node,
     /// The limit of locked memory: soft and hard, in bytes; `None` is unlimited.
@@ -62,6 +74,8 @@ pub struct Iommu {
 pub struct Physical {
     /// Its address.
     pub address: PciAddress,
+    /// What it is bound to.
+    pub binding: Binding,
     /// Its network interface.
     pub interface: Option<String>,
     /// How many VFs it can have.
@@ -75,8 +89,8 @@ pub struct Physical {
 pub struct Virtual {
     /// Its address.
     pub address: PciAddress,
-    /// The driver it is bound to.
-    pub driver: Option<String>,
+    /// What it is bound to.
+    pub binding: Binding,
     /// Its IOMMU group, with its node and the others in it.
     pub group: Option<GroupFacts>,
 }
@@ -89,7 +103,7 @@ pub struct GroupFacts {
     /// Its node.
     pub node: Node,
     /// The other functions in it, with their drivers.
-    pub others: Vec<(PciAddress, Option<String>)>,
+    pub others: Vec<(PciAddress, Binding)>,
 }
 
 /// A device node.
@@ -108,37 +122,73 @@ impl Node {
     }
 }
 
-/// Reads the trees. `given` are the devices that the variables name, in no order.
+/// The devices that the variables name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Given {
+    /// Their addresses.
+    pub addresses: Vec<PciAddress>,
+    /// Their nodes.
+    pub nodes: GivenNodes,
+}
+
+/// Reads the trees.
 #[must_use]
-pub fn look(roots: &Roots, given: &[PciAddress]) -> Facts {
+pub fn look(roots: &Roots, given: &Given) -> Facts {
     let module = |name: &str, parameter: &str| {
         text(&roots.sysfs.join("module").join(name).join("parameters").join(parameter))
             .map(|value| value == "Y" || value == "1")
     };
     let place = place(roots);
+    let none = Given::default();
+    let (given, passed_over) = match place {
+        Place::Container => (given, Vec::new()),
+        Place::Host => (&none, given.addresses.clone()),
+    };
+    let is_given = !given.addresses.is_empty();
     let functions = roots.functions();
+    let is_vf = |address: PciAddress| roots.function(address).join("physfn").exists();
+    let physical: Vec<_> =
+        functions.iter().filter_map(|address| physical_function(roots, *address)).collect();
+    let plain: Vec<_> = functions
+        .iter()
+        .copied()
+        .filter(|address| is_network(roots, *address) && !is_vf(*address))
+        .filter(|address| !physical.iter().any(|function| function.address == *address))
+        .map(|address| (address, roots.binding(address)))
+        .collect();
+    // In a virtual machine VFs have no PF, and only their driver tells what they are for.
+    let may_be_vf = |address| {
+        physical.is_empty() && plain.iter().any(|(plain, binding)| *plain == address && binding.vfio)
+    };
     let virtual_functions = functions
         .iter()
         .copied()
-        .filter(|address| match place {
-            Place::Container if !given.is_empty() => given.contains(address),
-            _ => roots.function(*address).join("physfn").exists(),
+        .filter(|address| match is_given {
+            true => given.addresses.contains(address),
+            false => is_vf(*address) || may_be_vf(*address),
         })
         .map(|address| virtual_function(roots, address))
         .collect();
+    let cpuinfo = text(&roots.procfs.join("cpuinfo")).unwrap_or_default();
     Facts {
         place,
-        processor: processor(roots),
+        processor: field(&cpuinfo, "vendor_id").map(str::to_owned),
+        virtualized: field(&cpuinfo, "flags")
+            .is_some_and(|flags| flags.split_whitespace().any(|flag| flag == "hypervisor")),
         command_line: text(&roots.procfs.join("cmdline")).unwrap_or_default(),
         groups: entries(&roots.sysfs.join("kernel/iommu_groups")).count(),
         iommus: iommus(&roots.sysfs.join("class/iommu")),
         no_iommu_mode: module("vfio", "enable_unsafe_noiommu_mode").unwrap_or_default(),
         unsafe_interrupts: module("vfio_iommu_type1", "allow_unsafe_interrupts"),
         vfio_pci: roots.sysfs.join("bus/pci/drivers").join(VFIO_DRIVER).exists(),
-        physical: functions.iter().filter_map(|address| physical_function(roots, *address)).collect(),
+        physical,
         virtual_functions,
-        absent: given.iter().copied().filter(|address| !functions.contains(address)).collect(),
-        given: !given.is_empty(),
+        plain,
+        absent: given.addresses.iter().copied().filter(|address| !functions.contains(address)).collect(),
+        stale: given.addresses.iter().filter_map(|address| given.nodes.stale(roots, *address)).collect(),
+        given: is_given,
+        passed_over,
+        group_nodes: group_nodes(roots),
         container_node: Node::look(roots.dev.join("vfio/vfio")),
         locked_memory: locked_memory(roots),
     }
@@ -151,10 +201,10 @@ fn place(roots: &Roots) -> Place {
     }
 }
 
-fn processor(roots: &Roots) -> Option<String> {
-    let cpuinfo = text(&roots.procfs.join("cpuinfo"))?;
-    let line = cpuinfo.lines().find(|line| line.starts_with("vendor_id"))?;
-    Some(line.split_once(':')?.1.trim().to_owned())
+/// The first value of a field of `/proc/cpuinfo`.
+fn field<'a>(cpuinfo: &'a str, name: &str) -> Option<&'a str> {
+    let mut fields = cpuinfo.lines().filter_map(|line| line.split_once(':'));
+    fields.find(|(field, _)| field.trim() == name).map(|(_, value)| value.trim())
 }
 
 fn iommus(folder: &Path) -> Vec<Iommu> {
@@ -174,12 +224,17 @@ fn physical_function(roots: &Roots, address: PciAddress) -> Option<Physical> {
     let folder = roots.function(address);
     let number = |file: &str| text(&folder.join(file)).and_then(|digits| digits.parse().ok());
     let total = number("sriov_totalvfs").filter(|total| *total > 0)?;
-    text(&folder.join("class"))?.starts_with(NETWORK_CLASS).then(|| Physical {
+    is_network(roots, address).then(|| Physical {
         address,
+        binding: roots.binding(address),
         interface: entries(&folder.join("net")).min(),
         total,
         created: number("sriov_numvfs").unwrap_or_default(),
     })
+}
+
+fn is_network(roots: &Roots, address: PciAddress) -> bool {
+    text(&roots.function(address).join("class")).is_some_and(|class| class.starts_with(NETWORK_CLASS))
 }
 
 fn virtual_function(roots: &Roots, address: PciAddress) -> Virtual {
@@ -189,11 +244,11 @@ fn virtual_function(roots: &Roots, address: PciAddress) -> Virtual {
             .group_members(group.number)
             .into_iter()
             .filter(|member| *member != address)
-            .map(|member| (member, roots.driver(member)))
+            .map(|member| (member, roots.binding(member)))
             .collect(),
         group,
     });
-    Virtual { address, driver: roots.driver(address), group }
+    Virtual { address, binding: roots.binding(address), group }
 }
 
 fn locked_memory(roots: &Roots) -> Option<(Option<u64>, Option<u64>)> {

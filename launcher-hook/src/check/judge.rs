@@ -1,24 +1,20 @@
 //! What the facts mean, and what to do about them: the steps of KubeVirt's SR-IOV guide, each where it is due.
 
-use std::io;
+mod functions;
 
-use contract::PciAddress;
-
-use super::facts::{Facts, GroupFacts, Node, Physical, Virtual};
+use super::command_line::{self, Switch, Vendor};
+use super::facts::{Facts, Physical};
 use super::{Finding, Place, Report, State};
-use crate::sysfs::VFIO_DRIVER;
 
-/// Drivers of bridges that may share a group with a device that is given away.
-const BRIDGE_DRIVERS: [&str; 2] = ["pcieport", "pci-stub"];
+/// Drivers that hold a function for somebody else and cannot create VFs on it. `pci-pf-stub` can.
+const IDLE_DRIVERS: [&str; 5] = ["pci-stub", "uio_pci_generic", "igb_uio", "pciback", "xen-pciback"];
 
 /// Judges what was seen.
 #[must_use]
 pub fn judge(facts: &Facts) -> Report {
     let mut findings = vec![iommu(facts), vfio_pci(facts)];
     findings.extend(physical(facts));
-    findings.extend(drivers(facts));
-    findings.extend(facts.virtual_functions.iter().filter_map(group));
-    findings.extend(nodes(facts));
+    findings.extend(functions::findings(facts));
     findings.push(interrupts(facts));
     findings.extend(locked_memory(facts));
     Report {
@@ -27,6 +23,9 @@ pub fn judge(facts: &Facts) -> Report {
         findings,
     }
 }
+
+/// Where Linux distributions keep the kernel command line.
+const BOOT_LOADER: &str = "GRUB_CMDLINE_LINUX in /etc/default/grub, then update-grub or grub2-mkconfig";
 
 fn ok(check: &'static str, found: String) -> Finding {
     Finding { check, state: State::Ok, found, remedy: None }
@@ -55,206 +54,132 @@ fn iommu(facts: &Facts) -> Finding {
         let by = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
         return ok(CHECK, format!("on{by}, {} groups", facts.groups));
     }
-    let option = match facts.processor.as_deref() {
-        Some("GenuineIntel") => Some("intel_iommu=on"),
-        _ => None,
+    let vendor = Vendor::of(facts.processor.as_deref());
+    let in_firmware = match vendor {
+        Vendor::Intel => "VT-d (Intel Virtualization Technology for Directed I/O)",
+        Vendor::Amd => "AMD-Vi (IOMMU, SVM)",
+        Vendor::Other => "the IOMMU (SMMU)",
     };
-    let asked_for = |option: &str| facts.command_line.split_whitespace().any(|word| word == option);
-    match option {
-        Some(option) if !asked_for(option) => missing(
+    let enable = match facts.virtualized {
+        true => "give this virtual machine an IOMMU (libvirt: <iommu model='intel'> or 'virtio')".to_owned(),
+        false => format!("switch {in_firmware} on in the firmware"),
+    };
+    match command_line::iommu(&facts.command_line, vendor) {
+        Switch::Off(word) => missing(
             CHECK,
-            format!("off, and {option} is not on the kernel command line"),
-            format!(
-                "add {option} to the kernel command line (GRUB_CMDLINE_LINUX in /etc/default/grub, then \
-                 update-grub or grub2-mkconfig), switch VT-d on in the firmware, restart"
-            ),
+            format!("off: {word} is on the kernel command line"),
+            format!("remove {word} from the kernel command line ({BOOT_LOADER}) and restart"),
         ),
-        Some(option) => missing(
+        Switch::On(word) => missing(
             CHECK,
-            format!("off, although {option} is on the kernel command line"),
-            "switch VT-d (Intel Virtualization Technology for Directed I/O) on in the firmware and restart; \
-             in a virtual machine, give it an IOMMU",
+            format!("off, although {word} is on the kernel command line"),
+            format!("{enable} and restart"),
         ),
-        None => missing(
+        Switch::Absent if vendor == Vendor::Intel => missing(
             CHECK,
-            "off".to_owned(),
-            "switch the IOMMU (AMD-Vi, SMMU; Intel calls it VT-d and needs intel_iommu=on on the kernel \
-             command line too) on in the firmware and restart",
+            "off, and intel_iommu=on is not on the kernel command line".to_owned(),
+            format!("add intel_iommu=on to the kernel command line ({BOOT_LOADER}), {enable}, restart"),
         ),
+        Switch::Absent => missing(CHECK, "off".to_owned(), format!("{enable} and restart")),
     }
 }
 
 fn vfio_pci(facts: &Facts) -> Finding {
     const CHECK: &str = "vfio-pci";
     if facts.vfio_pci {
-        ok(CHECK, "loaded".to_owned())
-    } else {
-        missing(
+        return ok(CHECK, "loaded".to_owned());
+    }
+    match command_line::blacklists(&facts.command_line, "vfio_pci") {
+        Some(word) => missing(
+            CHECK,
+            format!("not loaded: {word} is on the kernel command line"),
+            format!("remove {word} from the kernel command line ({BOOT_LOADER}) and restart"),
+        ),
+        None => missing(
             CHECK,
             "not loaded".to_owned(),
             "modprobe vfio-pci; to have it at every start: echo vfio-pci > /etc/modules-load.d/vfio-pci.conf",
-        )
+        ),
     }
 }
 
 fn physical(facts: &Facts) -> Vec<Finding> {
-    const CHECK: &str = "pf";
     // A container that was given VFs need not see where they come from.
     if facts.physical.is_empty() && !(facts.place == Place::Container && facts.given) {
-        return vec![missing(
-            CHECK,
-            "no network card with SR-IOV".to_owned(),
-            "use a card that can do it and switch SR-IOV on in the firmware; where it is there and not seen, \
-             try pci=realloc or pci=assign-busses on the kernel command line",
-        )];
+        return vec![no_physical(facts)];
     }
     let any = facts.physical.iter().any(|function| function.created > 0);
-    let one = |function: &Physical| {
-        let Physical { address, interface, total, created } = function;
-        let name = interface.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
-        let found = format!("{address}{name}: {created} of {total} VFs created");
-        let remedy = format!("echo NUMBER > /sys/bus/pci/devices/{address}/sriov_numvfs (at most {total})");
-        match created {
-            0 if any => warning(CHECK, found, remedy),
-            0 => missing(CHECK, found, remedy),
-            _ => ok(CHECK, found),
-        }
-    };
-    facts.physical.iter().map(one).collect()
+    facts.physical.iter().map(|function| one_physical(function, any)).collect()
 }
 
-fn drivers(facts: &Facts) -> Vec<Finding> {
-    const CHECK: &str = "vf";
-    let on_vfio = |function: &Virtual| function.driver.as_deref() == Some(VFIO_DRIVER);
-    // On a host some VFs may well serve containers through their own driver; one for a virtual machine there
-    // must be. What a container was given is all meant for its virtual machine.
-    let any = facts.virtual_functions.iter().any(on_vfio);
-    let all = facts.place == Place::Container && facts.given;
-    let one = |function: &Virtual| {
-        let address = function.address;
-        let driver = function.driver.as_deref().unwrap_or("no driver");
-        let found = format!("{address}: {driver}");
-        if on_vfio(function) {
-            return ok(CHECK, found);
-        }
-        let unbind = match function.driver {
+/// A machine without a PF may itself be a virtual one, which sees VFs as functions of their own.
+fn no_physical(facts: &Facts) -> Finding {
+    const CHECK: &str = "pf";
+    let with = |vfio: bool| facts.plain.iter().filter(move |(_, binding)| binding.vfio == vfio);
+    let held: Vec<_> =
+        with(true).map(|(address, binding)| format!("{address} is on {}", binding.name())).collect();
+    if !held.is_empty() {
+        let these = if held.len() == 1 { "a VF" } else { "VFs" };
+        return warning(
+            CHECK,
+            format!(
+                "no network card with SR-IOV; {}, perhaps {these} that this (virtual) machine was given",
+                held.join(", ")
+            ),
+            "nothing, if so; on a host of its own, switch SR-IOV on in the firmware and create VFs",
+        );
+    }
+    let others: Vec<_> =
+        with(false).map(|(address, binding)| format!("{address} ({})", binding.name())).collect();
+    let nested = match (facts.virtualized, others.is_empty()) {
+        (false, _) => String::new(),
+        (true, true) => "in a virtual machine, give it VFs of its host; otherwise ".to_owned(),
+        (true, false) => format!(
+            "in a virtual machine that was given VFs, bind them to vfio-pci: one of {}; otherwise ",
+            others.join(", ")
+        ),
+    };
+    missing(
+        CHECK,
+        "no network card with SR-IOV".to_owned(),
+        format!(
+            "{nested}use a card that can do it and switch SR-IOV on in the firmware; if it is present and not \
+             seen, try pci=realloc or pci=assign-busses on the kernel command line"
+        ),
+    )
+}
+
+/// `any` says whether another PF has VFs.
+fn one_physical(function: &Physical, any: bool) -> Finding {
+    const CHECK: &str = "pf";
+    let Physical { address, binding, interface, total, created } = function;
+    let name = interface.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+    let found = format!("{address}{name}: {created} of {total} VFs created");
+    if *created > 0 {
+        return ok(CHECK, found);
+    }
+    let judged = if any { warning } else { missing };
+    let idle = binding.driver.as_deref().is_none_or(|driver| IDLE_DRIVERS.contains(&driver));
+    if binding.vfio || idle {
+        let unbind = match binding.driver {
             Some(_) => format!("echo {address} > /sys/bus/pci/devices/{address}/driver/unbind; "),
             None => String::new(),
         };
-        let remedy = format!(
-            "echo {VFIO_DRIVER} > /sys/bus/pci/devices/{address}/driver_override; {unbind}echo {address} > \
-             /sys/bus/pci/drivers_probe"
+        return judged(
+            CHECK,
+            format!("{address} is bound to {} and cannot create VFs there", binding.name()),
+            format!(
+                "bind it to its own network driver (i40e, ice, mlx5_core, ...) first: echo > \
+                 /sys/bus/pci/devices/{address}/driver_override; {unbind}echo {address} > \
+                 /sys/bus/pci/drivers_probe; then create VFs"
+            ),
         );
-        if any && !all {
-            warning(CHECK, found, format!("unless it is meant for containers: {remedy}"))
-        } else {
-            missing(CHECK, found, remedy)
-        }
-    };
-    let absent = |address: &PciAddress| {
-        missing(
-            CHECK,
-            format!("{address}: given to this container, and not there"),
-            "restart the SR-IOV device plugin on the node, then the pod",
-        )
-    };
-    facts.virtual_functions.iter().map(one).chain(facts.absent.iter().map(absent)).collect()
-}
-
-fn group(function: &Virtual) -> Option<Finding> {
-    const CHECK: &str = "group";
-    let address = function.address;
-    let Some(GroupFacts { group, others, .. }) = &function.group else {
-        return (function.driver.as_deref() == Some(VFIO_DRIVER)).then(|| {
-            missing(CHECK, format!("{address} is in none"), "switch the IOMMU on, as said under iommu")
-        });
-    };
-    let number = group.number;
-    if others.is_empty() {
-        return Some(ok(CHECK, format!("{number}: {address} alone")));
     }
-    let names: Vec<_> = others
-        .iter()
-        .map(|(other, driver)| format!("{other} ({})", driver.as_deref().unwrap_or("no driver")))
-        .collect();
-    let found = format!("{number}: {address} together with {}", names.join(", "));
-    let apart = "to have them apart, use a slot behind a root port with ACS (firmware: ACS, ARI)";
-    let harmless = |driver: &Option<String>| match driver.as_deref() {
-        None | Some(VFIO_DRIVER) => true,
-        Some(driver) => BRIDGE_DRIVERS.contains(&driver),
-    };
-    Some(if others.iter().all(|(_, driver)| harmless(driver)) {
-        warning(CHECK, found, format!("only one virtual machine at a time can use the group; {apart}"))
-    } else {
-        missing(
-            CHECK,
-            found,
-            format!("the whole group has to be on {VFIO_DRIVER} before any of it can be used; {apart}"),
-        )
-    })
-}
-
-fn nodes(facts: &Facts) -> Vec<Finding> {
-    let groups = facts
-        .virtual_functions
-        .iter()
-        .filter(|function| function.driver.as_deref() == Some(VFIO_DRIVER))
-        .filter_map(|function| Some(&function.group.as_ref()?.node));
-    let mut seen: Vec<&Node> = Vec::new();
-    for node in std::iter::once(&facts.container_node).chain(groups) {
-        if !seen.contains(&node) {
-            seen.push(node);
-        }
-    }
-    seen.into_iter().map(|node| node_finding(facts, node)).collect()
-}
-
-fn node_finding(facts: &Facts, node: &Node) -> Finding {
-    const CHECK: &str = "node";
-    let path = node.path.display();
-    // A container that was given nothing has no nodes and needs none.
-    let judged = match facts.place {
-        Place::Container if !facts.given => warning,
-        _ => missing,
-    };
-    match node.problem {
-        None => ok(CHECK, format!("{path}: opens")),
-        Some(io::ErrorKind::ResourceBusy) => warning(
-            CHECK,
-            format!("{path}: in use"),
-            "nothing, where a virtual machine runs on it; otherwise end the process that has it open",
-        ),
-        Some(io::ErrorKind::NotFound) => judged(
-            CHECK,
-            format!("{path}: not there"),
-            match facts.place {
-                Place::Host => {
-                    "modprobe vfio vfio_iommu_type1 vfio-pci; a group's node comes with the first device of it \
-                                that is bound to vfio-pci"
-                }
-                Place::Container => {
-                    "ask for the VF's resource in the limits of this container (for a virtual machine: \
-                     `compute`); the kubelet puts the nodes where the resource is"
-                }
-            },
-        ),
-        Some(io::ErrorKind::PermissionDenied) => judged(
-            CHECK,
-            format!("{path}: may not be opened"),
-            match facts.place {
-                Place::Host => "run this check as root, or give the node to the user that runs QEMU",
-                Place::Container => {
-                    "let the node belong to the user of this container (containerd and CRI-O: \
-                     device_ownership_from_security_context = true)"
-                }
-            },
-        ),
-        Some(other) => judged(
-            CHECK,
-            format!("{path}: {other}"),
-            "see what the kernel says about it: dmesg | grep -i vfio",
-        ),
-    }
+    judged(
+        CHECK,
+        found,
+        format!("echo NUMBER > /sys/bus/pci/devices/{address}/sriov_numvfs (at most {total})"),
+    )
 }
 
 fn interrupts(facts: &Facts) -> Finding {
@@ -279,7 +204,14 @@ fn interrupts(facts: &Facts) -> Finding {
              echo 'options vfio_iommu_type1 allow_unsafe_interrupts=1' > \
              /etc/modprobe.d/iommu_unsafe_interrupts.conf",
         ),
-        (false, true) => ok(CHECK, "unsafe ones are refused".to_owned()),
+        (false, true) => match command_line::no_interrupt_remapping(&facts.command_line) {
+            Some(word) => missing(
+                CHECK,
+                format!("{word} is on the kernel command line, and vfio refuses unsafe ones"),
+                format!("remove {word} from the kernel command line ({BOOT_LOADER}) and restart"),
+            ),
+            None => ok(CHECK, "unsafe ones are refused".to_owned()),
+        },
     }
 }
 

@@ -108,7 +108,7 @@ async fn devices_that_are_not_there_stop_the_start_where_that_was_asked_for() {
     let channel = connect(&directory.join(SOCKET)).await;
     let status = define(channel, VMI.as_bytes(), BARE_DOMAIN.as_bytes()).await.unwrap_err();
     assert_eq!(status.code(), Code::FailedPrecondition);
-    assert!(status.message().starts_with("VF 0000:65:02.1 is not there"), "{status}");
+    assert!(status.message().starts_with("VF 0000:65:02.1 does not exist"), "{status}");
 }
 
 #[tokio::test]

@@ -118,6 +118,19 @@ impl Machine {
         }
     }
 
+    /// The card of [`with_card`](Self::with_card) with no VF left.
+    pub fn without_vfs(&self) {
+        self.write("sys/bus/pci/devices/0000:01:00.0/sriov_numvfs", "0\n");
+        self.remove("sys/bus/pci/devices/0000:01:10.0");
+        self.remove("sys/bus/pci/devices/0000:01:10.2");
+    }
+
+    /// A network function that is neither a PF nor a VF.
+    pub fn plain(&self, address: &str, driver: Option<&str>) {
+        self.write(&format!("sys/bus/pci/devices/{address}/class"), "0x020000\n");
+        self.driver(address, driver);
+    }
+
     pub fn driver(&self, address: &str, driver: Option<&str>) {
         let link = format!("sys/bus/pci/devices/{address}/driver");
         match driver {
