@@ -167,6 +167,10 @@ impl<'d> Document<'d> {
         let element = hostdev.element;
         let source = self.source(hostdev, wanted)?;
         let layout = Layout::of_children(self.text, element, source.element);
+        // libvirt writes it, and readers made with libvirt's Go module refuse a hostdev without it.
+        if element.attribute("mode").is_none() {
+            edits.first_attribute(element, "mode", "subsystem");
+        }
         if element.has("managed", "yes") {
             edits.attribute(element, "managed", "no");
         }
@@ -251,7 +255,7 @@ fn write_hostdev(text: &mut String, wanted: &WantedHostdev, layout: &Layout) {
     let address = format!("<address{}/>", attributes_text(wanted.address));
     let _ = write!(
         text,
-        "{inner}<hostdev type=\"pci\" managed=\"no\">{inner}{unit}<source>{inner}{unit}{unit}{address}{inner}{unit}</source>"
+        "{inner}<hostdev mode=\"subsystem\" type=\"pci\" managed=\"no\">{inner}{unit}<source>{inner}{unit}{unit}{address}{inner}{unit}</source>"
     );
     if let Some(order) = wanted.boot_order {
         let _ = write!(text, "{inner}{unit}{}", boot_text(order));
@@ -301,6 +305,12 @@ impl Edits {
 
     fn insert_after(&mut self, element: &Element<'_>, text: String) {
         self.replace(element.end.end..element.end.end, text);
+    }
+
+    /// As [`attribute`](Self::attribute), for one that the element does not have.
+    fn first_attribute(&mut self, element: &Element<'_>, name: &str, value: &str) {
+        let name_end = element.tag.start + 1 + element.name.len();
+        self.replace(name_end..name_end, format!(" {name}=\"{value}\""));
     }
 
     /// `value` must need no escaping.

@@ -101,6 +101,16 @@ fn without_an_alias_of_a_person_the_address_finds_it(#[case] old: &str, #[case] 
     assert_eq!(converge(&edited, &[wanted("a", "0000:65:02.1")]), Ok(edited.clone()));
 }
 
+/// Readers made with libvirt's Go module refuse a hostdev without it.
+#[test]
+fn a_mode_that_is_not_there_is_added() {
+    let text = domain(&OURS.replace(" mode='subsystem'", ""));
+    let edited = converge(&text, &[wanted("a", "0000:65:02.1")]).unwrap();
+    assert_only(&text, &edited, &[("<hostdev type='pci'", "<hostdev mode=\"subsystem\" type='pci'")]);
+    // One that is not ours stays as it is.
+    assert_eq!(converge(&text, &[]), Ok(text.clone()));
+}
+
 #[test]
 fn managed_by_libvirt_is_corrected() {
     // In the pod libvirt may not bind and unbind drivers.
@@ -145,7 +155,7 @@ fn two_that_were_swapped_are_swapped_back() {
     "<domain xmlns:q='u'><q:devices/><devices xmlns='u'/><devices>NEW</devices></domain>"
 )]
 fn inserts_on_one_line(#[case] before: &str, #[case] after: &str) {
-    let new = "<hostdev type=\"pci\" managed=\"no\"><source><address domain=\"0x0000\" bus=\"0x65\" \
+    let new = "<hostdev mode=\"subsystem\" type=\"pci\" managed=\"no\"><source><address domain=\"0x0000\" bus=\"0x65\" \
                slot=\"0x02\" function=\"0x1\"/></source><alias name=\"ua-sriov-a\"/></hostdev>";
     let edited = converge(before, &[wanted("a", "0000:65:02.1")]).unwrap();
     assert_eq!(edited, after.replace("NEW", new));
@@ -165,7 +175,7 @@ fn indentation_follows_the_neighbours(#[case] before: &str) {
     let end = if before.contains('\r') { "\r\n" } else { end };
     let line = |depth: usize, text: &str| format!("{end}{}{text}", step.repeat(depth));
     let expected = [
-        line(2, "<hostdev type=\"pci\" managed=\"no\">"),
+        line(2, "<hostdev mode=\"subsystem\" type=\"pci\" managed=\"no\">"),
         line(3, "<source>"),
         line(4, "<address domain=\"0x0000\" bus=\"0x65\" slot=\"0x02\" function=\"0x1\"/>"),
         line(3, "</source>"),
