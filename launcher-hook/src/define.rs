@@ -138,14 +138,7 @@ fn decide(
         aliases,
         rule,
     };
-    let planned = plan(&request, warnings)?;
-    if planned.is_empty() {
-        warnings.push(format!(
-            "nothing is known of a device for network {}: the domain stays as it is, as on a migration target",
-            wanted.join(", ")
-        ));
-    }
-    Ok(planned)
+    plan(&request, warnings)
 }
 
 /// Gives the hostdevs that carry a network's alias the addresses of this host: the domain comes from another
@@ -187,10 +180,6 @@ pub fn readdress<'d>(
         rule: options.assign,
     };
     let planned = plan(&request, &mut warnings)?;
-    if planned.is_empty() {
-        let missing = vec![Missing { networks: aliases.into_keys().collect(), lack: Lack::Data }];
-        return Err(DefineError::Plan(PlanError::Missing { missing, known: Vec::new() }));
-    }
     let addresses = planned.iter().map(|(network, address, _)| (network.clone(), *address)).collect();
     let xml = document.readdress(&addresses)?;
     Ok(Definition { xml, devices: assigned(planned), warnings })

@@ -1,16 +1,24 @@
 //! The way of one domain: sources read, devices decided and written (see [`define`](crate::define)),
 //! devices looked at.
 
+use std::time::{Duration, Instant};
+
 use contract::PciAddress;
 use thiserror::Error;
 
 use crate::define::{DefineError, Definition, Options, Sources as Texts, define, readdress};
 use crate::domain::{DomainError, hostdevs};
 use crate::given_nodes::GivenNodes;
-use crate::plan::Assign;
-use crate::sources::{SourceArguments, SourceError, Sources};
+use crate::plan::{Assign, PlanError};
+use crate::sources::{SourceArguments, SourceError, Sources, is_utf_16};
 use crate::sysfs::Roots;
 use crate::verify::{NotUsable, Verification, verify_all};
+
+/// How long a call waits for network-status. KubeVirt waits a minute for the call.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// Between two looks at network-status.
+const INTERVAL: Duration = Duration::from_millis(200);
 
 /// How a domain is to be made.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -32,17 +40,34 @@ pub struct DefinitionArguments {
 /// Why no domain goes out.
 #[derive(Debug, Error)]
 pub enum DefinerError {
-    /// The bytes are no text.
-    #[error("{what} is not UTF-8 (byte {position}): KubeVirt and libvirt write UTF-8 only")]
+    /// The bytes are not UTF-8.
+    #[error(
+        "{what} is not UTF-8 (byte {position}): {}",
+        if *.utf_16 {
+            "it is UTF-16, as PowerShell writes it; save it as UTF-8"
+        } else {
+            "KubeVirt and libvirt write UTF-8 only"
+        }
+    )]
     Encoding {
         /// The domain or the VMI.
         what: &'static str,
         /// Where it stops being text.
         position: usize,
+        /// Whether it begins as UTF-16 does.
+        utf_16: bool,
     },
     /// A source cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// No source says enough; another one could.
+    #[error("{problem}{}", nothing_found(.silent))]
+    Lacking {
+        /// What is missing.
+        problem: PlanError,
+        /// The sources in which nothing was found.
+        silent: Vec<String>,
+    },
     /// The VMI, the domain and the devices do not go together.
     #[error(transparent)]
     Define(#[from] DefineError),
@@ -75,13 +100,38 @@ impl Definer {
         let domain = text("the domain", domain)?;
         let sources = self.arguments.sources.read()?;
         let options = self.options(migration);
-        let definition = define(vmi, domain, &sources.texts(), &options)?;
+        let definition =
+            define(vmi, domain, &sources.texts(), &options).map_err(|error| self.refusal(error, &sources))?;
         if migration {
             // The devices come after it; nobody can look at them now.
             return Ok(announce(definition, "migration"));
         }
         self.verify(&sources.variables, definition.devices.iter().map(|device| device.address))?;
         Ok(announce(definition, "domain defined"))
+    }
+
+    /// As [`define`](Self::define), but waits for Multus' network-status, which arrives some seconds after the pod's
+    /// networks. A machine that is refused is started again, so that waiting has an end.
+    ///
+    /// # Errors
+    /// As [`define`](Self::define).
+    pub async fn define_patiently(
+        &self,
+        vmi: &[u8],
+        domain: &[u8],
+        migration: bool,
+    ) -> Result<String, DefinerError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.define(vmi, domain, migration) {
+                Err(DefinerError::Define(DefineError::Plan(PlanError::Pending { .. })))
+                    if Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(INTERVAL).await;
+                }
+                result => return result,
+            }
+        }
     }
 
     /// Gives the devices of a domain from elsewhere this host's addresses.
@@ -91,7 +141,8 @@ impl Definer {
     pub fn readdress(&self, domain: &[u8]) -> Result<String, DefinerError> {
         let domain = text("the domain", domain)?;
         let sources = self.arguments.sources.read_stripped(&self.roots.procfs)?;
-        let definition = readdress(None, domain, &sources.texts(), &self.options(false))?;
+        let definition = readdress(None, domain, &sources.texts(), &self.options(false))
+            .map_err(|error| self.refusal(error, &sources))?;
         self.verify(&sources.variables, definition.devices.iter().map(|device| device.address))?;
         Ok(announce(definition, "domain readdressed"))
     }
@@ -112,6 +163,15 @@ impl Definer {
             Sources::default()
         });
         self.verify(&sources.variables, ours)
+    }
+
+    fn refusal(&self, error: DefineError, sources: &Sources) -> DefinerError {
+        match error {
+            DefineError::Plan(problem @ (PlanError::Missing { .. } | PlanError::Ambiguous { .. })) => {
+                DefinerError::Lacking { problem, silent: sources.silent(&self.arguments.sources) }
+            }
+            error => error.into(),
+        }
     }
 
     fn options(&self, migration: bool) -> Options {
@@ -142,10 +202,17 @@ impl Sources {
 }
 
 fn text<'a>(what: &'static str, bytes: &'a [u8]) -> Result<&'a str, DefinerError> {
-    std::str::from_utf8(bytes).map_err(|error| DefinerError::Encoding { what, position: error.valid_up_to() })
+    std::str::from_utf8(bytes).map_err(|error| {
+        let utf_16 = is_utf_16(bytes);
+        DefinerError::Encoding { what, position: error.valid_up_to(), utf_16 }
+    })
 }
 
-/// Logs what was decided and why, and gives the XML.
+fn nothing_found(silent: &[String]) -> String {
+    if silent.is_empty() { String::new() } else { format!(". Nothing was found in {}", silent.join(", ")) }
+}
+
+/// Logs what was decided and why, and returns the XML.
 fn announce(definition: Definition<'_>, event: &str) -> String {
     let Definition { xml, devices, warnings } = definition;
     for warning in warnings {

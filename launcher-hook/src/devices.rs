@@ -20,7 +20,7 @@ pub struct Sources<'a> {
     pub variables: &'a [(String, String)],
     /// KubeVirt's network-info; empty until virt-controller has written it.
     pub network_info: Option<&'a str>,
-    /// Multus' network-status; empty until the annotation is there.
+    /// Multus' network-status: `None` if it is not read at all, empty until the annotation has arrived.
     pub network_status: Option<&'a str>,
     /// The pod's network selections, for their order.
     pub networks_annotation: Option<&'a str>,
@@ -72,6 +72,18 @@ pub enum Reported {
     Other(String),
 }
 
+/// What Multus says about the attachments of the pod.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Attached {
+    /// network-status is not read: nothing proves an attachment, and nothing disproves one.
+    #[default]
+    Unread,
+    /// network-status is still empty: Multus has attached nothing yet, or the kubelet has not passed it on yet.
+    Pending,
+    /// Everything that Multus attached, with or without a device.
+    Listed(Vec<NetworkStatus>),
+}
+
 /// What the pod was given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Devices {
@@ -79,7 +91,7 @@ pub struct Devices {
     nad_resources: Option<NetworkResources>,
     network_resources: BTreeMap<String, ResourceName>,
     network_info: BTreeMap<String, Reported>,
-    network_status: Vec<NetworkStatus>,
+    attached: Attached,
 }
 
 impl Devices {
@@ -100,8 +112,13 @@ impl Devices {
                 devices.network_info.insert(interface.network, report);
             }
         }
-        devices.network_status = network_status::parse(sources.network_status.unwrap_or_default())
-            .map_err(|error| DevicesError::NetworkStatus { problem: error.to_string() })?;
+        devices.attached = match sources.network_status.map(str::trim) {
+            None => Attached::Unread,
+            Some("") => Attached::Pending,
+            Some(text) => network_status::parse(text)
+                .map(Attached::Listed)
+                .map_err(|error| DevicesError::NetworkStatus { problem: error.to_string() })?,
+        };
         Ok(devices)
     }
 
@@ -190,8 +207,8 @@ impl Devices {
 
     /// The networks that Multus attached.
     #[must_use]
-    pub fn network_status(&self) -> &[NetworkStatus] {
-        &self.network_status
+    pub fn attached(&self) -> &Attached {
+        &self.attached
     }
 }
 

@@ -47,12 +47,6 @@ pub enum Unsettled {
         contract::annotation::NETWORKS_OF_VMI
     )]
     Networks,
-    /// No source names a device.
-    #[error("nothing is known of a device for network {}", .networks.join(", "))]
-    Nothing {
-        /// The networks.
-        networks: Vec<String>,
-    },
     /// The devices cannot be told apart.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -62,6 +56,14 @@ pub enum Unsettled {
         /// What the JSON parser says.
         problem: String,
     },
+}
+
+impl Unsettled {
+    /// Whether waiting is unlikely to help.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Plan(PlanError::Unattached { .. } | PlanError::SharedVariable { .. }))
+    }
 }
 
 impl From<DevicesError> for Unsettled {
@@ -119,9 +121,6 @@ fn added(sources: &Sources<'_>, vmi_networks: Option<&str>, rule: Assign) -> Res
     };
     // What the plan warns of it says again when the domain is defined.
     let planned = plan(&request, &mut Vec::new())?;
-    if planned.is_empty() {
-        return Err(Unsettled::Nothing { networks: wanted.into_iter().map(str::to_owned).collect() });
-    }
     let missing = planned.into_iter().filter(|(.., origin)| *origin != Origin::NetworkInfo);
     Ok(missing.map(|(network, address, origin)| (network, PciDevice { address }, origin)).collect())
 }

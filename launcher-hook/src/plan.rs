@@ -3,12 +3,15 @@
 //! The first that answers: network-info (or the network-status that it is made of); with [`Assign::Multus`] that
 //! rule over all devices of the resource; a hostdev that carries the network's alias already, which may be
 //! KubeVirt's guess, so that there is a warning where it could be wrong; the device plugin's variables where they
-//! leave one way only. Otherwise it is an error, unless the caller has chosen a rule ([`Assign`]). Nothing known
-//! at all is no error: a migration target has no data and needs none.
+//! leave one way only. Otherwise it is an error, unless the caller has chosen a rule ([`Assign`]).
+//!
+//! Whoever names the device, Multus must have attached the network: otherwise no CNI plugin has configured the VF.
+//! Its network-status proves that, if it is read.
 
 mod assign;
 mod attachment;
 mod error;
+mod listing;
 mod networks;
 mod selections;
 mod vmi;
@@ -116,13 +119,15 @@ pub(crate) struct Request<'a> {
     pub(crate) rule: Assign,
 }
 
-/// A device for each of the wanted networks, or for none where nothing is known.
+/// A device for each of the wanted networks.
 pub(crate) fn plan(
     request: &Request<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<(String, PciAddress, Origin)>, PlanError> {
     let Request { wanted, devices, rule, .. } = *request;
     let mut attachments = Attachments::new(request)?;
+    attachments.check_attached(devices)?;
+    check_variables(&attachments, devices)?;
     assign::assign(&mut attachments, wanted, devices, rule, warnings)?;
 
     let mut planned: Vec<(String, PciAddress, Origin)> = Vec::new();
@@ -139,8 +144,7 @@ pub(crate) fn plan(
             None => missing.push(Missing { networks: vec![network.to_owned()], lack }),
         }
     }
-    let nothing_known = planned.is_empty() && devices.pools().is_empty();
-    if !missing.is_empty() && !nothing_known {
+    if !missing.is_empty() {
         let known = planned.into_iter().map(|(network, ..)| network).collect();
         return Err(PlanError::Missing { missing, known });
     }
@@ -174,6 +178,20 @@ fn lack(attachment: &Attachment, attachments: &Attachments, devices: &Devices) -
             Lack::Devices { devices: pool.len(), networks: takers.count(), variable }
         }
     }
+}
+
+/// Makes sure that no two resources share a variable: the device plugin of one overwrites the other's devices.
+fn check_variables(attachments: &Attachments, devices: &Devices) -> Result<(), PlanError> {
+    for one in attachments.list.iter().filter(|one| one.wanted && !one.is_reported()) {
+        let (Some(variable), Some(first)) = (&one.variable, &one.resource) else { continue };
+        let others = attachments.list.iter().filter(|other| other.variable.as_ref() == Some(variable));
+        let second = others.filter_map(|other| other.resource.as_ref()).find(|second| *second != first);
+        if let Some(second) = second.filter(|_| !devices.pool(variable).is_empty()) {
+            let (variable, first, second) = (variable.clone(), first.clone(), second.clone());
+            return Err(PlanError::SharedVariable { variable, first, second });
+        }
+    }
+    Ok(())
 }
 
 fn check_shared(planned: &[(String, PciAddress, Origin)]) -> Result<(), PlanError> {

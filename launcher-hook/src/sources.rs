@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
+use contract::network_info::NetworkInfo;
 use contract::{NetworkResources, ResourceName, kubevirt};
 use thiserror::Error;
 
@@ -14,14 +15,15 @@ pub struct SourceArguments {
     /// KubeVirt's network-info: which device each network has. Absent or empty counts as not known yet
     #[arg(long, value_name = "FILE", env = "LAUNCHER_HOOK_NETWORK_INFO", default_value = kubevirt::NETWORK_INFO_FILE)]
     pub network_info: PathBuf,
-    /// Variables to read instead of the program's own environment: a file of lines, or NUL-separated as
-    /// /proc/PID/environ is
+    /// Variables to read instead of the program's own environment: lines as `env`, `export` or `declare -x` print
+    /// them, or NUL-separated as /proc/PID/environ is
     #[arg(long, value_name = "FILE", env = "LAUNCHER_HOOK_ENVIRON")]
     pub environ: Option<PathBuf>,
     /// The pod's annotation k8s.v1.cni.cncf.io/networks, for the order of the networks
     #[arg(long, value_name = "FILE", env = "LAUNCHER_HOOK_NETWORKS_ANNOTATION")]
     pub networks_annotation: Option<PathBuf>,
-    /// The pod's annotation k8s.v1.cni.cncf.io/network-status. Absent or empty counts as not known yet
+    /// The pod's annotation k8s.v1.cni.cncf.io/network-status: a network that it does not list gets no VF. Absent or
+    /// empty counts as not known yet, and then only network-info can name a VF
     #[arg(long, value_name = "FILE", env = "LAUNCHER_HOOK_NETWORK_STATUS")]
     pub network_status: Option<PathBuf>,
 }
@@ -35,20 +37,71 @@ pub struct Sources {
     pub network_info: Option<String>,
     /// The text of the networks annotation.
     pub networks_annotation: Option<String>,
-    /// The text of the network-status annotation.
+    /// The text of the network-status annotation: `None` if it is not read, empty until it has arrived.
     pub network_status: Option<String>,
+}
+
+impl Sources {
+    /// The sources in which nothing was found, each with where it was looked for and what it lacks.
+    #[must_use]
+    pub fn silent(&self, arguments: &SourceArguments) -> Vec<String> {
+        let SourceArguments { network_info, environ, networks_annotation, network_status: _ } = arguments;
+        let mut silent = Vec::new();
+        if !self.variables.iter().any(|(name, _)| is_ours(name)) {
+            let place =
+                environ.as_ref().map_or_else(|| "environment".to_owned(), |path| option("--environ", path));
+            silent.push(format!("{place} (no PCIDEVICE_ variable)"));
+        }
+        let info = self.network_info.as_deref();
+        match info.map(NetworkInfo::parse) {
+            None => silent.push(format!("{} (absent or empty)", option("--network-info", network_info))),
+            Some(Ok(info))
+                if !info.iter().flat_map(|info| &info.interfaces).any(|one| one.device_info.is_some()) =>
+            {
+                silent.push(format!("{} (no device)", option("--network-info", network_info)));
+            }
+            Some(_) => {}
+        }
+        if let (Some(path), Some(text)) = (networks_annotation, &self.networks_annotation)
+            && text.trim().is_empty()
+        {
+            silent.push(format!("{} (empty)", option("--networks-annotation", path)));
+        }
+        silent
+    }
+}
+
+fn option(name: &str, path: &Path) -> String {
+    format!("{name} {}", path.display())
 }
 
 /// A source that cannot be read.
 #[derive(Debug, Error)]
-#[error("{option}: cannot read {}: {problem}", .path.display())]
-pub struct SourceError {
-    /// The option that names it.
-    pub option: &'static str,
-    /// The file.
-    pub path: PathBuf,
-    /// What the kernel says.
-    pub problem: io::Error,
+pub enum SourceError {
+    /// The file cannot be read.
+    #[error("{option}: cannot read {}: {problem}", .path.display())]
+    File {
+        /// The option that names it.
+        option: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the kernel says.
+        problem: io::Error,
+    },
+    /// The file holds variables in a form that is not read, such as the output of `ps` or `kubectl describe`.
+    #[error(
+        "--environ {}: no line of it is NAME=VALUE with a name {}...: write it with kubectl exec POD -c compute -- \
+         env > pod.env{}",
+        .path.display(),
+        ResourceName::DEVICES_VARIABLE_PREFIX,
+        if *.utf_16 { " (the file is UTF-16, as PowerShell writes it; only UTF-8 is read)" } else { "" }
+    )]
+    Environ {
+        /// The file.
+        path: PathBuf,
+        /// Whether it is UTF-16.
+        utf_16: bool,
+    },
 }
 
 impl SourceArguments {
@@ -59,7 +112,7 @@ impl SourceArguments {
     pub fn read(&self) -> Result<Sources, SourceError> {
         let Self { network_info, environ, networks_annotation, network_status } = self;
         let variables = match environ {
-            Some(path) => variables_in(&read("--environ", path)?),
+            Some(path) => checked_variables(path, &read("--environ", path)?)?,
             None => own_variables(),
         };
         Ok(Sources {
@@ -70,7 +123,7 @@ impl SourceArguments {
                 .map(|path| read_text("--networks-annotation", path))
                 .transpose()?,
             network_status: match network_status {
-                Some(path) => filled("--network-status", path)?,
+                Some(path) => Some(filled("--network-status", path)?.unwrap_or_default()),
                 None => None,
             },
         })
@@ -108,34 +161,85 @@ fn own_variables() -> Vec<(String, String)> {
         .collect()
 }
 
-/// Reads `NAME=VALUE` entries: separated by NUL where there is one, otherwise by line ends. Lines without `=`
+/// The variables of a file that was asked for by `--environ`.
+fn checked_variables(path: &Path, bytes: &[u8]) -> Result<Vec<(String, String)>, SourceError> {
+    let variables = variables_in(bytes);
+    let prefix = ResourceName::DEVICES_VARIABLE_PREFIX;
+    let utf_16 = is_utf_16(bytes);
+    let is_read = variables.iter().any(|(name, _)| name.starts_with(prefix));
+    let is_named = bytes.windows(prefix.len()).any(|window| window == prefix.as_bytes());
+    let is_blank = bytes.trim_ascii().is_empty();
+    if !is_read && !is_blank && (is_named || variables.is_empty() || utf_16) {
+        return Err(SourceError::Environ { path: path.to_owned(), utf_16 });
+    }
+    Ok(variables)
+}
+
+/// Whether a file begins as UTF-16 does, which PowerShell writes.
+pub(crate) fn is_utf_16(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff")
+}
+
+/// Reads `NAME=VALUE` entries: separated by NUL if there is one, otherwise by line ends. On a line, `export` or
+/// `declare -x` may precede the name, and the value may be quoted, as shells print variables. Lines of another form
 /// and comments are passed over.
 #[must_use]
 pub fn variables_in(bytes: &[u8]) -> Vec<(String, String)> {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     let separator = if bytes.contains(&0) { 0 } else { b'\n' };
     bytes
         .split(|byte| *byte == separator)
         .filter_map(|entry| {
-            let (name, value) = std::str::from_utf8(entry).ok()?.split_once('=')?;
-            let value = if separator == 0 { value } else { value.trim_end_matches('\r') };
-            (!name.starts_with('#')).then(|| (name.to_owned(), value.to_owned()))
+            let entry = std::str::from_utf8(entry).ok()?;
+            let (name, value) = if separator == 0 { split(entry)? } else { split_line(entry)? };
+            (!name.starts_with('#')).then_some((name.to_owned(), value))
         })
         .collect()
 }
 
+fn split(entry: &str) -> Option<(&str, String)> {
+    let (name, value) = entry.split_once('=')?;
+    Some((name, value.to_owned()))
+}
+
+fn split_line(line: &str) -> Option<(&str, String)> {
+    let (name, value) = line.split_once('=')?;
+    let name = ["export ", "declare -x "].iter().find_map(|word| name.strip_prefix(word)).unwrap_or(name);
+    // A line of `ps` has words before the first `=`.
+    let is_name = !name.is_empty() && !name.contains(|character: char| character.is_whitespace());
+    is_name.then(|| (name, unquoted(value.trim_end_matches('\r'))))
+}
+
+/// A value without the quotes that a shell prints around it.
+fn unquoted(value: &str) -> String {
+    let within = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
+    if let Some(text) = within('\'') {
+        // A quote of the value itself ends the quoting, stands between other quotes, and begins it again.
+        return text.replace("'\\''", "'").replace("'\"'\"'", "'");
+    }
+    let Some(text) = within('"') else { return value.to_owned() };
+    let mut unquoted = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        let escaped = characters.next_if(|next| character == '\\' && matches!(next, '"' | '\\' | '$' | '`'));
+        unquoted.push(escaped.unwrap_or(character));
+    }
+    unquoted
+}
+
 fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, SourceError> {
-    fs::read(path).map_err(|problem| SourceError { option, path: path.to_owned(), problem })
+    fs::read(path).map_err(|problem| SourceError::File { option, path: path.to_owned(), problem })
 }
 
 fn read_text(option: &'static str, path: &Path) -> Result<String, SourceError> {
-    fs::read_to_string(path).map_err(|problem| SourceError { option, path: path.to_owned(), problem })
+    fs::read_to_string(path).map_err(|problem| SourceError::File { option, path: path.to_owned(), problem })
 }
 
 /// The text of a file that fills in its own time; `None` until it has.
 pub(crate) fn filled(option: &'static str, path: &Path) -> Result<Option<String>, SourceError> {
     match read_text(option, path) {
         Ok(text) => Ok((!text.trim().is_empty()).then_some(text)),
-        Err(SourceError { problem, .. }) if problem.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(SourceError::File { problem, .. }) if problem.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -143,6 +247,7 @@ pub(crate) fn filled(option: &'static str, path: &Path) -> Result<Option<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use rstest::rstest;
 
     fn pair(name: &str, value: &str) -> (String, String) {
@@ -150,6 +255,16 @@ mod tests {
     }
 
     #[rstest]
+    #[case::export("export A=1\nexport B='two words'\n", &[("A", "1"), ("B", "two words")])]
+    #[case::declare("declare -x A=\"1\"\ndeclare -x B\n", &[("A", "1")])]
+    #[case::json_in_a_shells_quotes("declare -x A=\"{\\\"ns/x\\\":\\\"intel.com/x\\\"}\"", &[("A", r#"{"ns/x":"intel.com/x"}"#)])]
+    #[case::json_as_env_prints_it(r#"A={"ns/x":"intel.com/x"}"#, &[("A", r#"{"ns/x":"intel.com/x"}"#)])]
+    #[case::single_quotes_of_bash("export A='it'\\''s'", &[("A", "it's")])]
+    #[case::single_quotes_of_dash("export A='it'\"'\"'s'", &[("A", "it's")])]
+    #[case::half_a_quote("A=\"1", &[("A", "\"1")])]
+    #[case::byte_order_mark("\u{feff}A=1", &[("A", "1")])]
+    #[case::words_before_the_name("107 4242 /usr/bin/virt-launcher A=1 B=2", &[])]
+    #[case::nul_is_literal("A=\"1\"\0export B=2\0", &[("A", "\"1\""), ("export B", "2")])]
     #[case::lines("A=1\nB=x=y\n", &[("A", "1"), ("B", "x=y")])]
     #[case::nul("A=1\0B=two\nlines\0", &[("A", "1"), ("B", "two\nlines")])]
     #[case::comments_and_blanks("# A=1\n\nB=2\r\n", &[("B", "2")])]
@@ -163,6 +278,63 @@ mod tests {
     #[test]
     fn what_is_no_utf_8_is_left_out() {
         assert_eq!(variables_in(b"A=\xff\0B=1\0"), [pair("B", "1")]);
+    }
+
+    proptest! {
+        /// As bash prints a variable with `declare -x`.
+        #[test]
+        fn what_a_shell_quotes_is_read(value in "[ -~]{0,40}") {
+            let escaped: String = value
+                .chars()
+                .flat_map(|one| matches!(one, '"' | '\\' | '$' | '`').then_some('\\').into_iter().chain([one]))
+                .collect();
+            let line = format!("declare -x A=\"{escaped}\"\n");
+            prop_assert_eq!(variables_in(line.as_bytes()), [pair("A", &value)]);
+            let single = value.replace('\'', "'\\''");
+            prop_assert_eq!(variables_in(format!("export A='{single}'").as_bytes()), [pair("A", &value)]);
+        }
+    }
+
+    const PS: &[u8] = b"107 4242 Sl 0:00 /usr/bin/virt-launcher PATH=/bin PCIDEVICE_A_B=0000:01:10.0\n";
+
+    #[rstest]
+    #[case::ps(PS, false)]
+    #[case::describe(b"    PCIDEVICE_A_B:  0000:01:10.0\n", false)]
+    #[case::json(br#"{"PCIDEVICE_A_B":"0000:01:10.0"}"#, false)]
+    #[case::json_with_an_equals_sign(br#"{"A":"x=y","PCIDEVICE_A_B":"0000:01:10.0"}"#, false)]
+    #[case::yaml(b"- name: PCIDEVICE_A_B\n  value: 0000:01:10.0\n", false)]
+    #[case::another_file(b"<domain/>\n", false)]
+    #[case::utf_16(b"\xff\xfeP\0C\0I\0=\x001\0", true)]
+    fn a_file_of_another_form_is_refused(#[case] bytes: &[u8], #[case] is_utf_16: bool) {
+        let error = checked_variables(Path::new("pod.txt"), bytes).unwrap_err().to_string();
+        let start = "--environ pod.txt: no line of it is NAME=VALUE with a name PCIDEVICE_...: write it with kubectl exec \
+                     POD -c compute -- env > pod.env";
+        assert!(error.starts_with(start), "{error}");
+        assert_eq!(error.contains("UTF-16"), is_utf_16);
+    }
+
+    /// A pod without devices has variables as well, and an emptied environment none.
+    #[rstest]
+    #[case::no_device(b"HOME=/\nPATH=/bin\n", 2)]
+    #[case::empty(b"\n", 0)]
+    fn a_pod_without_devices_has_none(#[case] bytes: &[u8], #[case] count: usize) {
+        assert_eq!(checked_variables(Path::new("pod.env"), bytes).unwrap().len(), count);
+    }
+
+    #[rstest]
+    #[case::nothing(r#"{"interfaces":null}"#, Some(" (no device)"))]
+    #[case::names_only(r#"{"interfaces":[{"network":"a"}]}"#, Some(" (no device)"))]
+    #[case::a_device(r#"{"interfaces":[{"network":"a","deviceInfo":{"type":"pci"}}]}"#, None)]
+    fn sources_that_say_nothing(#[case] network_info: &str, #[case] silent: Option<&str>) {
+        let arguments = SourceArguments { environ: None, ..arguments(Path::new("/f")) };
+        let sources = Sources {
+            variables: vec![pair("PCIDEVICE_A_B", "0000:01:10.0")],
+            network_info: Some(network_info.to_owned()),
+            ..Sources::default()
+        };
+        let expected: Vec<_> =
+            silent.iter().map(|lack| format!("--network-info /f/network-info{lack}")).collect();
+        assert_eq!(sources.silent(&arguments), expected);
     }
 
     fn arguments(folder: &Path) -> SourceArguments {
@@ -181,7 +353,15 @@ mod tests {
         fs::write(folder.path().join("network-status"), "\n").unwrap();
         let sources = arguments(folder.path()).read().unwrap();
         assert_eq!(sources.variables, [pair("A", "1")]);
-        assert_eq!((sources.network_info, sources.network_status), (None, None));
+        assert_eq!((&sources.network_info, sources.network_status.as_deref()), (&None, Some("")));
+        let info = arguments(folder.path()).network_info;
+        let place = |option: &str, path: &Path| format!("{option} {}", path.display());
+        let environ = folder.path().join("environ");
+        let silent = [
+            place("--environ", &environ) + " (no PCIDEVICE_ variable)",
+            place("--network-info", &info) + " (absent or empty)",
+        ];
+        assert_eq!(sources.silent(&arguments(folder.path())), silent);
     }
 
     #[rstest]

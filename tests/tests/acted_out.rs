@@ -60,6 +60,7 @@ impl Virtual {
         let key = "k8s.v1.cni.cncf.io/networks";
         let mut selections: Vec<Value> = serde_json::from_str(annotations[key].as_str().unwrap()).unwrap();
         selections.truncate(networks);
+        annotations["k8s.v1.cni.cncf.io/network-status"] = json!(network_status(&selections));
         annotations[key] = json!(Value::from(selections).to_string());
         let network = |nad: &str| json!({"nad": nad, "resource": "intel.com/sriov_vfio", "sriov": true});
         let mut known = json!({"sriov-net1": network("default/sriov-net-a")});
@@ -69,6 +70,16 @@ impl Virtual {
         annotations["kubevirt-sriov.io/networks"] = json!(known.to_string());
         Self { pod, vmi }
     }
+}
+
+/// What Multus writes: the cluster's own network and the selections, here without their devices.
+fn network_status(selections: &[Value]) -> String {
+    let attached = selections.iter().map(|selection| {
+        let name = |key: &str| selection[key].as_str().unwrap();
+        json!({"name": format!("{}/{}", name("namespace"), name("name")), "interface": name("interface")})
+    });
+    let own = json!({"name": "podnet", "interface": "eth0", "default": true});
+    Value::from_iter([own].into_iter().chain(attached)).to_string()
 }
 
 /// What virt-controller writes: networks with their device, or with none.
@@ -257,6 +268,19 @@ fn two_networks_that_nothing_tells_apart_do_not_start_and_the_log_says_why() {
     let log = compute.log();
     let reason = "network-info: incomplete: which of the devices 0000:65:02.1, 0000:65:02.3 belongs to which of the \
                   networks sriov-net1, sriov-net2 is not known";
+    assert!(log.contains(reason), "{log}");
+}
+
+#[test]
+fn a_network_that_multus_did_not_attach_does_not_start_and_the_log_says_why() {
+    let mut machine = Virtual::with(1);
+    machine.pod["metadata"]["annotations"]["k8s.v1.cni.cncf.io/network-status"] = json!(network_status(&[]));
+    let mut compute = Compute::start(&machine, ONE, &["--assign=multus"]);
+    compute.wait_until("the start fails", |compute| compute.log().contains("SyncVMI"));
+    assert!(!compute.work("network-info").exists());
+    let log = compute.log();
+    let reason =
+        "network-info: incomplete: Multus did not attach sriov-net1: network-status names eth0 only; ";
     assert!(log.contains(reason), "{log}");
 }
 

@@ -94,16 +94,17 @@ impl Filler {
         };
         let is_decided = sources.network_info.is_some() || self.started.elapsed() >= self.patience;
         let rule = if is_decided { self.rule } else { Assign::Refuse };
-        let (text, said, settled) = match complete(&sources.texts(), vmi_networks.as_deref(), rule) {
-            Completion::Own(text) => (text, "KubeVirt's own says all".to_owned(), true),
-            Completion::Completed { text, added } => (text, format!("completed: {}", added.join(", ")), true),
+        // Every pod begins incomplete; one that stays so is why its virtual machine does not start.
+        let open = |is_final: bool| if is_final || is_decided { Level::WARN } else { Level::INFO };
+        let (text, said, open) = match complete(&sources.texts(), vmi_networks.as_deref(), rule) {
+            Completion::Own(text) => (text, "KubeVirt's own says all".to_owned(), None),
+            Completion::Completed { text, added } => (text, format!("completed: {}", added.join(", ")), None),
             Completion::Open { text, reason } => {
-                (text.unwrap_or_default(), format!("incomplete: {reason}"), false)
+                (text.unwrap_or_default(), format!("incomplete: {reason}"), Some(open(reason.is_final())))
             }
         };
-        // Every pod begins incomplete; one that stays so is why its virtual machine does not start.
-        let level = if settled || !is_decided { Level::INFO } else { Level::WARN };
-        self.settled = settled;
+        self.settled = open.is_none();
+        let level = open.unwrap_or(Level::INFO);
         if self.written.as_ref() != Some(&text) {
             write(&self.file, &text)
                 .map_err(|problem| FillError::Write { path: self.file.clone(), problem })?;

@@ -124,7 +124,12 @@ const ONE_RESOURCE: &str = r#"{
     "which of the devices"
 )]
 #[case::too_few(together("0000:01:10.0"), None, Some(ONE_RESOURCE), "no device for network a, b")]
-#[case::nothing(Vec::new(), None, Some(ONE_RESOURCE), "nothing is known of a device for network a, b")]
+#[case::nothing(
+    Vec::new(),
+    None,
+    Some(ONE_RESOURCE),
+    "no device for network a, b: PCIDEVICE_INTEL_COM_VF, in which "
+)]
 #[case::no_names(together("0000:01:10.0"), None, None, "which networks of the VMI have a VF is not known")]
 #[case::no_json(apart(), Some("{"), Some(TWO_NADS), "network-info cannot be read")]
 #[case::annotation_is_no_json(
@@ -172,7 +177,7 @@ fn a_rule_that_was_asked_for_decides(#[case] rule: Assign, #[case] order: [&str;
 
 #[test]
 fn multus_own_report_comes_before_the_variables() {
-    let status = r#"[{"name": "ns/b", "interface": "pod3e23e816003", "device-info": {"type": "pci", "version": "1.1.0", "pci": {"pci-address": "0000:01:10.0"}}}]"#;
+    let status = r#"[{"name": "ns/a", "interface": "podca978112ca1"}, {"name": "ns/b", "interface": "pod3e23e816003", "device-info": {"type": "pci", "version": "1.1.0", "pci": {"pci-address": "0000:01:10.0"}}}]"#;
     let variables = together("0000:01:10.2,0000:01:10.0");
     let sources = Sources {
         variables: &variables,
@@ -241,4 +246,41 @@ fn numbered_interfaces(#[case] variables: Vec<(String, String)>) {
     let variables = together("0000:01:10.2,0000:01:10.0");
     let completion = run(&variables, None, selections, Some(ONE_RESOURCE), Assign::Multus);
     assert_eq!(text(completion), json!({"interfaces": [entry("a", TWO), entry("b", ONE)]}));
+}
+
+/// KubeVirt refuses a start for which its own text names no device, and so it should if Multus attached nothing.
+#[rstest]
+#[case::not_yet("", None, "whether Multus has attached a, b is not known: network-status is empty", false)]
+#[case::neither(
+    r#"[{"name":"podnet","interface":"eth0","default":true}]"#,
+    None,
+    "Multus attached neither a nor b: network-status names eth0 only; ",
+    true
+)]
+#[case::one(
+    r#"[{"name":"ns/a","interface":"podca978112ca1"}]"#,
+    Some(r#"{"interfaces":[{"network":"a"}]}"#),
+    "Multus did not attach b: network-status names podca978112ca1 (ns/a) only; ",
+    true
+)]
+fn nothing_is_filled_in_for_a_network_that_is_not_attached(
+    #[case] network_status: &str,
+    #[case] network_info: Option<&str>,
+    #[case] start: &str,
+    #[case] is_final: bool,
+) {
+    let variables = apart();
+    for networks_annotation in [None, Some(SELECTIONS)] {
+        for rule in [Assign::Refuse, Assign::Multus, Assign::InOrder] {
+            let network_status = Some(network_status);
+            let sources =
+                Sources { variables: &variables, network_info, networks_annotation, network_status };
+            let Completion::Open { text, reason } = complete(&sources, Some(TWO_NADS), rule) else {
+                panic!("{start}")
+            };
+            assert_eq!(text.as_deref(), network_info);
+            assert!(reason.to_string().starts_with(start), "{reason}");
+            assert_eq!(reason.is_final(), is_final);
+        }
+    }
 }

@@ -1,11 +1,13 @@
 //! The attachments of the pod, in the order in which Multus makes them.
 
-use contract::{NadName, NetworkSelection, PciAddress, ResourceName, parse_networks};
+use contract::network_status::NetworkStatus;
+use contract::{NadName, NetworkSelection, PciAddress, Quoted, ResourceName, parse_networks};
 
+use super::listing::{Listing, listings};
 use super::networks::{MultusNetwork, Networks};
-use super::selections::{interface_name, is_hashed, networks_of};
+use super::selections::{is_hashed, networks_of};
 use super::{Origin, PlanError, Request};
-use crate::devices::{Devices, Reported, reported};
+use crate::devices::{Attached, Devices, Reported, reported};
 
 /// One network that Multus attaches, and what is known of its device.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,6 +15,12 @@ pub(super) struct Attachment {
     /// The network of the VMI that it is for.
     pub(super) network: Option<String>,
     pub(super) nad: Option<NadName>,
+    /// The name of its interface in the pod, if the pod's selections are known.
+    pub(super) interface: Option<String>,
+    /// Whether it takes the place of the cluster's own network.
+    pub(super) default: bool,
+    /// What Multus' network-status says of it.
+    pub(super) listing: Listing,
     /// Whether it was, or may have been, given a MAC address of its own: then its device is not like another's.
     pub(super) mac: bool,
     /// The device that the selection itself names.
@@ -94,39 +102,42 @@ impl Attachments {
             complete: selections.is_some() && known.from_vmi,
             selected: selections.is_some(),
         };
-        let places = (selections.is_some() || known.have_places()).then_some(defaults);
-        attachments.report(places, devices)?;
+        if let Attached::Listed(entries) = devices.attached() {
+            let first_place = known.have_places().then_some(defaults);
+            let listings = listings(&attachments.list, entries, known, first_place);
+            for (attachment, listing) in attachments.list.iter_mut().zip(listings) {
+                attachment.listing = listing;
+            }
+        }
+        attachments.report(devices)?;
         Ok(attachments)
     }
 
-    /// Enters what network-info and network-status say. `defaults` is how many of the attachments take the place
-    /// of the cluster's own network, where the attachments' places are known.
-    fn report(&mut self, defaults: Option<usize>, devices: &Devices) -> Result<(), PlanError> {
-        for (index, attachment) in self.list.iter_mut().enumerate() {
+    /// Enters what network-info and network-status say.
+    fn report(&mut self, devices: &Devices) -> Result<(), PlanError> {
+        let entries = match devices.attached() {
+            Attached::Listed(entries) => entries.as_slice(),
+            Attached::Unread | Attached::Pending => &[],
+        };
+        for attachment in &mut self.list {
             let Some(network) = attachment.network.as_deref() else {
                 continue;
             };
-            let interface = interface_name(network);
-            // Older pods number their interfaces, from 1.
-            let number = defaults.and_then(|defaults| (index + 1).checked_sub(defaults));
-            let number = number.map(|number| format!("net{number}"));
-            let is_default = defaults.is_some_and(|defaults| index < defaults);
-            let nad = attachment.nad.as_ref().map(NadName::as_str);
-            let status = || {
-                devices.network_status().iter().find(|status| {
-                    let same_nad = nad == Some(status.name.as_str());
-                    let default = is_default && status.default;
-                    status.interface == interface
-                        || (same_nad && (default || number.as_ref() == Some(&status.interface)))
-                })
+            let entry = match attachment.listing {
+                Listing::Entry(entry) => entries.get(entry),
+                Listing::Unknown | Listing::Unplaced | Listing::Absent => None,
             };
-            let report = match devices.network_info(network) {
-                Some(report) => Some((report.clone(), Origin::NetworkInfo)),
-                None => status()
-                    .and_then(|status| reported(status.device_info.as_ref()))
-                    .map(|report| (report, Origin::NetworkStatus)),
-            };
-            match report {
+            let info = devices.network_info(network).cloned();
+            let status = entry.and_then(|entry| reported(entry.device_info.as_ref()));
+            if let (Some(Reported::Pci(info)), Some(Reported::Pci(status))) = (&info, &status)
+                && info != status
+                && attachment.wanted
+            {
+                let (network, info, status) = (network.to_owned(), *info, *status);
+                return Err(PlanError::Reports { network, info, status });
+            }
+            let info = info.map(|report| (report, Origin::NetworkInfo));
+            match info.or_else(|| status.map(|report| (report, Origin::NetworkStatus))) {
                 Some((Reported::Pci(address), origin)) => attachment.device = Some((address, origin)),
                 Some((Reported::Other(kind), report)) if attachment.wanted => {
                     return Err(PlanError::NotPci { network: network.to_owned(), kind, report });
@@ -135,6 +146,31 @@ impl Attachments {
             }
         }
         Ok(())
+    }
+
+    /// Makes sure that Multus has attached each network that is to have a hostdev. KubeVirt makes network-info from
+    /// network-status, so that a device in it proves the attachment.
+    pub(super) fn check_attached(&self, devices: &Devices) -> Result<(), PlanError> {
+        let unproven = |is_unproven: &dyn Fn(&Attachment) -> bool| -> Vec<String> {
+            let unproven = self.list.iter().filter(|one| {
+                let named = matches!(one.device, Some((_, Origin::NetworkInfo)));
+                one.wanted && !named && is_unproven(one)
+            });
+            unproven.filter_map(|one| one.network.clone()).collect()
+        };
+        match devices.attached() {
+            Attached::Unread => Ok(()),
+            Attached::Pending => match unproven(&|_| true) {
+                networks if networks.is_empty() => Ok(()),
+                networks => Err(PlanError::Pending { networks }),
+            },
+            Attached::Listed(entries) => match unproven(&|one| one.listing == Listing::Absent) {
+                networks if networks.is_empty() => Ok(()),
+                networks => {
+                    Err(PlanError::Unattached { networks, named: entries.iter().map(label).collect() })
+                }
+            },
+        }
     }
 
     pub(super) fn of(&self, network: &str) -> Option<&Attachment> {
@@ -159,6 +195,7 @@ fn from_network(network: &MultusNetwork) -> Attachment {
     Attachment {
         network: Some(network.name.clone()),
         nad: Some(network.nad.clone()),
+        default: network.default,
         mac: network.mac != Some(false),
         ..Attachment::default()
     }
@@ -166,11 +203,14 @@ fn from_network(network: &MultusNetwork) -> Attachment {
 
 fn from_selections(selections: &[NetworkSelection], networks: &Networks, wanted: &[&str]) -> Vec<Attachment> {
     let found = networks_of(selections, networks, wanted);
-    let attachments = selections.iter().zip(found).map(|(selection, network)| {
+    let attachments = selections.iter().zip(found).enumerate().map(|(index, (selection, network))| {
         let known = network.and_then(|network| networks.find(network));
+        // As Multus names an interface that the selection leaves to it.
+        let interface = selection.interface.clone().unwrap_or_else(|| format!("net{}", index + 1));
         Attachment {
             network: network.map(str::to_owned),
             nad: Some(selection.nad.clone()),
+            interface: Some(interface),
             mac: selection.mac.is_some() || known.is_some_and(|network| network.mac == Some(true)),
             device_id: selection.device_id.clone(),
             foreign: network.is_none() && selection.interface.as_deref().is_some_and(is_hashed),
@@ -178,4 +218,17 @@ fn from_selections(selections: &[NetworkSelection], networks: &Networks, wanted:
         }
     });
     attachments.collect()
+}
+
+/// How a message names an entry of network-status.
+fn label(entry: &NetworkStatus) -> String {
+    let plain = |text: &str| {
+        let is_plain = text.len() <= Quoted::LONGEST && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_plain { text.to_owned() } else { Quoted(text).to_string() }
+    };
+    match (entry.interface.as_str(), entry.default) {
+        ("", _) => plain(&entry.name),
+        (interface, true) => plain(interface),
+        (interface, false) => format!("{} ({})", plain(interface), plain(&entry.name)),
+    }
 }

@@ -7,11 +7,23 @@ use crate::devices::DevicesError;
 /// Why it is not known which VF belongs to which network.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PlanError {
-    /// The VMI is no JSON, or no VMI.
+    /// The VMI is JSON of another form.
     #[error("the VMI cannot be read: {problem}")]
     Vmi {
         /// What the JSON parser says.
         problem: String,
+    },
+    /// The VMI is YAML, or no data at all.
+    #[error("the VMI cannot be read: it is not JSON; kubectl get vmi NAME -o json writes it")]
+    NotJson,
+    /// The VMI is another object.
+    #[error(
+        "the VMI cannot be read: it is a {}; launcher-hook needs its VirtualMachineInstance: kubectl get vmi NAME -o json",
+        plain(.kind)
+    )]
+    NotVmi {
+        /// Its kind.
+        kind: String,
     },
     /// An interface of the VMI. The sentence has the interface as its subject.
     #[error("interface {} of the VMI {problem}", Quoted(.interface))]
@@ -37,6 +49,57 @@ pub enum PlanError {
     NetworksAnnotation {
         /// What is wrong with it.
         problem: SelectionError,
+    },
+    /// Multus has attached other networks, and not these.
+    #[error(
+        "Multus {}: network-status names {}; {} not configured (VLAN, MAC, spoof check). Restart the virtual machine; \
+         look whether Multus was ready when the node started",
+        unattached(.networks),
+        listed(.named),
+        if let [_] = .networks.as_slice() { "its VF is" } else { "the VFs are" }
+    )]
+    Unattached {
+        /// The networks that are to have a VF and are not attached.
+        networks: Vec<String>,
+        /// What network-status names.
+        named: Vec<String>,
+    },
+    /// Multus has not said yet what it attached.
+    #[error(
+        "whether Multus has attached {} is not known: network-status is empty, and without it nothing proves that the \
+         VF is configured (VLAN, MAC, spoof check). If it stays empty, look whether Multus is ready on the node, and \
+         restart the virtual machine",
+        join(.networks)
+    )]
+    Pending {
+        /// The networks that are to have a VF.
+        networks: Vec<String>,
+    },
+    /// KubeVirt and Multus report two devices.
+    #[error(
+        "network {network} has {info} in network-info and {status} in network-status: KubeVirt makes the first from the \
+         second, so one of them is old; read both from the same pod, and restart the virtual machine if they are"
+    )]
+    Reports {
+        /// The network.
+        network: String,
+        /// The device in network-info.
+        info: PciAddress,
+        /// The device in network-status.
+        status: PciAddress,
+    },
+    /// Two resources with one variable.
+    #[error(
+        "{first} and {second} share the variable {variable}: name the pools so that they differ in more than '.', '/' \
+         and '_', and in more than capitals"
+    )]
+    SharedVariable {
+        /// The variable.
+        variable: String,
+        /// One resource.
+        first: ResourceName,
+        /// The other.
+        second: ResourceName,
     },
     /// More than one way to give the devices to the networks.
     #[error(
@@ -76,11 +139,12 @@ pub enum PlanError {
         /// Where.
         report: Origin,
     },
-    /// A device that is no PCI function.
+    /// A device that is not a PCI function.
     #[error(
-        "device {} in {variable} is no PCI function and cannot be a hostdev (network {}): use a pool of PCI VFs",
+        "device {} in {variable} is not a PCI function and cannot be a hostdev (network {}): {}",
         Quoted(.id),
-        join(.networks)
+        join(.networks),
+        other_device(.id)
     )]
     Unsupported {
         /// The variable.
@@ -129,8 +193,8 @@ pub struct Missing {
 pub enum Lack {
     /// No report, and no variable of any resource.
     #[error(
-        "no report names one, and there is no PCIDEVICE_ variable: the device plugin gave the pod none, or the \
-         variable is not passed on"
+        "no report names one, and there is no PCIDEVICE_ variable: look whether the container `compute` requests the \
+         resource of the network's NAD, as sriov-webhook has it do, and whether the variable is passed on"
     )]
     Data,
     /// The network has no resource.
@@ -233,6 +297,42 @@ fn join<T: ToString>(items: &[T]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
+/// The predicate of a sentence about Multus.
+fn unattached(networks: &[String]) -> String {
+    match networks {
+        [network] => format!("did not attach {network}"),
+        [first, second] => format!("attached neither {first} nor {second}"),
+        networks => format!("attached none of {}", join(networks)),
+    }
+}
+
+fn listed(named: &[String]) -> String {
+    // A pod has a handful of networks, and a message is to stay readable.
+    const LONGEST: usize = 8;
+    match named {
+        [] => "nothing".to_owned(),
+        named if named.len() <= LONGEST => format!("{} only", join(named)),
+        named => {
+            let shown: Vec<_> = named.iter().take(LONGEST).map(String::as_str).collect();
+            format!("{} and {} others only", join(&shown), named.len() - LONGEST)
+        }
+    }
+}
+
+/// What to do about a device that is not a PCI address.
+fn other_device(id: &str) -> String {
+    match format!("0000:{id}").parse::<PciAddress>() {
+        Ok(address) => format!("it lacks the PCI domain; a device plugin writes {address}"),
+        Err(_) => "use a pool of PCI VFs".to_owned(),
+    }
+}
+
+/// A kind as Kubernetes writes kinds, otherwise quoted.
+fn plain(kind: &str) -> String {
+    let is_plain = kind.len() <= Quoted::LONGEST && kind.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_plain { kind.to_owned() } else { Quoted(kind).to_string() }
+}
+
 fn sentences(missing: &[Missing], known: &[String]) -> String {
     let known = if known.is_empty() { String::new() } else { format!(" (known: {})", join(known)) };
     let sentences: Vec<String> = missing
@@ -250,6 +350,10 @@ impl PlanError {
             self,
             Self::Ambiguous { .. }
                 | Self::Missing { .. }
+                | Self::Unattached { .. }
+                | Self::Pending { .. }
+                | Self::Reports { .. }
+                | Self::SharedVariable { .. }
                 | Self::Contradiction { .. }
                 | Self::Unsupported { .. }
                 | Self::NotPci { .. }

@@ -2,6 +2,7 @@ use super::*;
 use crate::devices::Sources;
 use rstest::rstest;
 
+mod attached;
 mod known;
 mod refusals;
 mod vmi_text;
@@ -187,7 +188,6 @@ const RESOURCES: (&str, &str) =
     },
     "a=0000:01:10.5"
 )]
-#[case::no_data_and_nothing_to_do(Case { vmi: &[("a", "x", VF)], variables: &[RESOURCES], ..NOTHING }, "")]
 #[case::no_interface_with_a_vf(Case { vmi: &[("a", "x", BRIDGE)], variables: &[TWO_OF_X], ..NOTHING }, "")]
 #[case::selected_device(
     Case {

@@ -121,8 +121,7 @@ impl Vmi {
     /// Reads the JSON of a VMI. An interface is to have a VF where it says `sriov: {}` or names the binding
     /// plugin `binding`.
     pub(crate) fn parse(json: &str, binding: &str) -> Result<Self, PlanError> {
-        let object: Object =
-            serde_json::from_str(json).map_err(|error| PlanError::Vmi { problem: error.to_string() })?;
+        let object: Object = object(json)?;
         let namespace = object.metadata.namespace.filter(|namespace| !namespace.is_empty());
         let namespace = namespace.unwrap_or_else(|| "default".to_owned());
         let interfaces = object.spec.domain.devices.interfaces.unwrap_or_default();
@@ -170,6 +169,27 @@ impl Vmi {
     }
 }
 
+/// Reads the object, or says which other one it is.
+fn object(json: &str) -> Result<Object, PlanError> {
+    #[derive(Deserialize)]
+    struct Kind {
+        kind: String,
+    }
+    // Editors and shells of Windows begin a file with it.
+    let json = json.trim_start_matches('\u{feff}');
+    if let Ok(Kind { kind }) = serde_json::from_str(json)
+        && kind != KIND
+    {
+        return Err(PlanError::NotVmi { kind });
+    }
+    if !json.trim_start().starts_with(['{', '[']) {
+        return Err(PlanError::NotJson);
+    }
+    serde_json::from_str(json).map_err(|error| PlanError::Vmi { problem: contract::json_problem(&error) })
+}
+
+const KIND: &str = "VirtualMachineInstance";
+
 impl InterfaceEntry {
     /// Whether it is on its way out.
     fn is_absent(&self) -> bool {
@@ -187,7 +207,7 @@ impl InterfaceEntry {
             }
             Err(error) => Err(PlanError::Interface {
                 interface: name,
-                problem: format!("has a pciAddress that is none: {error}"),
+                problem: format!("has an invalid pciAddress: {error}"),
             }),
         }
     }
@@ -221,7 +241,10 @@ fn network(
     let mac = interface.mac_address.as_deref().filter(|mac| !mac.is_empty());
     let mac: Option<MacAddress> =
         mac.map(str::parse).transpose().map_err(|problem: contract::MacAddressError| {
-            PlanError::Interface { interface: entry.name.clone(), problem: problem.to_string() }
+            PlanError::Interface {
+                interface: entry.name.clone(),
+                problem: format!("has an invalid macAddress: {problem}"),
+            }
         })?;
     Ok(MultusNetwork {
         name: entry.name.clone(),

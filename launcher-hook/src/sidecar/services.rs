@@ -80,8 +80,8 @@ impl Services {
 }
 
 impl Hook {
-    fn define(&self, vmi: &[u8], domain: &[u8], migration: bool) -> Result<Vec<u8>, Status> {
-        let xml = self.definer.define(vmi, domain, migration).map_err(|error| {
+    async fn define(&self, vmi: &[u8], domain: &[u8], migration: bool) -> Result<Vec<u8>, Status> {
+        let xml = self.definer.define_patiently(vmi, domain, migration).await.map_err(|error| {
             tracing::error!("{error}");
             status(&error)
         })?;
@@ -103,12 +103,13 @@ fn status(error: &DefinerError) -> Status {
     match error {
         DefinerError::Encoding { .. }
         | DefinerError::Domain(_)
-        | DefinerError::Define(DefineError::Domain(_) | DefineError::Plan(PlanError::Vmi { .. })) => {
-            Status::invalid_argument(message)
-        }
-        DefinerError::Define(DefineError::Plan(_)) | DefinerError::NotUsable(_) => {
-            Status::failed_precondition(message)
-        }
+        | DefinerError::Define(
+            DefineError::Domain(_)
+            | DefineError::Plan(PlanError::Vmi { .. } | PlanError::NotJson | PlanError::NotVmi { .. }),
+        ) => Status::invalid_argument(message),
+        DefinerError::Lacking { .. }
+        | DefinerError::Define(DefineError::Plan(_))
+        | DefinerError::NotUsable(_) => Status::failed_precondition(message),
         DefinerError::Source(_) => Status::unavailable(message),
     }
 }
@@ -135,7 +136,7 @@ impl v1alpha1::callbacks_server::Callbacks for Hook {
         request: tonic::Request<v1alpha1::OnDefineDomainParams>,
     ) -> Answer<v1alpha1::OnDefineDomainResult> {
         let v1alpha1::OnDefineDomainParams { domain_xml, vmi } = request.into_inner();
-        let domain_xml = self.define(&vmi, &domain_xml, false)?;
+        let domain_xml = self.define(&vmi, &domain_xml, false).await?;
         Ok(tonic::Response::new(v1alpha1::OnDefineDomainResult { domain_xml }))
     }
 }
@@ -147,7 +148,7 @@ impl v1alpha2::callbacks_server::Callbacks for Hook {
         request: tonic::Request<v1alpha2::OnDefineDomainParams>,
     ) -> Answer<v1alpha2::OnDefineDomainResult> {
         let v1alpha2::OnDefineDomainParams { domain_xml, vmi } = request.into_inner();
-        let domain_xml = self.define(&vmi, &domain_xml, false)?;
+        let domain_xml = self.define(&vmi, &domain_xml, false).await?;
         Ok(tonic::Response::new(v1alpha2::OnDefineDomainResult { domain_xml }))
     }
 
@@ -170,7 +171,7 @@ impl v1alpha3::callbacks_server::Callbacks for Hook {
         request: tonic::Request<v1alpha3::OnDefineDomainParams>,
     ) -> Answer<v1alpha3::OnDefineDomainResult> {
         let v1alpha3::OnDefineDomainParams { domain_xml, vmi } = request.into_inner();
-        let domain_xml = self.define(&vmi, &domain_xml, false)?;
+        let domain_xml = self.define(&vmi, &domain_xml, false).await?;
         Ok(tonic::Response::new(v1alpha3::OnDefineDomainResult { domain_xml }))
     }
 
@@ -219,7 +220,7 @@ impl plugins::domain_hook_service_server::DomainHookService for Hook {
                 )));
             }
         };
-        let domain = self.define(&vmi, &domain, migration)?;
+        let domain = self.define(&vmi, &domain, migration).await?;
         Ok(tonic::Response::new(MutateDomainResponse { domain }))
     }
 }

@@ -7,6 +7,7 @@
     reason = "functions around the tests fail as the tests do"
 )]
 
+mod attached;
 mod ending;
 mod filling;
 #[path = "../harness/mod.rs"]

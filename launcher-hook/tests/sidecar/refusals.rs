@@ -57,6 +57,8 @@ async fn an_oversized_domain_is_refused(#[case] padding: usize, #[case] message:
 #[case::empty_domain(VMI.as_bytes(), b"", Code::InvalidArgument, "the domain is empty")]
 #[case::doctype(VMI.as_bytes(), b"<!DOCTYPE domain><domain/>", Code::InvalidArgument, "DOCTYPE")]
 #[case::no_utf_8(VMI.as_bytes(), b"<domain>\xff</domain>", Code::InvalidArgument, "the domain is not UTF-8 (byte 8)")]
+#[case::domain_of_powershell(VMI.as_bytes(), b"\xff\xfe<\0", Code::InvalidArgument, "it is UTF-16, as PowerShell writes it")]
+#[case::vmi_of_another_kind(b"{\"kind\":\"VirtualMachine\"}", BARE_DOMAIN.as_bytes(), Code::InvalidArgument, "it is a VirtualMachine; ")]
 #[case::vmi_no_json(b"no json", BARE_DOMAIN.as_bytes(), Code::InvalidArgument, "the VMI cannot be read")]
 #[case::vmi_no_utf_8(b"{\"\xff\":1}", BARE_DOMAIN.as_bytes(), Code::InvalidArgument, "the VMI is not UTF-8 (byte 2)")]
 #[tokio::test]

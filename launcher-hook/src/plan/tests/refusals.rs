@@ -35,7 +35,12 @@ use super::*;
 )]
 #[case::auxiliary_device(
     Case { vmi: &[("a", "x", VF)], variables: &[("PCIDEVICE_INTEL_COM_X", "mlx5_core.sf.4")], ..NOTHING },
-    "device \"mlx5_core.sf.4\" in PCIDEVICE_INTEL_COM_X is no PCI function and cannot be a hostdev (network a): "
+    "device \"mlx5_core.sf.4\" in PCIDEVICE_INTEL_COM_X is not a PCI function and cannot be a hostdev (network a): use a pool of PCI VFs"
+)]
+#[case::address_without_a_domain(
+    Case { vmi: &[("a", "x", VF)], variables: &[("PCIDEVICE_INTEL_COM_X", "01:10.0")], ..NOTHING },
+    "device \"01:10.0\" in PCIDEVICE_INTEL_COM_X is not a PCI function and cannot be a hostdev (network a): it lacks \
+     the PCI domain; a device plugin writes 0000:01:10.0"
 )]
 #[case::one_device_twice(
     Case {
@@ -66,9 +71,13 @@ use super::*;
     "interface \"a'b\" of the VMI cannot be part of an alias"
 )]
 #[case::bad_nad(Case { vmi: &[("a", "../x", VF)], ..NOTHING }, "network \"a\" of the VMI: namespace \"..\"")]
+#[case::bad_mac_address(
+    Case { vmi: &[("a", "x", r#","sriov":{},"macAddress":"020000000001""#)], ..NOTHING },
+    "interface \"a\" of the VMI has an invalid macAddress: \"020000000001\""
+)]
 #[case::bad_guest_address(
     Case { vmi: &[("a", "x", r#","sriov":{},"pciAddress":"7""#)], ..NOTHING },
-    "interface \"a\" of the VMI has a pciAddress that is none: \"7\""
+    "interface \"a\" of the VMI has an invalid pciAddress: \"7\""
 )]
 fn errors(#[case] case: Case<'_>, #[case] start: &str) {
     let error = case.error();
@@ -167,6 +176,14 @@ fn ambiguities(#[case] case: Case<'_>, #[case] expected: Ambiguity, #[case] cure
     Case { vmi: &[("a", "x", VF), ("b", "x2", VF)], variables: &[ONE_OF_X, RESOURCES], ..NOTHING },
     "no device for network a, b: PCIDEVICE_INTEL_COM_X has 1 for 2 networks: "
 )]
+#[case::nothing_of_its_resource(
+    Case { vmi: &[("a", "x", VF)], variables: &[RESOURCES], ..NOTHING },
+    "no device for network a: PCIDEVICE_INTEL_COM_X, in which the device plugin names the devices of intel.com/x, "
+)]
+#[case::nothing_at_all(
+    Case { vmi: &[("a", "x", VF)], ..NOTHING },
+    "no device for network a: no report names one, and there is no PCIDEVICE_ variable: look whether the container "
+)]
 #[case::no_selection(
     Case {
         vmi: &[("a", "x", VF), ("b", "x2", VF)],
@@ -216,4 +233,30 @@ fn a_network_that_is_reported_as_no_pci_function(
     assert!(case.error().starts_with(&start), "{}", case.error());
     // Who wants no hostdev is not concerned.
     assert_eq!(Case { vmi: &[("b", "y", BRIDGE)], ..case }.planned(), "");
+}
+
+/// The device plugin of one resource overwrites what the other's wrote: whose devices they are is not known.
+#[rstest]
+#[case::dots_and_underscores("intel.com/net.x", "intel.com/net_x", "PCIDEVICE_INTEL_COM_NET_X")]
+#[case::capitals("intel.com/Net", "intel.com/net", "PCIDEVICE_INTEL_COM_NET")]
+fn two_resources_with_one_variable(#[case] first: &str, #[case] second: &str, #[case] variable: &str) {
+    let resources = format!(r#"{{"ns/x":"{first}","ns/y":"{second}"}}"#);
+    let variables =
+        &[(variable, "0000:01:10.0,0000:01:10.2"), ("SRIOV_NETWORK_RESOURCES", resources.as_str())];
+    let start = format!(
+        "{first} and {second} share the variable {variable}: name the pools so that they differ in more"
+    );
+    for vmi in [&[("a", "x", VF), ("b", "y", VF)], &[("a", "x", VF), ("b", "y", BRIDGE)]] {
+        for rule in [Assign::Refuse, Assign::Multus] {
+            let case = Case { vmi, variables, rule, ..NOTHING };
+            assert!(case.error().starts_with(&start), "{}", case.error());
+        }
+    }
+    // Who is not of this machine does not matter, nor does the variable if the device is reported.
+    let alone =
+        Case { vmi: &[("a", "x", VF)], variables: &[(variable, "0000:01:10.0"), variables[1]], ..NOTHING };
+    assert_eq!(alone.planned(), "a=0000:01:10.0");
+    let info = r#"{"interfaces":[{"network":"a","deviceInfo":{"type":"pci","pci":{"pci-address":"0000:01:10.0"}}}]}"#;
+    let vmi = &[("a", "x", VF), ("b", "y", BRIDGE)];
+    assert_eq!(Case { vmi, variables, network_info: Some(info), ..NOTHING }.planned(), "a=0000:01:10.0");
 }
