@@ -106,6 +106,12 @@ impl Definer {
             // The devices come after it; nobody can look at them now.
             return Ok(announce(definition, "migration"));
         }
+        if !definition.devices.is_empty() {
+            let silent = sources.silent(&self.arguments.sources);
+            if !silent.is_empty() {
+                tracing::info!("nothing was found in {}", silent.join(", "));
+            }
+        }
         self.verify(&sources.variables, definition.devices.iter().map(|device| device.address))?;
         Ok(announce(definition, "domain defined"))
     }

@@ -43,7 +43,8 @@ pub enum Completion {
 pub enum Unsettled {
     /// Nobody has said which networks there are.
     #[error(
-        "which networks of the VMI have a VF is not known: neither its annotation {} nor KubeVirt's network-info is there",
+        "which networks of the VMI have a VF is not known: its annotation {} is not there, and KubeVirt's network-info \
+         names none",
         contract::annotation::NETWORKS_OF_VMI
     )]
     Networks,
@@ -130,7 +131,7 @@ fn added(sources: &Sources<'_>, vmi_networks: Option<&str>, rule: Assign) -> Res
 fn wanted(sources: &Sources<'_>, vmi_networks: Option<&VmiNetworks>) -> Result<BTreeSet<String>, Unsettled> {
     let own = NetworkInfo::parse(sources.network_info.unwrap_or_default())
         .map_err(|error| DevicesError::NetworkInfo { problem: error.to_string() })?;
-    if own.is_none() && vmi_networks.is_none() {
+    if vmi_networks.is_none() && own.as_ref().is_none_or(|own| own.interfaces.is_empty()) {
         return Err(Unsettled::Networks);
     }
     let known = |name: &str| vmi_networks.and_then(|networks| networks.0.get(name));

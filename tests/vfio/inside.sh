@@ -184,9 +184,11 @@ NAD
 
 # pod ANNOTATION-OF-NETWORKS NETWORK=MAC…: KubeVirt's pod, as much of it as anybody looks at.
 pod() {
-    local networks=$1 entry selections=''
+    local networks=$1 entry selections='' status='{"name":"podnet","interface":"eth0","default":true}'
     shift
     for entry in "$@"; do
+        # As an SR-IOV CNI reports it that knows of no device-info.
+        status+=",{\"name\":\"lab/${entry%%=*}\",\"interface\":\"$(interface_name "${entry%%=*}")\",\"mac\":\"${entry#*=}\"}"
         selections+="${selections:+,}{\"name\":\"${entry%%=*}\",\"namespace\":\"lab\",\"mac\":\"${entry#*=}\",\"interface\":\"$(interface_name "${entry%%=*}")\"}"
     done
     cat <<POD
@@ -198,6 +200,7 @@ metadata:
   labels: {kubevirt.io: virt-launcher}
   annotations:
     k8s.v1.cni.cncf.io/networks: '[$selections]'
+    k8s.v1.cni.cncf.io/network-status: '[$status]'
     kubevirt-sriov.io/networks: '$networks'
 spec:
   volumes:

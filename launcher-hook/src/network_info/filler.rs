@@ -213,6 +213,31 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_completed_before_network_status_lists_the_network() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("environ"), "PCIDEVICE_INTEL_COM_VF=0000:01:10.0").unwrap();
+        fs::write(path("networks"), r#"{"a":{"nad":"ns/a","resource":"intel.com/vf","sriov":true}}"#)
+            .unwrap();
+        let mut filler = filler(folder.path(), Assign::Multus, 0);
+        filler.sources.network_status = Some(path("status"));
+        let mut filled = |status: Option<&str>| {
+            if let Some(status) = status {
+                fs::write(path("status"), status).unwrap();
+            }
+            filler.fill().unwrap();
+            let (level, _) = filler.said.clone().unwrap();
+            (level, fs::read_to_string(path("network-info")).unwrap().contains("0000:01:10.0"))
+        };
+        let other = r#"{"name":"podnet","interface":"eth0","default":true}"#;
+        assert_eq!(filled(None), (Level::WARN, false));
+        assert_eq!(filled(Some("")), (Level::WARN, false));
+        assert_eq!(filled(Some(&format!("[{other}]"))), (Level::WARN, false));
+        let own = r#"{"name":"ns/a","interface":"podca978112ca1"}"#;
+        assert_eq!(filled(Some(&format!("[{other},{own}]"))), (Level::INFO, true));
+    }
+
+    #[test]
     fn a_folder_that_cannot_be_written_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let sources = SourceArguments {

@@ -131,6 +131,12 @@ const ONE_RESOURCE: &str = r#"{
     "no device for network a, b: PCIDEVICE_INTEL_COM_VF, in which "
 )]
 #[case::no_names(together("0000:01:10.0"), None, None, "which networks of the VMI have a VF is not known")]
+#[case::no_names_of_kubevirts(
+    together("0000:01:10.0"),
+    Some("{}"),
+    None,
+    "which networks of the VMI have a VF is"
+)]
 #[case::no_json(apart(), Some("{"), Some(TWO_NADS), "network-info cannot be read")]
 #[case::annotation_is_no_json(
     apart(),
@@ -250,7 +256,12 @@ fn numbered_interfaces(#[case] variables: Vec<(String, String)>) {
 
 /// KubeVirt refuses a start for which its own text names no device, and so it should if Multus attached nothing.
 #[rstest]
-#[case::not_yet("", None, "whether Multus has attached a, b is not known: network-status is empty", false)]
+#[case::not_yet(
+    "",
+    None,
+    "whether Multus has attached a, b is not known: network-status is empty or absent",
+    false
+)]
 #[case::neither(
     r#"[{"name":"podnet","interface":"eth0","default":true}]"#,
     None,

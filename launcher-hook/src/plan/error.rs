@@ -66,9 +66,9 @@ pub enum PlanError {
     },
     /// Multus has not said yet what it attached.
     #[error(
-        "whether Multus has attached {} is not known: network-status is empty, and without it nothing proves that the \
-         VF is configured (VLAN, MAC, spoof check). If it stays empty, look whether Multus is ready on the node, and \
-         restart the virtual machine",
+        "whether Multus has attached {} is not known: network-status is empty or absent so far, and without it nothing \
+         proves that the VF is configured (VLAN, MAC, spoof check). If it stays so, look whether Multus is ready on the \
+         node, and restart the virtual machine",
         join(.networks)
     )]
     Pending {

@@ -58,7 +58,7 @@ pub fn variables(bytes: &[u8]) {
     decide(&sources);
 }
 
-/// Reads the annotation network-info, as it comes through the downward API.
+/// Reads the annotation network-info, as it comes through the downward API, and as if it were network-status.
 pub fn network_info(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(Some(info)) = NetworkInfo::parse(text) {
@@ -66,6 +66,7 @@ pub fn network_info(bytes: &[u8]) {
         assert_eq!(NetworkInfo::parse(&written).unwrap(), Some(info));
     }
     decide(&Sources { network_info: Some(text), ..Sources::default() });
+    decide(&Sources { network_status: Some(text), ..Sources::default() });
 }
 
 fn decide(sources: &Sources<'_>) {
