@@ -14,8 +14,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-
-use crate::logging::ReviewLog;
+use tracing_appender::non_blocking::ErrorCounter;
 
 /// A registry with the build in it.
 #[must_use]
@@ -60,11 +59,11 @@ impl Collector for CertificateMetrics {
 
 /// How it stands with the log.
 #[derive(Debug)]
-pub struct LogMetrics(pub ReviewLog);
+pub struct LogMetrics(pub ErrorCounter);
 
 impl Collector for LogMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        ConstCounter::new(self.0.dropped()).encode(encoder.encode_descriptor(
+        ConstCounter::new(self.0.dropped_lines() as u64).encode(encoder.encode_descriptor(
             "log_lines_dropped",
             "Log lines dropped because nobody read them",
             None,

@@ -3,6 +3,7 @@
 //! Every well-formed review is answered with an AdmissionReview, also when something in here breaks; what is
 //! none gets an HTTP error and a sentence.
 
+mod line;
 mod metrics;
 mod patience;
 mod reviewed;
@@ -24,12 +25,12 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use tokio::sync::Semaphore;
 
 use super::body::{BodyError, BodyLimits, BodyReader};
-use crate::admission::{Denial, Options, Request as Review, Unreadable};
+use crate::admission::{Options, Request as Review, Unreadable};
 use crate::events::VmiEvents;
-use crate::logging::{ReviewLine, ReviewLog};
 use crate::network::{Network, NetworkError, Networks};
 use crate::networks::{Found, LiveLookup};
 use crate::nodes::{NodeStore, NotWatched};
+use line::Line;
 pub use metrics::ReviewMetrics;
 use patience::patience;
 use reviewed::{LOOKED_UP, Pods, Reviewed, Vmis};
@@ -55,8 +56,6 @@ pub struct Reviews<N> {
     pub options: Options,
     /// What is counted.
     pub metrics: ReviewMetrics,
-    /// What is said.
-    pub log: ReviewLog,
 }
 
 /// How many requests at once, and how large.
@@ -153,7 +152,7 @@ impl<N: Networks> Reviews<N> {
                 if R::adds_helper(&decision) {
                     self.metrics.helper_added();
                 }
-                let subject = Line {
+                let line = Line {
                     uid: &review.uid,
                     namespace: review.namespace(),
                     name: review.subject_name(),
@@ -161,7 +160,7 @@ impl<N: Networks> Reviews<N> {
                     outcome,
                     denial,
                 };
-                self.done(start, subject);
+                self.done(start, line);
                 if let Some(events) = &self.events
                     && let Some(refusal) = R::refusal(&review, &decision)
                 {
@@ -214,22 +213,10 @@ impl<N: Networks> Reviews<N> {
 
     fn done(&self, start: Instant, line: Line<'_>) {
         let duration = start.elapsed();
-        let Line { uid, namespace, name, kind, outcome, denial } = line;
-        let reason = denial.map(|denial| denial.reason.as_str());
-        self.metrics.answered(kind, outcome, reason.unwrap_or_default(), duration);
-        let message = denial.map(|denial| denial.message.as_str());
-        self.log.write(ReviewLine { uid, kind, namespace, name, outcome, reason, message, duration });
+        let reason = line.denial.map_or("", |denial| denial.reason.as_str());
+        self.metrics.answered(line.kind, line.outcome, reason, duration);
+        line.log(duration);
     }
-}
-
-/// What is counted and logged of a review.
-struct Line<'a> {
-    uid: &'a str,
-    namespace: &'a str,
-    name: &'a str,
-    kind: &'static str,
-    outcome: &'static str,
-    denial: Option<&'a Denial>,
 }
 
 /// Something in the pure middle panicked; the hook in [`logging`](crate::logging) has said where.

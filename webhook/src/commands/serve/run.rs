@@ -12,6 +12,7 @@ use kube::client::ClientBuilder;
 use prometheus_client::registry::Registry;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_appender::non_blocking::ErrorCounter;
 
 use super::arguments::{
     Arguments, CertificateArguments, LimitsArguments, LoggingArguments, NetworksArguments,
@@ -23,7 +24,7 @@ use super::tasks::{Stopped, Tasks};
 use crate::admission::Options;
 use crate::commands::cluster_options::ClusterOptions;
 use crate::events::{EventMetrics, Limits, VmiEvents};
-use crate::logging::{self, ReviewLog};
+use crate::logging;
 use crate::metrics::{self, CertificateMetrics, LogMetrics};
 use crate::networks::{ClusterSource, FileSource, LiveLookup, LiveMetrics, NetworkStore, SignOfLife};
 use crate::nodes::NodeStore;
@@ -34,14 +35,14 @@ use crate::server::{BodyLimits, ConnectionLimits, ConnectionMetrics, Listener, P
 /// Runs `serve` until it is told to stop.
 pub(in crate::commands) fn run(arguments: Arguments) -> ExitCode {
     let LoggingArguments { log_format, log_level } = arguments.logging.clone();
-    let result = logging::start(log_format, log_level).and_then(|(log, flush)| {
+    let result = logging::start(log_format, log_level).and_then(|(dropped_lines, guard)| {
         let result = Runtime::new().context("cannot start threads").and_then(|runtime| {
-            let result = runtime.block_on(serve(arguments, log));
+            let result = runtime.block_on(serve(arguments, dropped_lines));
             // What is still running has had its time.
             runtime.shutdown_background();
             result
         });
-        drop(flush);
+        drop(guard);
         result
     });
     match result {
@@ -53,7 +54,7 @@ pub(in crate::commands) fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-async fn serve(arguments: Arguments, log: ReviewLog) -> anyhow::Result<()> {
+async fn serve(arguments: Arguments, dropped_lines: ErrorCounter) -> anyhow::Result<()> {
     let Arguments {
         listen,
         admin_listen,
@@ -100,7 +101,7 @@ async fn serve(arguments: Arguments, log: ReviewLog) -> anyhow::Result<()> {
         drain_delay,
         grace,
     } = limits;
-    registry.register_collector(Box::new(LogMetrics(log.clone())));
+    registry.register_collector(Box::new(LogMetrics(dropped_lines)));
     let reviews = Reviews {
         networks: Arc::clone(&store),
         live,
@@ -108,7 +109,6 @@ async fn serve(arguments: Arguments, log: ReviewLog) -> anyhow::Result<()> {
         events,
         options,
         metrics: ReviewMetrics::register(&mut registry),
-        log,
     };
     let body = BodyLimits { bytes: max_body, time: read_timeout, ..BodyLimits::default() };
     let router = reviews::router(reviews, RequestLimits { in_flight: max_in_flight, body });

@@ -8,7 +8,6 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::admission::{self, review_of};
-use crate::logging::{Lines, LogFormat};
 use crate::networks::{LiveMetrics, LookUp, NetworkStore};
 
 /// Knows no network; looked up, `default/late` is there, and `default/broken` breaks what looks.
@@ -29,7 +28,6 @@ fn reviews() -> Reviews<NetworkStore> {
         events: None,
         options: Options::default(),
         metrics: ReviewMetrics::register(&mut crate::metrics::registry()),
-        log: ReviewLog::to(Lines::start(std::io::sink()).unwrap().0, LogFormat::Json),
     }
 }
 
