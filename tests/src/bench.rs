@@ -6,7 +6,6 @@
 
 mod bodies;
 mod client;
-pub mod floor;
 mod measure;
 mod processors;
 mod server;

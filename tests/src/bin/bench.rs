@@ -11,16 +11,16 @@ use std::time::Duration;
 use axum::body::Bytes;
 use clap::{Parser, Subcommand};
 use tests::bench::{
-    Load, Processors, Protocol, Round, Server, Spread, floor, measure, network_files, print, review, send,
-    speaks,
+    Load, Processors, Protocol, Round, Server, Spread, measure, network_files, print, review, send, speaks,
 };
+use tests::cluster::ServingCertificate;
 use tokio::runtime::Runtime;
 
 /// Measure what a review costs
 ///
-/// Starts the webhook and the floor (a bare server of the same crates that reads the body and answers a
-/// constant), and has them take turns under load, with the review of a KubeVirt pod as the body. Every ratio
-/// is made within a round and printed as: median (least to greatest).
+/// Starts the webhook and the floor (a bare server of the same crates that parses the body into the same
+/// structs and answers a constant), and has them take turns under load, with the review of a KubeVirt pod as
+/// the body. Every ratio is made within a round and printed as: median (least to greatest).
 ///
 /// The client has half of the processors for itself, and the servers have the others.
 #[derive(Debug, Parser)]
@@ -29,6 +29,10 @@ struct Arguments {
     /// The webhook's program
     #[arg(long, value_name = "PROGRAM", required = true)]
     webhook: Option<PathBuf>,
+
+    /// The floor's program
+    #[arg(long, value_name = "PROGRAM", required = true)]
+    floor: Option<PathBuf>,
 
     /// Another webhook that runs on this machine, as https://HOST:PORT/PATH
     #[arg(long, value_name = "URL", requires = "peer_pid")]
@@ -70,8 +74,6 @@ enum Part {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Be the floor
-    Floor,
     /// Send reviews to a server that runs already, one after the other, for a profiler that watches it
     Send {
         /// Where, as https://HOST:PORT/PATH
@@ -88,7 +90,6 @@ fn main() {
     rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap();
     let arguments = Arguments::parse();
     match arguments.command {
-        Some(Command::Floor) => run(floor::serve()),
         Some(Command::Send { url, count, protocol }) => {
             let server = Server::running(&url, std::process::id());
             run(send(&server, protocol, review(None).into(), count));
@@ -125,6 +126,13 @@ impl Bench<'_> {
         }
     }
 
+    fn floor(&self) -> Server {
+        let folder = ServingCertificate::issue().write(&self.folder.join("floor"));
+        let program = self.arguments.floor.as_deref().unwrap();
+        let arguments = ["tls.crt", "tls.key"].map(|file| folder.join(file));
+        Server::start("floor", &folder.join("log"), &self.processors, program, arguments)
+    }
+
     fn webhook(&self, networks: usize) -> Server {
         // A folder of its own, so that an earlier one's log does not say where this one listens.
         let folder = tempfile::tempdir_in(self.folder).unwrap().keep();
@@ -145,11 +153,7 @@ impl Bench<'_> {
     }
 
     async fn servers(&self) {
-        let program = std::env::current_exe().unwrap();
-        let mut servers = vec![
-            Server::start("floor", &self.folder.join("floor.log"), &self.processors, &program, ["floor"]),
-            self.webhook(10),
-        ];
+        let mut servers = vec![self.floor(), self.webhook(10)];
         if let (Some(url), Some(id)) = (&self.arguments.peer, self.arguments.peer_pid) {
             servers.push(Server::peer(url, id, &self.processors));
         }
