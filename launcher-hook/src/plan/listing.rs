@@ -62,9 +62,14 @@ impl Search<'_> {
         }
     }
 
-    /// Older pods number their interfaces: net1 is the first network.
+    /// Older pods number their interfaces: net1 is the first network. More of them than networks belong to others
+    /// as well, and then the numbers say nothing.
     fn by_number(&mut self, first_place: Option<usize>) {
         let Some(first) = first_place else { return };
+        let places = self.attachments.iter().skip(first).count();
+        if self.entries.iter().filter(|entry| !entry.default).count() > places {
+            return;
+        }
         for (index, one) in self.attachments.iter().enumerate().skip(first) {
             let number = format!("net{}", index - first + 1);
             if !one.default && one.interface.is_none() {
@@ -115,9 +120,9 @@ impl Search<'_> {
         let Some(entry) = self.entries.get(index) else { return false };
         let owner = self.found.iter().position(|found| *found == Some(index));
         let owner = owner.and_then(|owner| self.attachments.get(owner));
-        // A plugin that moves no interface into the pod may name none.
-        let is_unnamed =
-            entry.interface.is_empty() || one.interface.is_none() && !is_hashed(&entry.interface);
+        // A plugin that moves no interface into the pod may name none. With KubeVirt's names of today all have one.
+        let is_unnamed = entry.interface.is_empty()
+            || one.interface.is_none() && !self.entries.iter().any(|entry| is_hashed(&entry.interface));
         if entry.default || !is_unnamed {
             return false;
         }

@@ -38,6 +38,10 @@ fn by_place<'n>(
     let present: Vec<_> = secondary.iter().copied().filter(|network| !network.absent).collect();
     // The pod has a network whose interface is on its way out, or was made without it: the number tells.
     let places = if secondary.len() == selections.len() { secondary } else { &present };
+    // One of them is that of a network that the VMI does not have any more, and any number may be its own.
+    if places.len() < selections.len() {
+        return;
+    }
     for (index, (selection, network)) in selections.iter().zip(places).enumerate() {
         let number = format!("net{}", index + 1);
         let numbered = selection.interface.as_ref().is_none_or(|interface| *interface == number);

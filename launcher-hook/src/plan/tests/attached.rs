@@ -33,8 +33,10 @@ const ALL: &str = "a=0000:01:10.0 b=0000:01:10.2 c=0000:02:10.0";
 )]
 #[case::by_the_numbers_of_selections(&[("ns/x", "net1"), ("ns/x", "net2"), ("ns/y", "net3")], Some("x,x,y"))]
 #[case::by_nad_without_an_interface(&[("ns/x", ""), ("ns/x", ""), ("ns/y", "")], None)]
+#[case::by_nad_whatever_the_selections_ask_for(&[("ns/x", ""), ("ns/x", ""), ("ns/y", "")], Some("x,x,y"))]
 #[case::names_of_an_old_multus(&[("mynet", A), ("mynet", B), ("other", C)], None)]
 #[case::beside_others(&[("ns/z", "net9"), ("ns/x", A), ("ns/x", B), ("ns/y", C)], None)]
+#[case::by_numbers_beside_others(&[("ns/z", "net1"), ("ns/x", "net2"), ("ns/x", "net3"), ("ns/y", "net4")], None)]
 fn listed(#[case] entries: &[(&str, &str)], #[case] annotation: Option<&str>) {
     let status = status(entries);
     assert_eq!(Case { network_status: Some(&status), annotation, ..THREE }.planned(), ALL);
@@ -54,6 +56,11 @@ fn listed(#[case] entries: &[(&str, &str)], #[case] annotation: Option<&str>) {
     "Multus did not attach c: network-status names eth0, podca978112ca1 (ns/x), pod3e23e816003 (ns/x) only; its VF is"
 )]
 #[case::one_entry_for_two_networks(&[("ns/x", ""), ("ns/y", C)], None, "Multus attached neither a nor b: ")]
+#[case::a_second_interface_of_one_attachment(
+    &[("ns/x", A), ("ns/x", "extra"), ("ns/y", C)],
+    None,
+    "Multus did not attach b: "
+)]
 #[case::another_nad_on_the_interface(&[("ns/x", A), ("ns/x", B), ("ns/z", C)], None, "Multus did not attach c: ")]
 #[case::another_name_than_the_selection_asks_for(
     &[("ns/x", "one"), ("ns/x", "two"), ("ns/y", "four")],

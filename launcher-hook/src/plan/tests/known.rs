@@ -118,6 +118,24 @@ fn numbers_of_interfaces_count_only_with_their_places() {
     assert_eq!(Case { annotation: Some("x@net1,x@net2"), ..case }.planned(), "b=0000:01:10.2");
 }
 
+/// The pod has the attachment of a network that the VMI has no more: the first number may be that one's.
+#[test]
+fn numbers_of_interfaces_say_nothing_beside_those_of_others() {
+    let status = r#"[{"name":"ns/x","interface":"net1","device-info":{"type":"pci","pci":{"pci-address":"0000:01:10.0"}}},
+        {"name":"ns/x","interface":"net2","device-info":{"type":"pci","pci":{"pci-address":"0000:01:10.2"}}}]"#;
+    let case = Case { vmi: &[("b", "x", VF)], variables: &[TWO_OF_X, RESOURCES], ..NOTHING };
+    let listed = Case { network_status: Some(status), ..case };
+    assert!(listed.error().starts_with("which of the devices "), "{}", listed.error());
+    let selected = Case { annotation: Some("x@net1,x@net2"), rule: Assign::Multus, ..case };
+    assert!(
+        selected.error().starts_with("no device for network b: none of the pod's"),
+        "{}",
+        selected.error()
+    );
+    // KubeVirt's names of today say whose they are.
+    assert_eq!(Case { annotation: Some("x@net1,x@pod3e23e816003"), ..selected }.planned(), "b=0000:01:10.2");
+}
+
 proptest! {
     /// Whatever a domain says under the aliases, the rule has the last word where nothing is reported.
     #[test]
