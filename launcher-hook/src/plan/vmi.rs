@@ -68,6 +68,8 @@ struct Binding {
 struct NetworkEntry {
     name: String,
     #[serde(default)]
+    pod: Option<IgnoredAny>,
+    #[serde(default)]
     multus: Option<MultusEntry>,
 }
 
@@ -146,14 +148,23 @@ impl Vmi {
         }
         vmi.networks.list.sort_by_key(|network| !network.default);
         for interface in interfaces {
-            let vf = interface.sriov.is_some()
-                || interface.binding.as_ref().is_some_and(|plugin| plugin.name == binding);
-            if !vf || interface.is_absent() {
+            let plugged = interface.binding.as_ref().is_some_and(|plugin| plugin.name == binding);
+            if !plugged && interface.sriov.is_none() || interface.is_absent() {
                 continue;
             }
+            let entry = entries.iter().find(|entry| entry.name == interface.name);
             if vmi.networks.find(&interface.name).is_some() {
                 vmi.interfaces.push(interface.checked()?);
-            } else if entries.iter().any(|entry| entry.name == interface.name) {
+            } else if plugged && entry.is_some_and(|entry| entry.pod.is_some()) {
+                // KubeVirt refuses `sriov: {}` there, and leaves a plugin's interface to the plugin.
+                return Err(PlanError::Interface {
+                    interface: interface.name,
+                    problem: format!(
+                        "has the binding plugin {binding}, but its network is the pod's own, which has no VF: connect \
+                         it to a Multus network, or give it another binding"
+                    ),
+                });
+            } else if entry.is_some() {
                 vmi.warnings.push(format!(
                     "interface {:?} asks for a VF, but its network is no Multus network: left out",
                     interface.name

@@ -7,6 +7,15 @@ fn a_pod_network_cannot_have_a_vf() {
     assert_eq!(vmi.warnings.len(), 1);
 }
 
+/// Nobody else would give the machine this NIC.
+#[test]
+fn a_pod_network_of_the_binding_plugin_is_refused() {
+    let plugged = r#","binding":{"name":"sriov"}"#;
+    let error = Vmi::parse(&vmi(&[("a", "pod", plugged)]), "sriov").unwrap_err().to_string();
+    insta::assert_snapshot!(error, @r#"interface "a" of the VMI has the binding plugin sriov, but its network is the pod's own, which has no VF: connect it to a Multus network, or give it another binding"#);
+    assert_eq!(Vmi::parse(&vmi(&[("a", "pod", plugged)]), "other").unwrap().interfaces, []);
+}
+
 #[rstest]
 #[case::broken("{")]
 #[case::no_vmi("{}")]
