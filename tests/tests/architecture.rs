@@ -49,6 +49,7 @@ fn arrows() -> BTreeMap<String, BTreeSet<String>> {
 #[case("certs", &[])]
 #[case("webhook", &["certs", "contract"])]
 #[case("launcher-hook", &["contract"])]
+#[case("release", &["launcher-hook", "webhook"])]
 fn arrows_between_members(#[case] member: &str, #[case] expected: &[&str]) {
     let found = arrows().remove(member).unwrap();
     assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), expected);
@@ -63,7 +64,7 @@ fn the_tests_drive_the_programs_as_processes() {
 #[test]
 fn every_member_is_in_a_test_above() {
     let members: Vec<String> = arrows().into_keys().collect();
-    assert_eq!(members, ["certs", "contract", "launcher-hook", "tests", "webhook"]);
+    assert_eq!(members, ["certs", "contract", "launcher-hook", "release", "tests", "webhook"]);
 }
 
 #[rstest]

@@ -153,11 +153,11 @@ fn there_is_one_version() {
     let chart = yaml("charts/kubevirt-sriov/Chart.yaml");
     assert_eq!(chart["version"], version);
     assert_eq!(chart["appVersion"], version);
-    let dockerfile = text("images/Dockerfile");
+    let dockerfile = text("release/Dockerfile");
     let arguments: Vec<_> = dockerfile.lines().filter(|line| line.starts_with("ARG VERSION=")).collect();
     assert_eq!(arguments, vec![format!("ARG VERSION={version}"); 2]);
     let rust = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap();
-    assert!(dockerfile.contains(&format!("ARG RUST={}", rust.trim_matches('"'))), "images/Dockerfile");
+    assert!(dockerfile.contains(&format!("ARG RUST={}", rust.trim_matches('"'))), "release/Dockerfile");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 mod admission_options;
 mod certs;
@@ -41,6 +41,12 @@ impl Command {
             Self::Certs(_) => Ok(()),
         }
     }
+}
+
+/// Returns the definition of the command line, for manual pages and completions.
+#[must_use]
+pub fn definition() -> clap::Command {
+    CommandLine::command()
 }
 
 /// Runs what the command line asks for.
