@@ -3,7 +3,8 @@
 use std::process::Command;
 use tests::cluster::release::promtool;
 
-fn judge(arguments: &[&str]) -> String {
+/// Runs promtool, which has to be content.
+pub(crate) fn judge(arguments: &[&str]) -> String {
     let cluster = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster");
     let output = Command::new(promtool()).args(arguments).current_dir(cluster).output().unwrap();
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();

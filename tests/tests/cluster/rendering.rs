@@ -1,5 +1,6 @@
 //! What helm makes of single values of the chart.
 
+use crate::alerts::judge;
 use crate::chart::{refusal, template, values_file};
 use serde_json::{Value, json};
 use tests::cluster::ControlPlane;
@@ -304,8 +305,40 @@ fn the_alert_of_an_ending_certificate_knows_when_that_is_renewed() {
     for (values, seconds) in cases {
         let (_folder, path) = values_file("values.yaml", values);
         let rendered = template(NAMESPACE, &["--values", &path, "--set", "prometheusRule.enabled=true"]);
-        let expected =
-            format!("sriov_webhook_certificate_not_after_timestamp_seconds - time() < {seconds}\n");
+        let expected = format!(" - time() < {seconds}\n");
         assert!(rendered.contains(&expected), "{values}: no {expected} in {rendered}");
+    }
+}
+
+/// Several releases in a cluster, and Prometheus servers that name their targets in another way.
+#[test]
+fn alerts_look_at_the_series_of_their_own_release() {
+    let by_default = r#"namespace="canary",job="kubevirt-sriov""#;
+    let cases = [
+        ("{}", by_default, Some("< 2")),
+        ("replicas: 5", by_default, Some("< 5")),
+        ("replicas: 1", by_default, None),
+        ("{replicas: 1, autoscaling: {enabled: true, minReplicas: 3}}", by_default, Some("< 3")),
+        ("fullnameOverride: vfs", r#"namespace="canary",job="vfs""#, Some("< 2")),
+        (r#"prometheusRule: {matchers: 'job=~"sriov-.*"'}"#, r#"job=~"sriov-.*""#, Some("< 2")),
+    ];
+    for (values, matchers, fewest) in cases {
+        let (_folder, path) = values_file("values.yaml", values);
+        let rendered = template("canary", &["--values", &path, "--set", "prometheusRule.enabled=true"]);
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&rendered).unwrap();
+        let rule = documents.iter().find(|document| document["kind"] == "PrometheusRule").unwrap();
+        let rules = rule["spec"]["groups"][0]["rules"].as_array().unwrap();
+        for rule in rules {
+            let expression = rule["expr"].as_str().unwrap();
+            let selectors = expression.matches("sriov_webhook_").count();
+            assert_eq!(expression.matches(matchers).count(), selectors, "{values}: {expression}");
+        }
+        let missing = rules.iter().find(|rule| rule["alert"] == "SriovWebhookReplicaMissing");
+        let bound = missing.map(|rule| rule["expr"].as_str().unwrap());
+        assert_eq!(bound.is_some(), fewest.is_some(), "{values}: {bound:?}");
+        assert!(bound.unwrap_or_default().ends_with(fewest.unwrap_or_default()), "{values}: {bound:?}");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), rule["spec"].to_string()).unwrap();
+        judge(&["check", "rules", file.path().to_str().unwrap()]);
     }
 }
