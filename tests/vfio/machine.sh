@@ -142,15 +142,16 @@ machine_install() {
     fi
 }
 
-# Where cargo puts a program of this repository that was just built: built_binary PACKAGE NAME
+# Where cargo puts a program of this repository that was just built: built_binary NAME
 built_binary() {
-    (cd "$REPOSITORY" && cargo build --quiet --package "$1" --bin "$2" >&2) || give_up "cargo build of $2 failed"
-    echo "${CARGO_TARGET_DIR:-$REPOSITORY/target}/debug/$2"
+    local folder
+    folder=$("$REPOSITORY/tests/programs") || give_up "cargo build of $1 failed"
+    echo "$folder/$1"
 }
 
 # The program under test, from LAUNCHER_HOOK_BIN or built here.
 launcher_hook_binary() {
-    [ -n "${LAUNCHER_HOOK_BIN:-}" ] || { built_binary launcher-hook launcher-hook; return; }
+    [ -n "${LAUNCHER_HOOK_BIN:-}" ] || { built_binary launcher-hook; return; }
     [ -x "$LAUNCHER_HOOK_BIN" ] || give_up "LAUNCHER_HOOK_BIN=$LAUNCHER_HOOK_BIN is no program"
     readlink -f "$LAUNCHER_HOOK_BIN"
 }
