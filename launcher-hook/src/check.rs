@@ -1,11 +1,15 @@
 //! Whether a host or a container is fit for VFIO, and what to do about what is missing.
 //!
-//! [`facts`] reads, [`judge`] decides without looking anywhere, [`report`] prints.
+//! [`facts`] reads, [`judge`] decides without looking anywhere, [`report`] prints. [`vm`] does the same for the networks
+//! of one virtual machine.
 
 pub mod command_line;
 pub mod facts;
 pub mod judge;
+pub mod memory;
+pub mod processes;
 pub mod report;
+pub mod vm;
 
 use serde::Serialize;
 
@@ -44,6 +48,9 @@ pub struct Report {
     pub fit: bool,
     /// In the order in which the parts build on each other.
     pub findings: Vec<Finding>,
+    /// The virtual machine, if one was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<vm::map::Map>,
 }
 
 /// Where the program runs. A container shows fewer things, and can repair none of the host's.

@@ -9,7 +9,6 @@ use contract::kubevirt;
 use crate::definer::DefinitionArguments;
 use crate::logging::LogArguments;
 use crate::network_info::filler::FillArguments;
-use crate::sources::SourceArguments;
 use crate::sysfs::Roots;
 use crate::verify::Verification;
 
@@ -36,8 +35,9 @@ Other names, by a link or a copy:
                              is `launcher-hook libvirt-hook`
 
 Exit status:
-  0  done; with check: fit
+  0  done; with check: fit, and nothing of the virtual machine disagrees
   1  not done, and standard error says why; with check: something is missing
+     or disagrees
   2  wrong arguments
   With exec, the status is the command's own.";
 
@@ -100,7 +100,11 @@ own link, which it replaces at every start: this command cannot be used there.")
 Examples:
   launcher-hook check
   launcher-hook check --output json | jq '.findings[] | select(.state != \"ok\")'
-  kubectl exec POD -c compute -- /path/to/launcher-hook check")]
+  kubectl exec POD -c compute -- /path/to/launcher-hook check
+  kubectl get vmi NAME -o json |
+      kubectl exec -i POD -c compute -- /path/to/launcher-hook check --vmi -
+  launcher-hook check --vmi vmi.json --domain domain.xml \\
+      --nads nads.json --pf-links links.json --environ /proc/PID/environ")]
     Check(CheckArguments),
 }
 
@@ -208,7 +212,31 @@ pub struct CheckArguments {
     pub output: CheckOutput,
     #[command(flatten)]
     #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
-    pub sources: SourceArguments,
+    pub machine: MachineArguments,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
+    pub definition: DefinitionArguments,
+}
+
+/// The virtual machine that `check` looks at.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+#[command(next_help_heading = "Whether a running virtual machine is right")]
+pub struct MachineArguments {
+    /// The VirtualMachineInstance: a file, the JSON itself, or - for standard input. Shows for each network its NAD,
+    /// resource, VF and hostdev and what the PF says of the VF, and what disagrees
+    #[arg(long, value_name = "FILE|JSON|-")]
+    pub vmi: Option<OsString>,
+    /// The running domain: a file, the XML itself, or - for standard input. Without it, QEMU's command line tells
+    /// what was attached at the start
+    #[arg(long, value_name = "FILE|XML|-", requires = "vmi")]
+    pub domain: Option<OsString>,
+    /// The NADs, for the VLAN, trust, spoof check and link state that they want: what kubectl get net-attach-def
+    /// -o json prints
+    #[arg(long, value_name = "FILE|-", requires = "vmi")]
+    pub nads: Option<OsString>,
+    /// What the PFs say of their VFs, from the node: what ip -details -json link prints
+    #[arg(long, value_name = "FILE|-", requires = "vmi")]
+    pub pf_links: Option<OsString>,
 }
 
 /// How a report is printed.

@@ -23,6 +23,6 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Install(arguments) => install::run(&arguments),
         Command::Define(arguments) => define::run(arguments, roots),
         Command::LibvirtHook(arguments) => libvirt_hook::run(arguments, roots),
-        Command::Check(arguments) => check::run(&arguments, &roots),
+        Command::Check(arguments) => check::run(arguments, &roots),
     }
 }

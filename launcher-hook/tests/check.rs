@@ -28,7 +28,7 @@ fn report(machine: &Machine, given: &[&str]) -> Report {
 fn report_with_nodes(machine: &Machine, given: &[&str], nodes: &[&str]) -> Report {
     let addresses = given.iter().map(|address| address.parse().unwrap()).collect();
     let nodes = given_nodes(given.iter().copied().zip(nodes.iter().copied()));
-    judge::judge(&facts::look(&machine.roots(), &Given { addresses, nodes }))
+    judge::judge(&facts::look(&machine.roots(), &Given { addresses, nodes, guest: None }), None)
 }
 
 fn given_nodes<'a>(nodes: impl Iterator<Item = (&'a str, &'a str)>) -> GivenNodes {
@@ -494,7 +494,7 @@ fn a_container_answers_for_what_it_was_given() {
     assert_eq!(missing[0].0, "vf: 0000:09:00.1: given to this container, and does not exist");
     assert!(missing[1].1.contains("limits of this container"), "{missing:?}");
     let warnings = complaints(&given, State::Warning);
-    assert!(warnings[0].1.contains("virt-handler raises it"), "{warnings:?}");
+    assert!(warnings[0].1.contains("virt-handler raises virtqemud's limit"), "{warnings:?}");
 }
 
 #[test]

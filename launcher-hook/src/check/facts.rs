@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use contract::PciAddress;
 
-use super::Place;
+use super::processes::{self, Limits, Process, Qemu};
+use super::{Place, memory};
 use crate::given_nodes::{GivenNodes, Stale};
 use crate::sysfs::{Binding, Group, Roots, VFIO_DRIVER, entries, link_name, text};
 use crate::verify::{group_nodes, open};
@@ -56,8 +57,20 @@ pub struct Facts {
     pub group_nodes: Vec<String>,
     /// `/dev/vfio/vfio`.
     pub container_node: Node,
-    /// The limit of locked memory: soft and hard, in bytes; `None` is unlimited.
-    pub locked_memory: Option<(Option<u64>, Option<u64>)>,
+    /// The process of the virtual machine that tells most, if one is in sight.
+    pub process: Option<Process>,
+    /// This program's own limits of locked memory.
+    pub locked_memory: Option<Limits>,
+}
+
+impl Facts {
+    /// What QEMU's command line says of the running machine.
+    #[must_use]
+    pub fn running_machine(&self) -> Option<memory::Demand> {
+        let Qemu { memory, functions, viommu, .. } = self.process.as_ref()?.qemu.as_ref()?;
+        let devices = u64::try_from(functions.len()).ok()?;
+        Some(memory::Demand { guest: (*memory)?, devices, viommu: *viommu })
+    }
 }
 
 /// An IOMMU of the machine.
@@ -122,13 +135,15 @@ impl Node {
     }
 }
 
-/// The devices that the variables name.
+/// What is known before looking: the devices that the variables name, and the domain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Given {
-    /// Their addresses.
+    /// The devices' addresses.
     pub addresses: Vec<PciAddress>,
     /// Their nodes.
     pub nodes: GivenNodes,
+    /// The domain, if it is known.
+    pub guest: Option<String>,
 }
 
 /// Reads the trees.
@@ -139,9 +154,12 @@ pub fn look(roots: &Roots, given: &Given) -> Facts {
             .map(|value| value == "Y" || value == "1")
     };
     let place = place(roots);
-    let none = Given::default();
+    let guest = given.guest.clone();
+    let none = Given { guest: guest.clone(), ..Given::default() };
     let (given, passed_over) = match place {
         Place::Container => (given, Vec::new()),
+        // Where the virtual machine is known, its map shows them.
+        Place::Host if guest.is_some() => (&none, Vec::new()),
         Place::Host => (&none, given.addresses.clone()),
     };
     let is_given = !given.addresses.is_empty();
@@ -190,7 +208,8 @@ pub fn look(roots: &Roots, given: &Given) -> Facts {
         passed_over,
         group_nodes: group_nodes(roots),
         container_node: Node::look(roots.dev.join("vfio/vfio")),
-        locked_memory: locked_memory(roots),
+        process: processes::find(roots, given.guest.as_deref()),
+        locked_memory: processes::limits(&roots.procfs.join("self")),
     }
 }
 
@@ -249,15 +268,4 @@ fn virtual_function(roots: &Roots, address: PciAddress) -> Virtual {
         group,
     });
     Virtual { address, binding: roots.binding(address), group }
-}
-
-fn locked_memory(roots: &Roots) -> Option<(Option<u64>, Option<u64>)> {
-    let limits = text(&roots.procfs.join("self/limits"))?;
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max locked memory"))?;
-    let mut values = line.split_whitespace();
-    let mut limit = || {
-        let value = values.next()?;
-        if value == "unlimited" { Some(None) } else { value.parse().ok().map(Some) }
-    };
-    Some((limit()?, limit()?))
 }

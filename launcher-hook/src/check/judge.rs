@@ -4,38 +4,39 @@ mod functions;
 
 use super::command_line::{self, Switch, Vendor};
 use super::facts::{Facts, Physical};
-use super::{Finding, Place, Report, State};
+use super::{Finding, Place, Report, State, memory};
 
 /// Drivers that hold a function for somebody else and cannot create VFs on it. `pci-pf-stub` can.
 const IDLE_DRIVERS: [&str; 5] = ["pci-stub", "uio_pci_generic", "igb_uio", "pciback", "xen-pciback"];
 
-/// Judges what was seen.
+/// Judges what was seen. `machine` is what is known of the virtual machine, beyond what its process says.
 #[must_use]
-pub fn judge(facts: &Facts) -> Report {
+pub fn judge(facts: &Facts, machine: Option<memory::Demand>) -> Report {
     let mut findings = vec![iommu(facts), vfio_pci(facts)];
     findings.extend(physical(facts));
     findings.extend(functions::findings(facts));
     findings.push(interrupts(facts));
-    findings.extend(locked_memory(facts));
+    findings.extend(memory::judge(facts, machine.or_else(|| facts.running_machine())));
     Report {
         place: facts.place,
         fit: findings.iter().all(|finding| finding.state != State::Missing),
         findings,
+        machine: None,
     }
 }
 
 /// Where Linux distributions keep the kernel command line.
 const BOOT_LOADER: &str = "GRUB_CMDLINE_LINUX in /etc/default/grub, then update-grub or grub2-mkconfig";
 
-fn ok(check: &'static str, found: String) -> Finding {
+pub(super) fn ok(check: &'static str, found: String) -> Finding {
     Finding { check, state: State::Ok, found, remedy: None }
 }
 
-fn warning(check: &'static str, found: String, remedy: impl Into<String>) -> Finding {
+pub(super) fn warning(check: &'static str, found: String, remedy: impl Into<String>) -> Finding {
     Finding { check, state: State::Warning, found, remedy: Some(remedy.into()) }
 }
 
-fn missing(check: &'static str, found: String, remedy: impl Into<String>) -> Finding {
+pub(super) fn missing(check: &'static str, found: String, remedy: impl Into<String>) -> Finding {
     Finding { check, state: State::Missing, found, remedy: Some(remedy.into()) }
 }
 
@@ -213,27 +214,4 @@ fn interrupts(facts: &Facts) -> Finding {
             None => ok(CHECK, "unsafe ones are refused".to_owned()),
         },
     }
-}
-
-fn locked_memory(facts: &Facts) -> Option<Finding> {
-    const CHECK: &str = "memlock";
-    let text =
-        |limit: Option<u64>| limit.map_or_else(|| "unlimited".to_owned(), |bytes| format!("{bytes} bytes"));
-    let (soft, hard) = facts.locked_memory?;
-    let found = format!("{} (hard limit: {})", text(soft), text(hard));
-    Some(match (soft, facts.place) {
-        (None, _) => ok(CHECK, found),
-        (Some(_), Place::Host) => warning(
-            CHECK,
-            found,
-            "nothing, where libvirt runs as root or KubeVirt starts the machine: both raise it. QEMU by hand \
-             needs the guest's memory and 1 GiB: ulimit -l unlimited",
-        ),
-        (Some(_), Place::Container) => warning(
-            CHECK,
-            found,
-            "virt-handler raises it for interfaces with sriov: {}; otherwise QEMU needs the guest's memory \
-             and 1 GiB: on the node, prlimit --pid PID --memlock=unlimited:unlimited",
-        ),
-    })
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Place, Report, State};
+use super::{Place, Report, State, vm};
 
 /// Prints one line for each finding, and below it what to do.
 ///
@@ -30,7 +30,8 @@ pub fn write_table(report: &Report, out: &mut impl Write) -> io::Result<()> {
         0 => writeln!(out, "\nFit for VFIO."),
         1 => writeln!(out, "\nNot fit for VFIO: 1 thing is missing."),
         several => writeln!(out, "\nNot fit for VFIO: {several} things are missing."),
-    }
+    }?;
+    report.machine.as_ref().map_or(Ok(()), |machine| vm::report::write_table(machine, out))
 }
 
 /// Prints the report as one JSON document.

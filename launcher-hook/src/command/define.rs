@@ -31,7 +31,7 @@ pub(super) fn run(arguments: DefineArguments, roots: Roots) -> anyhow::Result<Ex
 }
 
 /// The argument itself where it starts like the thing it stands for, otherwise what is in the file it names.
-fn content(option: &str, argument: OsString, first: u8) -> anyhow::Result<Vec<u8>> {
+pub(super) fn content(option: &str, argument: OsString, first: u8) -> anyhow::Result<Vec<u8>> {
     let text = argument.as_bytes();
     let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
     if text.trim_ascii_start().first() == Some(&first) {

@@ -40,6 +40,8 @@ impl Machine {
         machine.physical("0000:01:00.0", 7, 2);
         machine.virtual_function("0000:01:10.0", Some("vfio-pci"), Some(14));
         machine.virtual_function("0000:01:10.2", Some("vfio-pci"), Some(15));
+        machine.link("sys/bus/pci/devices/0000:01:00.0/virtfn0", "../0000:01:10.0");
+        machine.link("sys/bus/pci/devices/0000:01:00.0/virtfn1", "../0000:01:10.2");
         machine.write("dev/vfio/14", "");
         machine.write("dev/vfio/15", "");
         machine
@@ -86,8 +88,24 @@ impl Machine {
     }
 
     pub fn memlock(&self, soft: &str, hard: &str) {
+        self.limits_of("self", soft, hard);
+    }
+
+    /// A process, its arguments apart by blanks.
+    pub fn process(&self, id: u32, command_line: &str, memlock: &str) {
+        let arguments: Vec<_> = command_line.split_whitespace().collect();
+        self.write(&format!("proc/{id}/cmdline"), &(arguments.join("\0") + "\0"));
+        self.limits(id, memlock);
+    }
+
+    /// The limit of locked memory of a process.
+    pub fn limits(&self, id: u32, memlock: &str) {
+        self.limits_of(&id.to_string(), memlock, memlock);
+    }
+
+    fn limits_of(&self, process: &str, soft: &str, hard: &str) {
         self.write(
-            "proc/self/limits",
+            &format!("proc/{process}/limits"),
             &format!(
                 "Limit                     Soft Limit           Hard Limit           Units     \n\
                  Max locked memory         {soft:<20} {hard:<20} bytes     \n"
