@@ -99,6 +99,17 @@ pub enum ElementError {
         /// The rule that it breaks.
         problem: NameError,
     },
+    /// In the JSON form the namespace has a key of its own.
+    #[error(
+        "NAD name \"{nad}\" has the character '/': write {{\"name\":\"{}\",\"namespace\":\"{}\"}} (the JSON form has \
+         the namespace in a key of its own)",
+        .nad.name(),
+        .nad.namespace()
+    )]
+    NameWithNamespace {
+        /// What was meant.
+        nad: NadName,
+    },
     /// Namespace or name.
     #[error(transparent)]
     Nad(#[from] NadNameError),

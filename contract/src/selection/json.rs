@@ -47,6 +47,11 @@ fn select(
     if element.name.is_empty() {
         return Err(ElementError::NoName { value: text.to_owned() });
     }
+    if element.name.contains('/')
+        && let Ok(nad) = element.name.parse()
+    {
+        return Err(ElementError::NameWithNamespace { nad });
+    }
     let nad = nad(&element.namespace, &element.name, default_namespace)?;
     let mac_address = mac("mac", &element.mac)?;
     mac("infiniband-guid", &element.infiniband_guid)?;

@@ -90,6 +90,10 @@ fn json_form(#[case] text: &str, #[case] expected: &str) {
 #[case::number_as_name(r#"[{"name":7}]"#, "element 1: ")]
 #[case::no_json_name(r#"[{"name":"a"},{"namespace":"ns"}]"#, "element 2: ")]
 #[case::json_path(r#"[{"name":"../../x"}]"#, r#"element 1: NAD name "../../x" has the character '/'"#)]
+#[case::json_name_with_namespace(
+    r#"[{"name":"a"},{"name":"other/net"}]"#,
+    r#"element 2: NAD name "other/net" has the character '/': write {"name":"net","namespace":"other"} (the JSON form has the namespace in a key of its own)"#
+)]
 #[case::json_namespace_path(
     r#"[{"name":"a","namespace":"../x"}]"#,
     r#"element 1: namespace "../x" has the character '.'"#

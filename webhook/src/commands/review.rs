@@ -180,25 +180,27 @@ fn objects(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, Value)>> {
     let paths = if paths.is_empty() { &standard_input } else { paths };
     let mut objects = Vec::new();
     for path in paths {
-        let (place, text) = read_input(path)?;
-        let parsed = documents::parse(&text).map_err(|problem| anyhow!("{place}: {problem}"))?;
-        objects.extend(parsed.into_iter().map(|object| (place.clone(), object)));
+        let (place, bytes) = read_input(path)?;
+        let parsed = documents::text(&bytes).and_then(documents::parse);
+        let parsed = parsed.map_err(|problem| anyhow!("{place}: {problem}"))?;
+        objects
+            .extend(parsed.into_iter().map(|found| (format!("{place}: {}", found.position), found.object)));
     }
     Ok(objects)
 }
 
-fn read_input(path: &Path) -> anyhow::Result<(String, String)> {
+fn read_input(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
     if path.as_os_str() == "-" {
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text).context("standard input")?;
-        return Ok(("standard input".to_owned(), text));
+        let mut bytes = Vec::new();
+        io::stdin().read_to_end(&mut bytes).context("standard input")?;
+        return Ok(("standard input".to_owned(), bytes));
     }
     let place = path.display().to_string();
     if path.is_dir() {
         bail!("{place}: is a folder; name its files");
     }
-    let text = std::fs::read_to_string(path).with_context(|| place.clone())?;
-    Ok((place, text))
+    let bytes = std::fs::read(path).with_context(|| place.clone())?;
+    Ok((place, bytes))
 }
 
 fn judge(object: Value, networks: &impl Networks, options: &Options) -> anyhow::Result<Verdict> {

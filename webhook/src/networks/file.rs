@@ -10,7 +10,7 @@ use contract::{NadName, NadNameError, Quoted, nad};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::documents::{self, DocumentError};
+use crate::documents::{self, Document, DocumentError, Position};
 use crate::network::Network;
 use crate::networks::distinct::Distinct;
 
@@ -43,14 +43,30 @@ pub enum FileError {
         problem: DocumentError,
     },
     /// A NAD whose metadata is wrong.
-    #[error("{}: NetworkAttachmentDefinition {}: {problem}", path.display(), Quoted(name))]
+    #[error("{}: {position}: NetworkAttachmentDefinition {}: {problem}", path.display(), Quoted(name))]
     Metadata {
         /// The file.
         path: PathBuf,
+        /// Where in the file.
+        position: Position,
         /// The name as it stands there.
         name: String,
         /// What is wrong with it.
-        problem: MetadataError,
+        problem: Box<MetadataError>,
+    },
+    /// A NAD without a name.
+    #[error(
+        "{}: {position}: NetworkAttachmentDefinition has no metadata.name{}",
+        path.display(),
+        if *metadata_is_empty { "; metadata is empty: was the indentation lost?" } else { ": give it one" }
+    )]
+    NoName {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file.
+        position: Position,
+        /// Whether nothing at all is below `metadata`.
+        metadata_is_empty: bool,
     },
     /// Two NADs of one name: which one holds is not for us to guess.
     #[error("NetworkAttachmentDefinition {name} stands in {} and again in {}: remove one", first.display(), second.display())]
@@ -88,15 +104,22 @@ pub fn load(path: &Path, resource_keys: &[String]) -> Result<Loaded, FileError> 
     let mut distinct = Distinct::default();
     let mut read_before: Vec<PathBuf> = Vec::new();
     for file in files(path)? {
-        for object in objects(&file)? {
+        for Document { position, object } in objects(&file)? {
             if !is_nad(&object) {
                 loaded.others += 1;
                 continue;
             }
+            if metadata(&object, "name").is_empty() {
+                let metadata = object.get("metadata").unwrap_or(&Value::Null);
+                let metadata_is_empty =
+                    metadata.is_null() || metadata.as_object().is_some_and(serde_json::Map::is_empty);
+                return Err(FileError::NoName { path: file, position, metadata_is_empty });
+            }
             let (name, network) = read(&object, resource_keys).map_err(|problem| FileError::Metadata {
                 path: file.clone(),
+                position,
                 name: metadata(&object, "name").to_owned(),
-                problem,
+                problem: Box::new(problem),
             })?;
             // One of each is enough, also while they come in.
             let network = distinct.share(Arc::new(network));
@@ -116,17 +139,19 @@ pub fn load(path: &Path, resource_keys: &[String]) -> Result<Loaded, FileError> 
     Ok(loaded)
 }
 
-fn objects(file: &Path) -> Result<Vec<Value>, FileError> {
-    let text =
-        fs::read_to_string(file).map_err(|problem| FileError::Read { path: file.to_owned(), problem })?;
-    documents::parse(&text).map_err(|problem| FileError::Document { path: file.to_owned(), problem })
+fn objects(file: &Path) -> Result<Vec<Document>, FileError> {
+    let bytes = fs::read(file).map_err(|problem| FileError::Read { path: file.to_owned(), problem })?;
+    documents::text(&bytes)
+        .and_then(documents::parse)
+        .map_err(|problem| FileError::Document { path: file.to_owned(), problem })
 }
 
 /// The file that holds the NAD. Read once more, so that nobody has to remember it for every NAD.
 fn holder(name: &NadName, files: &[PathBuf]) -> Option<PathBuf> {
     let holds = |file: &&PathBuf| {
         let objects = objects(file).unwrap_or_default();
-        objects.iter().filter(|object| is_nad(object)).any(|object| read_name(object).as_ref() == Ok(name))
+        let mut nads = objects.iter().map(|found| &found.object).filter(|object| is_nad(object));
+        nads.any(|object| read_name(object).as_ref() == Ok(name))
     };
     files.iter().find(holds).cloned()
 }
@@ -242,16 +267,40 @@ mod tests {
     )]
     #[case::path(
         "../x",
-        r#"DIR/a.yaml: NetworkAttachmentDefinition "../x": NAD name "../x" has the character '/'"#
+        r#"DIR/a.yaml: document 1: NetworkAttachmentDefinition "../x": NAD name "../x" has the character '/'"#
     )]
     #[case::number(
         "a\n  annotations: {x: 7}",
-        r#"DIR/a.yaml: NetworkAttachmentDefinition "a": annotation "x" is no string"#
+        r#"DIR/a.yaml: document 1: NetworkAttachmentDefinition "a": annotation "x" is no string"#
     )]
     #[case::syntax("a: b: c", "DIR/a.yaml: is no YAML: ")]
+    #[case::no_name(
+        "\n  namespace: ns",
+        "DIR/a.yaml: document 1: NetworkAttachmentDefinition has no metadata.name: give it one"
+    )]
+    #[case::lost_indentation(
+        "a\n---\napiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\nmetadata:\nname: a",
+        "DIR/a.yaml: document 2: NetworkAttachmentDefinition has no metadata.name; metadata is empty: was the indentation lost?"
+    )]
     fn refusals(#[case] rest: &str, #[case] start: &str) {
         let message = load_files(&[("a.yaml", &format!("{NAD}{rest}\n"))]).unwrap_err();
         assert!(message.starts_with(start), "{message}");
+    }
+
+    #[test]
+    fn a_file_in_utf_16_is_called_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a.yaml");
+        fs::write(
+            &file,
+            NAD.encode_utf16().fold(vec![0xff, 0xfe], |mut bytes, unit| {
+                bytes.extend(unit.to_le_bytes());
+                bytes
+            }),
+        )
+        .unwrap();
+        let message = load(&file, &keys()).unwrap_err().to_string();
+        assert!(message.ends_with("a.yaml: is not UTF-8 text (it starts like UTF-16, as PowerShell's > writes it): save it as UTF-8"), "{message}");
     }
 
     #[test]
