@@ -5,6 +5,7 @@
 //! pod. The crate is pure; it reads no clock, no environment, no file and no socket.
 
 pub mod annotation;
+pub mod helper;
 pub mod kubevirt;
 mod mac;
 pub mod nad;

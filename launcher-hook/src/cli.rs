@@ -47,7 +47,7 @@ Exit status:
 /// decides which of them belongs to which network of the virtual machine, and writes them into the domain as
 /// hostdevs. Where that cannot be known it refuses and says what is missing; it never guesses.
 #[derive(Debug, Parser)]
-#[command(name = "launcher-hook", version, after_long_help = EXAMPLES, max_term_width = 110)]
+#[command(name = "launcher-hook", version, after_long_help = EXAMPLES, max_term_width = 110, args_override_self = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -302,6 +302,78 @@ mod tests {
         for line in ends.iter().flat_map(|end| end.lines()) {
             assert!(line.chars().count() <= 80, "{line}");
         }
+    }
+
+    /// Flags that the webhook sets itself, or that nobody has a use for in a pod.
+    const NOT_SETTABLE: [&str; 12] = [
+        "--dev",
+        "--end-with",
+        "--environ",
+        "--fill-network-info",
+        "--help",
+        "--network-info",
+        "--network-status",
+        "--networks-annotation",
+        "--procfs",
+        "--socket-dir",
+        "--sysfs",
+        "--vmi-networks",
+    ];
+
+    #[test]
+    fn serve_has_the_flags_that_the_webhook_lets_through() {
+        let mut cli = Cli::command();
+        cli.build();
+        let serve = cli.find_subcommand("serve").unwrap();
+        let flags = serve.get_arguments().filter_map(|argument| argument.get_long());
+        let mut flags: Vec<String> = flags.map(|name| format!("--{name}")).collect();
+        let settable = contract::helper::FLAGS.iter().map(|flag| flag.name);
+        let mut known: Vec<&str> = settable.chain(NOT_SETTABLE).collect();
+        flags.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(flags, known);
+    }
+
+    #[test]
+    fn serve_takes_the_values_that_the_webhook_lets_through_and_no_others() {
+        use contract::helper::{FLAGS, Values};
+        let serve = |flag: &str, value: &str| {
+            Cli::try_parse_from(["launcher-hook", "serve", &format!("{flag}={value}")]).is_ok()
+        };
+        for flag in FLAGS {
+            let (values, takes_any): (&[&str], _) = match flag.values {
+                Values::Text => (&["anything"], true),
+                Values::Seconds => (&["0", "90"], false),
+                Values::Words(words) => (words, false),
+            };
+            for value in values {
+                assert!(serve(flag.name, value), "{}={value}", flag.name);
+            }
+            assert_eq!(serve(flag.name, "nothing-known"), takes_any, "{}", flag.name);
+        }
+        for argument in Cli::command().get_subcommands().flat_map(|command| command.get_arguments()) {
+            let name = format!("--{}", argument.get_long().unwrap_or_default());
+            let Some(flag) = FLAGS.iter().find(|flag| flag.name == name) else { continue };
+            let listed: Vec<_> =
+                argument.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+            if let Values::Words(words) = flag.values
+                && !listed.is_empty()
+            {
+                assert_eq!(listed, words, "{name}");
+            }
+        }
+    }
+
+    /// The webhook sets some flags itself, and the administrator's come beside them.
+    #[test]
+    fn a_flag_that_is_given_twice_counts_as_the_last() {
+        let cli = Cli::try_parse_from(["launcher-hook", "serve", "--verify=off", "--verify=fail"]).unwrap();
+        let Command::Serve(serve) = cli.command else { panic!("not serve") };
+        assert_eq!(serve.hook.verify, Verification::Fail);
+        let two =
+            ["launcher-hook", "serve", "--socket-dir=/a", "--socket-dir=/b", "--network-info-patience=5"];
+        let Command::Serve(serve) = Cli::try_parse_from(two).unwrap().command else { panic!("not serve") };
+        assert_eq!(serve.socket_dir.len(), 2);
     }
 
     #[rstest]

@@ -144,6 +144,19 @@ fn templates_use_every_value_and_no_other() {
     }
 }
 
+/// A wrong argument keeps every virtual machine from starting: `helm` refuses it before the webhook does.
+#[test]
+fn the_schema_takes_the_arguments_of_the_helper_that_the_webhook_takes() {
+    use contract::helper::{FLAGS, Values};
+    let alternatives = FLAGS.iter().map(|flag| match flag.values {
+        Values::Text => format!("{}=.+", flag.name),
+        Values::Seconds => format!("{}=[0-9]+", flag.name),
+        Values::Words(words) => format!("{}=({})", flag.name, words.join("|")),
+    });
+    let expected = format!("^({})$", alternatives.collect::<Vec<_>>().join("|"));
+    assert_eq!(described(&schema())["launcherHook.arguments"]["items"]["pattern"], expected);
+}
+
 #[test]
 fn there_is_one_version() {
     let manifest = text("Cargo.toml");

@@ -97,8 +97,11 @@ fn documents_name_no_flag_that_is_not_there() {
 }
 
 /// Flags of other programs, and of launcher-hook, that documents speak of.
-const FOREIGN: [&str; 13] = [
+const FOREIGN: [&str; 16] = [
     "--assign",
+    "--binding",
+    "--network-info-patience",
+    "--verify",
     "--resource-prefix",
     "--network-resource-name-keys",
     "--honor-resources",

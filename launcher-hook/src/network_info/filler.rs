@@ -27,7 +27,7 @@ pub struct FillArguments {
     #[arg(long, value_name = "FILE", requires = "fill_network_info")]
     pub vmi_networks: Option<PathBuf>,
     /// How long --assign waits for KubeVirt's own network-info before it decides
-    #[arg(long, value_name = "SECONDS", default_value_t = 90, requires = "fill_network_info")]
+    #[arg(long, value_name = "SECONDS", default_value_t = 90)]
     pub network_info_patience: u64,
 }
 

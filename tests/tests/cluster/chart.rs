@@ -219,6 +219,8 @@ fn a_value_that_cannot_work_is_refused_by_its_name() {
         ("launcherHook: {mode: false}", "/launcherHook/mode"),
         ("launcherHook: {memory: lots}", "/launcherHook/memory"),
         ("launcherHook: {arguments: [assign]}", "/launcherHook/arguments/0"),
+        ("launcherHook: {arguments: [--asign=multus]}", "/launcherHook/arguments/0"),
+        ("launcherHook: {arguments: [--assign=mutlus]}", "/launcherHook/arguments/0"),
         ("certificates: {mode: magic}", "/certificates/mode"),
         ("certificates: {mode: secret}", "/certificates/secret/name"),
         ("certificates: {mode: secret, secret: {name: a, caBundle: no}}", "/certificates/secret/caBundle"),

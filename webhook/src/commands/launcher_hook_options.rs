@@ -1,6 +1,7 @@
 //! The flags that put `launcher-hook` into pods.
 
 use clap::{Args, ValueEnum};
+use contract::helper;
 
 use crate::admission::{LauncherHook, Mode};
 
@@ -35,7 +36,8 @@ pub struct LauncherHookOptions {
     #[arg(long, value_name = "QUANTITY", default_value = "16Mi")]
     launcher_hook_memory: String,
 
-    /// Argument for launcher-hook itself, such as --assign=multus; may be given several times
+    /// Argument for launcher-hook itself, such as --assign=multus; may be given several times. Of its flags
+    /// --assign, --binding, --log-format, --log-level, --network-info-patience and --verify can be set
     #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true)]
     launcher_hook_argument: Vec<String>,
 }
@@ -51,8 +53,10 @@ enum ModeFlag {
 }
 
 impl LauncherHookOptions {
-    /// The image is looked for here, so that the sentence can name one.
+    /// What is wrong with the flags, in a sentence. The image is looked for here, so that the sentence can name one.
     pub(super) fn check(&self) -> Result<(), String> {
+        helper::check_arguments(&self.launcher_hook_argument)
+            .map_err(|problem| format!("--launcher-hook-argument: {problem}"))?;
         if self.launcher_hook == ModeFlag::Off || self.launcher_hook_image.is_some() {
             return Ok(());
         }
