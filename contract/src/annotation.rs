@@ -23,6 +23,14 @@ pub const NODE_SELECTOR: &str = "k8s.v1.cni.cncf.io/nodeSelector";
 /// pod; `off`, `sidecar` or `compute`, whatever its flags say.
 pub const LAUNCHER_HOOK: &str = "kubevirt-sriov.io/launcher-hook";
 
+/// On a NAD: where its device comes from; `device-plugin`, `resource-claim` or `none`. The webhook requests a
+/// resource for the first only, which is also what counts where the annotation is absent.
+pub const DEVICE_SOURCE: &str = "kubevirt-sriov.io/device-source";
+
+/// On a pod, or on a VMI, from where KubeVirt copies it to the pod: networks that the webhook leaves alone; `*` for
+/// all of them, or a list as in [`NETWORKS`].
+pub const IGNORE_NETWORKS: &str = "kubevirt-sriov.io/ignore-networks";
+
 /// On a VMI, from where KubeVirt copies it to the pod, written by the webhook: NAD and resource of each of
 /// its networks (see [`VmiNetworks`](crate::VmiNetworks)).
 pub const NETWORKS_OF_VMI: &str = "kubevirt-sriov.io/networks";

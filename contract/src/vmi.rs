@@ -36,12 +36,22 @@ pub struct Metadata {
 
 /// A VMI's specification.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub struct Spec {
     /// The virtual machine.
     pub domain: Domain,
     /// The networks that its interfaces connect to.
     pub networks: Option<ShortList<Network>>,
+    /// The resource claims that its pod holds.
+    pub resource_claims: Option<ShortList<ResourceClaim>>,
+}
+
+/// A resource claim of the VMI's pod.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct ResourceClaim {
+    /// Its name in the pod.
+    pub name: String,
 }
 
 /// The virtual machine.
@@ -68,10 +78,20 @@ pub struct Interface {
     pub name: String,
     /// There (`sriov: {}`) where the interface is a VF.
     pub sriov: Option<IgnoredAny>,
+    /// The network binding plugin that connects the interface, if one does.
+    pub binding: Option<PluginBinding>,
     /// The MAC address that the guest is to see.
     pub mac_address: Option<String>,
     /// `absent` where the interface is on its way out.
     pub state: Option<String>,
+}
+
+/// A network binding plugin.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct PluginBinding {
+    /// The name under which it is registered with KubeVirt.
+    pub name: String,
 }
 
 /// A network that interfaces connect to.
@@ -112,6 +132,16 @@ impl Interface {
     /// Whether the interface is a VF that is to stay.
     #[must_use]
     pub fn is_sriov(&self) -> bool {
-        self.sriov.is_some() && self.state.as_deref() != Some("absent")
+        self.sriov.is_some() && self.is_to_stay()
+    }
+
+    /// Whether the interface is connected by the binding plugin of this name and is to stay.
+    #[must_use]
+    pub fn is_bound_by(&self, plugin: &str) -> bool {
+        self.binding.as_ref().is_some_and(|binding| binding.name == plugin) && self.is_to_stay()
+    }
+
+    fn is_to_stay(&self) -> bool {
+        self.state.as_deref() != Some("absent")
     }
 }

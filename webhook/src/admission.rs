@@ -5,8 +5,10 @@
 //! ```
 
 mod answer;
+mod attachments;
 mod decide;
 mod denial;
+mod ignored;
 mod launcher_hook;
 mod needs;
 mod options;
@@ -17,13 +19,15 @@ mod qos_class;
 mod quantity;
 mod review;
 mod sentences;
+mod suggestion;
 mod vmi;
 
 pub use answer::{answer, answer_unreadable, answer_vmi};
-pub use decide::{Attachment, Decision, Outcome, decide};
+pub use attachments::Attachment;
+pub use decide::{Decision, Outcome, decide};
 pub use denial::{Denial, Reason};
 pub use launcher_hook::{LauncherHook, Mode};
-pub use needs::Need;
+pub use needs::{Holder, Need, holders};
 pub use options::{Options, Scope, Unresolved};
 pub(crate) use patch::NOTHING;
 pub use patch::Patch;

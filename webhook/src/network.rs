@@ -27,6 +27,19 @@ pub struct Requirements {
     pub resources: Vec<ResourceName>,
     /// A label that the pod's node must have.
     pub node_label: Option<NodeLabel>,
+    /// Where the device comes from, if the NAD says so.
+    pub device_source: Option<DeviceSource>,
+}
+
+/// Where the device of an attachment comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeviceSource {
+    /// From a device plugin: the pod requests a resource.
+    DevicePlugin,
+    /// From a ResourceClaim of the pod.
+    ResourceClaim,
+    /// The attachment needs no device.
+    None,
 }
 
 /// A label in a pod's node selector.
@@ -63,12 +76,26 @@ pub enum NetworkError {
         /// Its value as it is shown.
         value: String,
     },
+    /// The annotation about the device's source.
+    #[error(
+        "its annotation {}: {value} is not a valid source: write device-plugin, resource-claim or none",
+        annotation::DEVICE_SOURCE
+    )]
+    DeviceSource {
+        /// Its value as it is shown.
+        value: String,
+    },
 }
 
 /// Where NADs are looked up. Looking up is no I/O: what is not in memory is not known.
 pub trait Networks {
     /// What the NAD says, or `None` where it is not known.
     fn get(&self, nad: &NadName) -> Option<Arc<Network>>;
+
+    /// Whether a NAD of this name, `namespace/name`, is known.
+    fn is_known(&self, nad: &str) -> bool {
+        nad.parse().is_ok_and(|nad| self.get(&nad).is_some())
+    }
 }
 
 impl Networks for BTreeMap<NadName, Network> {
@@ -84,9 +111,14 @@ impl Network {
         annotations: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Self {
         let mut requirements = Requirements::default();
+        let mut wrong_resource = None;
         for (key, value) in annotations {
             let read = if resource_keys.iter().any(|resource_key| resource_key == key) {
-                requirements.add_resource(key, value)
+                // Only a device plugin's resource has to be one that a pod can request.
+                wrong_resource = requirements.add_resource(key, value).err().or(wrong_resource);
+                Ok(())
+            } else if key == annotation::DEVICE_SOURCE {
+                DeviceSource::parse(value).map(|source| requirements.device_source = source)
             } else if key == annotation::NODE_SELECTOR {
                 NodeLabel::parse(value).map(|label| requirements.node_label = label)
             } else {
@@ -95,6 +127,11 @@ impl Network {
             if let Err(error) = read {
                 return Self::Invalid(error);
             }
+        }
+        match (requirements.device_source, wrong_resource) {
+            (Some(DeviceSource::ResourceClaim | DeviceSource::None), _) => requirements.resources.clear(),
+            (_, Some(error)) => return Self::Invalid(error),
+            (_, None) => {}
         }
         // Annotations come in no order; equal networks are to be equal.
         requirements.resources.sort_unstable();
@@ -116,6 +153,19 @@ impl Requirements {
             })?);
         }
         Ok(())
+    }
+}
+
+impl DeviceSource {
+    /// Reads the annotation; `None` if it is empty.
+    fn parse(text: &str) -> Result<Option<Self>, NetworkError> {
+        match text.trim() {
+            "" => Ok(None),
+            "device-plugin" => Ok(Some(Self::DevicePlugin)),
+            "resource-claim" => Ok(Some(Self::ResourceClaim)),
+            "none" => Ok(Some(Self::None)),
+            _ => Err(NetworkError::DeviceSource { value: Quoted(text).to_string() }),
+        }
     }
 }
 
@@ -159,7 +209,14 @@ mod tests {
         Network::Valid(Requirements {
             resources: resources.iter().map(|name| name.parse().unwrap()).collect(),
             node_label: node_label.map(|(key, value)| NodeLabel { key: key.into(), value: value.into() }),
+            device_source: None,
         })
+    }
+
+    /// A network whose device comes from there, with this resource.
+    fn from_source(source: DeviceSource, resources: &[&str]) -> Network {
+        let Network::Valid(requirements) = requirements(resources, None) else { panic!("invalid") };
+        Network::Valid(Requirements { device_source: Some(source), ..requirements })
     }
 
     #[rstest]
@@ -175,6 +232,24 @@ mod tests {
         &[(annotation::RESOURCE_NAME, "intel.com/vf"), ("example.com/resource", "intel.com/vf")],
         requirements(&["intel.com/vf"], None)
     )]
+    #[case::device_plugin(
+        &[(annotation::RESOURCE_NAME, "intel.com/vf"), (annotation::DEVICE_SOURCE, "device-plugin")],
+        from_source(DeviceSource::DevicePlugin, &["intel.com/vf"])
+    )]
+    #[case::claimed(
+        &[(annotation::RESOURCE_NAME, "intel.com/vf"), (annotation::DEVICE_SOURCE, "resource-claim")],
+        from_source(DeviceSource::ResourceClaim, &[])
+    )]
+    // Of a claimed device the resource is only the name under which Multus finds it.
+    #[case::claimed_under_any_name(
+        &[(annotation::DEVICE_SOURCE, " resource-claim "), (annotation::RESOURCE_NAME, "nic 1")],
+        from_source(DeviceSource::ResourceClaim, &[])
+    )]
+    #[case::no_device(
+        &[(annotation::RESOURCE_NAME, "intel.com/vf"), (annotation::DEVICE_SOURCE, "none")],
+        from_source(DeviceSource::None, &[])
+    )]
+    #[case::empty_source(&[(annotation::DEVICE_SOURCE, "")], requirements(&[], None))]
     #[case::node_label(
         &[(annotation::NODE_SELECTOR, " example.com/rack = r1 ")],
         requirements(&[], Some(("example.com/rack", "r1")))
@@ -187,6 +262,11 @@ mod tests {
     #[rstest]
     #[case::native_resource(annotation::RESOURCE_NAME, "cpu", r#"its annotation k8s.v1.cni.cncf.io/resourceName: "cpu" is no resource name of the form prefix/name, such as intel.com/sriov_vfio"#)]
     #[case::path(annotation::RESOURCE_NAME, "../x", r#"its annotation k8s.v1.cni.cncf.io/resourceName: "../x" is no resource name: its prefix must start and end with a lower-case letter or digit"#)]
+    #[case::source(
+        annotation::DEVICE_SOURCE,
+        "claim",
+        r#"its annotation kubevirt-sriov.io/device-source: "claim" is not a valid source: write device-plugin, resource-claim or none"#
+    )]
     #[case::two_labels(
         annotation::NODE_SELECTOR,
         "a=b=c",

@@ -58,7 +58,7 @@ fn a_refusal_names_the_element_and_the_remedy() {
       networks[1]  default/storage  intel.com/sriov_vfio
       networks[2]  net-admin/uplnk  (no such NAD)
       networks[3]  default/backup   -
-      annotation k8s.v1.cni.cncf.io/networks: element 2: NetworkAttachmentDefinition net-admin/uplnk does not exist: create it, or correct the name
+      annotation k8s.v1.cni.cncf.io/networks: element 2: NetworkAttachmentDefinition net-admin/uplnk does not exist: create it, or correct the name; did you mean net-admin/uplink?
     ");
 }
 
@@ -102,6 +102,7 @@ fn json_says_all_that_the_table_says() {
       "needs": [
         {
           "added": 2,
+          "holders": [],
           "needed": 2,
           "present": 0,
           "resource": "intel.com/sriov_vfio"
@@ -155,14 +156,14 @@ fn several_pods_and_reviews_come_in_their_order() {
 
 #[rstest]
 #[case::nothing(&[], "", "no pods in the input")]
-#[case::virtual_machine(&["examples/vmi.yaml"], "", "examples/vmi.yaml: there is a virtual machine among the pods, and the webhook reviews its pod: kubectl get pod")]
-#[case::other_kind(&[], r#"{"apiVersion":"v1","kind":"Service"}"#, r#"standard input: there is a "Service" among the pods"#)]
+#[case::virtual_machine(&["examples/vmi.yaml"], "", "examples/vmi.yaml: document 1: there is a virtual machine among the pods, and the webhook reviews its pod: kubectl get pod")]
+#[case::other_kind(&[], r#"{"apiVersion":"v1","kind":"Service"}"#, r#"standard input: document 1: there is a "Service" among the pods"#)]
 #[case::folder(&["examples"], "", "examples: is a folder; name its files")]
 #[case::podnetinfo_of_nobody(&["--podnetinfo", "examples/pod.yaml"], "", "--podnetinfo is for pods that are no virt-launcher pods: add --scope all-pods")]
 #[case::helper_without_image(&["--launcher-hook", "compute", "examples/pod.yaml"], "", "name it with --launcher-hook-image, such as ghcr.io/kubevirt-sriov/launcher-hook:")]
 #[case::missing_file(&["nowhere.yaml"], "", "nowhere.yaml: No such file")]
 #[case::no_yaml(&[], "a: [", "standard input: is no YAML")]
-#[case::review_without_request(&[], r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}"#, "standard input: the AdmissionReview has no request")]
+#[case::review_without_request(&[], r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}"#, "standard input: document 1: the AdmissionReview has no request")]
 #[case::unknown_flag(&["--frobnicate"], "", "unexpected argument '--frobnicate'")]
 fn what_cannot_be_read_is_exit_status_2(#[case] arguments: &[&str], #[case] input: &str, #[case] part: &str) {
     let output = review(arguments, input);
@@ -201,4 +202,144 @@ fn what_is_missing_is_said_once(#[case] arguments: &[&str], #[case] sentence: &s
         .output()
         .unwrap();
     assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(2), sentence));
+}
+
+/// `review` of a pod with these networks' file.
+fn review_with(nads: &str, pod: &str, arguments: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("nads.yaml"), nads).unwrap();
+    std::fs::write(path("pod.yaml"), pod).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_sriov-webhook"))
+        .args(["review", "--networks", &path("nads.yaml"), &path("pod.yaml")])
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+const NAD: &str = "\
+apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata:
+  name: uplink
+  namespace: shop
+  annotations:
+    k8s.v1.cni.cncf.io/resourceName: example.com/port_2
+";
+
+const POD: &str = "\
+apiVersion: v1
+kind: Pod
+metadata:
+  name: virt-launcher-till
+  namespace: shop
+  labels: {kubevirt.io: virt-launcher}
+  annotations: {k8s.v1.cni.cncf.io/networks: uplink}
+spec:
+  initContainers:
+  - {name: mesh, restartPolicy: Always, resources: {limits: {example.com/port_2: 1}}}
+  containers:
+  - name: compute
+    resources: {claims: [{name: gpu}]}
+";
+
+#[test]
+fn the_table_shows_which_container_holds_what() {
+    let output = review_with(NAD, POD, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    insta::assert_snapshot!(stdout(&output), @r#"
+    shop/virt-launcher-till: refused
+      SELECTION    NAD          RESOURCE
+      networks[1]  shop/uplink  example.com/port_2
+      RESOURCE            NEEDED  THERE      ADDED
+      example.com/port_2  1       1 on mesh  1
+      warning: container "compute" holds resource claims, and nothing says whether the device of NetworkAttachmentDefinition shop/uplink comes from one: its resource is requested, too. If it comes from a claim, annotate the NAD with kubevirt-sriov.io/device-source: resource-claim, or the pod or its VMI with kubevirt-sriov.io/ignore-networks: shop/uplink; if not, annotate the NAD with kubevirt-sriov.io/device-source: device-plugin
+      container "mesh" requests example.com/port_2, and compute does not: the virtual machine needs it on compute; have the other injector leave virt-launcher pods alone
+    "#);
+    let report: Value = serde_json::from_str(&stdout(&review_with(NAD, POD, &["--output", "json"]))).unwrap();
+    assert_eq!(
+        report.pointer("/needs/0/holders").unwrap(),
+        &serde_json::json!([{"container": "mesh", "count": 1}])
+    );
+    assert_eq!(report.pointer("/denial/reason").unwrap(), "wrong_container");
+}
+
+#[test]
+fn claims_get_a_warning_until_somebody_says_whose_they_are() {
+    let pod = POD.replace("example.com/port_2: 1", "cpu: 1");
+    let patch = review_with(NAD, &pod, &["--output", "patch"]);
+    assert!(
+        stderr(&patch).contains("virt-launcher-till: warning: container \"compute\" holds"),
+        "{}",
+        stderr(&patch)
+    );
+    insta::assert_snapshot!(stdout(&review_with(NAD, &pod, &[])), @r#"
+    shop/virt-launcher-till: passes with changes
+      SELECTION    NAD          RESOURCE
+      networks[1]  shop/uplink  example.com/port_2
+      RESOURCE            NEEDED  THERE  ADDED
+      example.com/port_2  1       0      1
+      warning: container "compute" holds resource claims, and nothing says whether the device of NetworkAttachmentDefinition shop/uplink comes from one: its resource is requested, too. If it comes from a claim, annotate the NAD with kubevirt-sriov.io/device-source: resource-claim, or the pod or its VMI with kubevirt-sriov.io/ignore-networks: shop/uplink; if not, annotate the NAD with kubevirt-sriov.io/device-source: device-plugin
+    "#);
+    let claimed = format!("{NAD}    kubevirt-sriov.io/device-source: resource-claim\n");
+    insta::assert_snapshot!(stdout(&review_with(&claimed, &pod, &[])), @r"
+    shop/virt-launcher-till: passes as it is
+      SELECTION    NAD          RESOURCE
+      networks[1]  shop/uplink  (from a resource claim)
+    ");
+    let ignoring =
+        pod.replace("networks: uplink", "networks: uplink, kubevirt-sriov.io/ignore-networks: uplink");
+    insta::assert_snapshot!(stdout(&review_with(NAD, &ignoring, &[])), @r"
+    shop/virt-launcher-till: passes as it is
+      SELECTION    NAD          RESOURCE
+      networks[1]  shop/uplink  (ignored)
+    ");
+}
+
+#[rstest]
+#[case::utf_16(
+    "\u{feff}",
+    true,
+    "is not UTF-8 text (it starts like UTF-16, as PowerShell's > writes it): save it as UTF-8\n"
+)]
+#[case::key_twice(
+    "kind: Pod\nkind: Pod\n",
+    false,
+    "is no YAML: error: line 2 column 1: the key \"kind\" is given twice: remove one\n"
+)]
+fn files_that_cannot_be_read_are_told_why(#[case] text: &str, #[case] utf_16: bool, #[case] part: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pod.yaml");
+    let bytes = if utf_16 {
+        text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+    } else {
+        text.as_bytes().to_vec()
+    };
+    std::fs::write(&file, &bytes).unwrap();
+    let by_name = review(&[file.to_str().unwrap()], "");
+    assert_eq!(by_name.status.code(), Some(2));
+    assert!(stderr(&by_name).contains(part), "{}", stderr(&by_name));
+}
+
+#[rstest]
+#[case::slip(
+    "--asign=multus",
+    "--launcher-hook-argument: \"--asign=multus\" is not a flag that can be set for launcher-hook: use --assign"
+)]
+#[case::value(
+    "--assign=mutlus",
+    "--launcher-hook-argument: --assign: \"mutlus\" is not a valid value: use refuse, multus, in-order"
+)]
+fn arguments_that_the_helper_does_not_take_are_refused_at_once(
+    #[case] argument: &str,
+    #[case] sentence: &str,
+) {
+    for command in ["review", "serve"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_sriov-webhook"))
+            .args([command, "--networks", "examples", "--launcher-hook-argument", argument])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{command}");
+        assert!(stderr(&output).contains(sentence), "{command}: {}", stderr(&output));
+    }
 }

@@ -235,7 +235,7 @@ async fn the_flag_alone_puts_the_helper_in_and_a_wrong_mode_is_refused() {
     assert!(names(&stored["spec"]["initContainers"]).contains(&"launcher-hook-install"));
     let refused = kubectl.create(&settle(&kubevirt_pod(), namespace, "wrong", "yes").to_string());
     let said =
-        r#"annotation kubevirt-sriov.io/launcher-hook: "yes" is no mode: write off, sidecar or compute"#;
+        r#"annotation kubevirt-sriov.io/launcher-hook: "yes" is not a mode: write off, sidecar or compute"#;
     let refused = refused.expect_failure();
     assert!(refused.contains(said), "{refused}");
 }

@@ -1,19 +1,22 @@
 //! The decision about one pod.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use contract::{
-    NadName, NetworkSelection, Quoted, ResourceName, annotation, parse_default_network, parse_networks,
-};
+use contract::{NadName, Quoted, ResourceName, annotation};
 
-use super::needs::{Need, target};
-use super::pod::Pod;
+use super::attachments::{Attachment, attachments};
+use super::ignored::Ignored;
+use super::needs::{Misplaced, Need, target};
+use super::pod::{Container, Pod};
 use super::sentences::Sentences;
+use super::suggestion::suggestion;
 use super::{
     Denial, NOTHING, Options, Patch, Reason, Request, Scope, Unresolved, launcher_hook, patch, podnetinfo,
 };
-use crate::network::{Network, NetworkError, Networks, NodeLabel};
+use crate::network::{Network, Networks, NodeLabel, Requirements};
+
+/// For how many unknown networks of one pod a similar one is looked for.
+const SUGGESTIONS: usize = 2;
 
 /// What is to be answered about a pod, and all that led to it.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,19 +46,6 @@ pub enum Outcome {
     Denied(Denial),
 }
 
-/// One network that the pod selects.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attachment {
-    /// The annotation it stands in.
-    pub annotation: &'static str,
-    /// Its place in there, the first being 1.
-    pub element: usize,
-    /// The NAD.
-    pub nad: NadName,
-    /// What the NAD says; `None` where it is not known.
-    pub network: Option<Arc<Network>>,
-}
-
 impl Decision {
     /// Nothing but the answer.
     pub(crate) fn new(outcome: Outcome) -> Self {
@@ -70,7 +60,8 @@ impl Decision {
 
     /// The NADs that nobody has heard of: worth looking up, and deciding again.
     pub fn unknown(&self) -> impl Iterator<Item = &NadName> {
-        self.attachments.iter().filter(|attachment| attachment.network.is_none()).map(|known| &known.nad)
+        let unknown = |attachment: &&Attachment| attachment.network.is_none() && !attachment.ignored;
+        self.attachments.iter().filter(unknown).map(|attachment| &attachment.nad)
     }
 }
 
@@ -105,45 +96,61 @@ pub fn decide(request: &Request<'_>, networks: &impl Networks, options: &Options
         return Decision::new(Outcome::OutOfScope);
     }
     let namespace = request.namespace();
-    let attachments = match attachments(pod, namespace, networks, options) {
-        Ok(attachments) => attachments,
+    let read = Ignored::parse(pod.ignore_networks(), namespace)
+        .map_err(|error| Denial { reason: Reason::AnnotationInvalid, message: error.to_string() })
+        .and_then(|ignored| {
+            attachments(pod, namespace, networks, &ignored, options).map(|read| (ignored, read))
+        });
+    let (ignored, attachments) = match read {
+        Ok(read) => read,
         Err(denial) => return Decision::new(Outcome::Denied(denial)),
     };
+    let mut warnings = Sentences::default();
+    ignored.idle(attachments.iter().map(|one| &one.nad)).for_each(|sentence| warnings.add(|| sentence));
     let mut decision = Decision { attachments, ..Decision::new(Outcome::Unchanged) };
-    if let Err(denial) = fill(&mut decision, pod, namespace, options) {
+    if let Err(denial) = fill(&mut decision, &mut warnings, pod, namespace, networks, options) {
         decision.outcome = Outcome::Denied(denial);
     }
+    decision.warnings = warnings.into_vec();
     decision
 }
 
-/// Fills in needs, warnings and patch, once the attachments stand.
-fn fill(decision: &mut Decision, pod: &Pod<'_>, namespace: &str, options: &Options) -> Result<(), Denial> {
+/// Fills in needs, warnings and patch, once the attachments are known.
+fn fill(
+    decision: &mut Decision,
+    warnings: &mut Sentences,
+    pod: &Pod<'_>,
+    namespace: &str,
+    networks: &impl Networks,
+    options: &Options,
+) -> Result<(), Denial> {
     check_isolation(&decision.attachments, namespace, options)?;
     let attachments = decision.attachments.as_slice();
+    let mut suggestions = SUGGESTIONS;
     let unresolved = attachments.iter().enumerate().filter_map(|(index, attachment)| {
-        let problem = attachment.problem()?;
-        // Of a network that is named twice it is said once.
+        let mut problem = attachment.problem()?;
+        // A network that is named twice is complained about once.
         let before = attachments.get(..index).unwrap_or_default();
-        (!before.iter().any(|other| other.nad == attachment.nad)).then_some(problem)
+        if before.iter().any(|other| other.nad == attachment.nad) {
+            return None;
+        }
+        if attachment.network.is_none()
+            && let Some(left) = suggestions.checked_sub(1)
+        {
+            suggestions = left;
+            let known = suggestion(&attachment.nad, namespace, networks, options);
+            problem.message.extend(known.map(|known| format!("; did you mean {known}?")));
+        }
+        Some(problem)
     });
     match options.on_unresolved {
-        Unresolved::Warn => {
-            let mut warnings = Sentences::default();
-            unresolved.for_each(|denial| warnings.add(|| denial.message));
-            decision.warnings = warnings.into_vec();
-        }
+        Unresolved::Warn => unresolved.for_each(|denial| warnings.add(|| denial.message)),
         Unresolved::Deny => join(unresolved)?,
     }
 
-    let valid = || {
-        decision.attachments.iter().filter_map(|attachment| match attachment.network.as_deref() {
-            Some(Network::Valid(requirements)) => Some((attachment, requirements)),
-            _ => None,
-        })
-    };
     let mut needed: BTreeMap<&ResourceName, u64> = BTreeMap::new();
     let mut labels: Vec<(&Attachment, &NodeLabel)> = Vec::new();
-    for (attachment, requirements) in valid() {
+    for (attachment, requirements) in valid(&decision.attachments) {
         for resource in &requirements.resources {
             *needed.entry(resource).or_default() += 1;
         }
@@ -161,7 +168,19 @@ fn fill(decision: &mut Decision, pod: &Pod<'_>, namespace: &str, options: &Optio
             .into_iter()
             .map(|(resource, needed)| Need::of(pod, target, resource, needed))
             .collect::<Result<Vec<_>, _>>()?;
-        patch::resources(&mut patch, index, target, &needs);
+        unclear_claims(&decision.attachments, target, &needs).for_each(|warning| warnings.add(|| warning));
+        decision.needs = needs;
+        if pod.is_virt_launcher() {
+            let misplaced = decision.needs.iter().filter_map(|need| need.misplaced(target));
+            join(misplaced.filter_map(|misplaced| match misplaced {
+                Misplaced::Instead(denial) => Some(denial),
+                Misplaced::Beside(warning) => {
+                    warnings.add(|| warning);
+                    None
+                }
+            }))?;
+        }
+        patch::resources(&mut patch, index, target, &decision.needs);
         if pod.is_virt_launcher() {
             let (attachments, settings) = (&decision.attachments, &options.launcher_hook);
             decision.helper_added =
@@ -169,7 +188,6 @@ fn fill(decision: &mut Decision, pod: &Pod<'_>, namespace: &str, options: &Optio
         } else if options.podnetinfo {
             podnetinfo::put_in(&mut patch, pod)?;
         }
-        decision.needs = needs;
     }
     patch::node_selector(&mut patch, pod, &labels);
     if !patch.is_empty() {
@@ -178,84 +196,44 @@ fn fill(decision: &mut Decision, pod: &Pod<'_>, namespace: &str, options: &Optio
     Ok(())
 }
 
-fn attachments(
-    pod: &Pod<'_>,
-    namespace: &str,
-    networks: &impl Networks,
-    options: &Options,
-) -> Result<Vec<Attachment>, Denial> {
-    let invalid = |annotation: &str, problem: &dyn std::fmt::Display| Denial {
-        reason: Reason::AnnotationInvalid,
-        message: format!("annotation {annotation}: {problem}"),
-    };
-    let default = match pod.default_network() {
-        Some(text) => Some(
-            parse_default_network(text, &options.multus_namespace)
-                .map_err(|problem| invalid(annotation::DEFAULT_NETWORK, &problem))?,
-        ),
-        None => None,
-    };
-    let selections = match pod.networks() {
-        Some(text) => {
-            parse_networks(text, namespace).map_err(|problem| invalid(annotation::NETWORKS, &problem))?
-        }
-        None => Vec::new(),
-    };
-    let attachment = |annotation, index: usize, selection: NetworkSelection| Attachment {
-        annotation,
-        element: index + 1,
-        network: networks.get(&selection.nad),
-        nad: selection.nad,
-    };
-    let default = default.into_iter().map(|selection| attachment(annotation::DEFAULT_NETWORK, 0, selection));
-    let others = selections.into_iter().enumerate();
-    Ok(default
-        .chain(others.map(|(index, selection)| attachment(annotation::NETWORKS, index, selection)))
-        .collect())
+/// The attachments whose NAD is known and valid, with what it requires.
+fn valid(attachments: &[Attachment]) -> impl Iterator<Item = (&Attachment, &Requirements)> {
+    attachments.iter().filter_map(|attachment| match attachment.network.as_deref() {
+        Some(Network::Valid(requirements)) => Some((attachment, requirements)),
+        _ => None,
+    })
 }
 
-impl Attachment {
-    fn is_default(&self) -> bool {
-        self.annotation == annotation::DEFAULT_NETWORK
-    }
+/// A sentence for each network whose device may come from a claim of `target`: then the resource that is added for
+/// it is one too many, and the pod waits for a device plugin that does not exist.
+fn unclear_claims<'d>(
+    attachments: &'d [Attachment],
+    target: &'d Container<'_>,
+    needs: &'d [Need],
+) -> impl Iterator<Item = String> + 'd {
+    let added =
+        |resource: &ResourceName| needs.iter().any(|need| need.added > 0 && need.resource == *resource);
+    let has_claims = target.claims().next().is_some();
+    let unclear = valid(attachments).filter(move |(_, requirements)| {
+        has_claims && requirements.device_source.is_none() && requirements.resources.iter().any(added)
+    });
+    unclear.map(|(attachment, _)| {
+        format!(
+            "container {} holds resource claims, and {}",
+            Quoted(target.name()),
+            whose_device(&attachment.nad, "its resource is requested, too", "the pod or its VMI")
+        )
+    })
+}
 
-    /// Where it stands, for messages.
-    fn place(&self) -> String {
-        let Self { annotation, element, .. } = self;
-        if self.is_default() {
-            format!("annotation {annotation}")
-        } else {
-            format!("annotation {annotation}: element {element}")
-        }
-    }
-
-    /// Why the NAD says nothing usable, if so.
-    fn problem(&self) -> Option<Denial> {
-        let Self { nad, network, .. } = self;
-        let (reason, message) = match network.as_deref() {
-            Some(Network::Valid(_)) => return None,
-            Some(Network::Invalid(error)) => (
-                match error {
-                    NetworkError::Unavailable { .. } => Reason::NetworkUnavailable,
-                    _ => Reason::NetworkInvalid,
-                },
-                format!("{}: NetworkAttachmentDefinition {nad}: {error}", self.place()),
-            ),
-            None => (
-                Reason::NetworkUnknown,
-                format!(
-                    "{}: NetworkAttachmentDefinition {nad} does not exist: create it, or correct the name{}",
-                    self.place(),
-                    if self.is_default() {
-                        " (without a namespace it is looked for in Multus' own)"
-                    } else {
-                        ""
-                    }
-                ),
-            ),
-        };
-        Some(Denial { reason, message })
-    }
+/// What to say of a network whose device may come from a resource claim.
+pub(super) fn whose_device(nad: &NadName, consequence: &str, object: &str) -> String {
+    let (source, ignore) = (annotation::DEVICE_SOURCE, annotation::IGNORE_NETWORKS);
+    format!(
+        "nothing says whether the device of NetworkAttachmentDefinition {nad} comes from one: {consequence}. If it \
+         comes from a claim, annotate the NAD with {source}: resource-claim, or {object} with {ignore}: {nad}; if \
+         not, annotate the NAD with {source}: device-plugin"
+    )
 }
 
 /// One refusal out of several, with the first one's reason and what the first few say.

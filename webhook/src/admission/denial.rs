@@ -26,6 +26,8 @@ pub enum Reason {
     NamespaceIsolated,
     /// No container to put the resource on.
     NoContainer,
+    /// A resource that a virtual machine needs and another container of its pod holds.
+    WrongContainer,
     /// A quantity in the pod that is no whole number.
     QuantityInvalid,
     /// Two node labels that no node can have at once.
@@ -66,6 +68,7 @@ impl Reason {
             Self::NetworkUnavailable => "network_unavailable",
             Self::NamespaceIsolated => "namespace_isolated",
             Self::NoContainer => "no_container",
+            Self::WrongContainer => "wrong_container",
             Self::QuantityInvalid => "quantity_invalid",
             Self::NodeSelectorConflict => "node_selector_conflict",
             Self::LauncherHook => "launcher_hook",
@@ -84,6 +87,7 @@ impl Reason {
             | Self::NetworkUnknown
             | Self::NetworkInvalid
             | Self::NoContainer
+            | Self::WrongContainer
             | Self::QuantityInvalid
             | Self::NodeSelectorConflict
             | Self::LauncherHook => (422, "Invalid"),

@@ -16,7 +16,7 @@ mod pieces;
 use contract::{Quoted, annotation};
 use serde_json::{Value, json};
 
-use super::decide::Attachment;
+use super::attachments::Attachment;
 use super::pod::{Container, Pod};
 use super::{Denial, Patch, Reason};
 use pieces::Pieces;
@@ -102,16 +102,25 @@ pub(super) fn put_in(
 }
 
 fn mode(pod: &Pod<'_>, settings: &LauncherHook) -> Result<Mode, Denial> {
-    match pod.launcher_hook() {
-        None => Ok(settings.mode),
-        Some("off") => Ok(Mode::Off),
-        Some("sidecar") => Ok(Mode::Sidecar),
-        Some("compute") => Ok(Mode::Compute),
-        Some(other) => Err(refusal(format!(
-            "annotation {}: {} is no mode: write off, sidecar or compute",
+    let Some(text) = pod.launcher_hook() else { return Ok(settings.mode) };
+    Mode::parse(text).ok_or_else(|| {
+        refusal(format!(
+            "annotation {}: {} is not a mode: write off, sidecar or compute",
             annotation::LAUNCHER_HOOK,
-            Quoted(other)
-        ))),
+            Quoted(text)
+        ))
+    })
+}
+
+impl Mode {
+    /// Reads the annotation [`LAUNCHER_HOOK`](annotation::LAUNCHER_HOOK).
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "off" => Some(Self::Off),
+            "sidecar" => Some(Self::Sidecar),
+            "compute" => Some(Self::Compute),
+            _ => None,
+        }
     }
 }
 

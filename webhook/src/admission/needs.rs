@@ -1,9 +1,12 @@
 //! What the networks need, what the containers hold, and which container gets the difference.
 
-use contract::{Quoted, ResourceName, ShortList, kubevirt};
+use contract::{Quoted, ResourceName, ShortList, cut, kubevirt};
 
 use super::pod::{Container, Entries, Pod, Quantity};
 use super::{Denial, Reason, Scope, quantity};
+
+/// Kubernetes allows no longer name of a container.
+const LONGEST_NAME: usize = 63;
 
 /// One resource that the networks need.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,14 +15,42 @@ pub struct Need {
     pub resource: ResourceName,
     /// How many of it the networks need.
     pub needed: u64,
-    /// How many the pod's containers ask for already.
+    /// How many are requested already where they count: by the target container of a virt-launcher pod, by all
+    /// containers of any other pod.
     pub present: u64,
+    /// The containers that request it already, the target included.
+    pub holders: Vec<Holder>,
     /// How many the target container is given on top.
     pub added: u64,
     /// How many the target container has in the end.
     pub total: u64,
     /// Whether the API server takes the target container's requests and limits as they are.
     pub settled: bool,
+}
+
+/// A container that requests a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Name of the container.
+    pub container: String,
+    /// How many it requests.
+    pub count: u64,
+}
+
+/// The containers of `pod` that request `resource` for as long as the pod lives, with how many each requests. An
+/// init container that ends does not count: its devices pass to the containers after it.
+///
+/// # Errors
+/// A quantity that is not a number of devices.
+pub fn holders(pod: &Pod<'_>, resource: &ResourceName) -> Result<Vec<Holder>, Denial> {
+    let mut holders = Vec::new();
+    for container in pod.lasting_containers() {
+        let count = Held::by(container, resource)?.count();
+        if count > 0 {
+            holders.push(Holder { container: cut(container.name(), LONGEST_NAME).to_owned(), count });
+        }
+    }
+    Ok(holders)
 }
 
 impl Need {
@@ -29,15 +60,54 @@ impl Need {
         resource: &ResourceName,
         needed: u64,
     ) -> Result<Self, Denial> {
-        let mut present = 0u64;
-        for container in pod.lasting_containers() {
-            present = present.saturating_add(Held::by(container, resource)?.count());
-        }
+        let holders = holders(pod, resource)?;
         let held = Held::by(target, resource)?;
+        let present = if pod.is_virt_launcher() {
+            // QEMU runs in this container, and no other container's devices reach it.
+            held.count()
+        } else {
+            holders.iter().fold(0, |sum, holder| holder.count.saturating_add(sum))
+        };
         let added = needed.saturating_sub(present);
         let total = held.count().saturating_add(added);
-        Ok(Self { resource: resource.clone(), needed, present, added, total, settled: held.is_settled() })
+        let resource = resource.clone();
+        Ok(Self { resource, needed, present, holders, added, total, settled: held.is_settled() })
     }
+
+    /// What is wrong if a container beside `target`, where the virtual machine runs, requests the resource.
+    ///
+    /// Another container's VF is not only lost: Multus takes the devices of all containers for the pod's networks,
+    /// so the VF that it configures may be the one that QEMU does not have.
+    pub(super) fn misplaced(&self, target: &Container<'_>) -> Option<Misplaced> {
+        let Self { resource, needed, present, added, .. } = self;
+        let target = target.name();
+        let other = Quoted(&self.holders.iter().find(|holder| holder.container != target)?.container);
+        let remedy = "have the other injector leave virt-launcher pods alone";
+        if *added == 0 {
+            return Some(Misplaced::Beside(format!(
+                "container {other} requests {resource} as well as {target}: Multus may attach a VF that {target} does \
+                 not have; {remedy}"
+            )));
+        }
+        let lack = match present {
+            0 => format!("{target} does not"),
+            _ => format!("{target} only {present} of {needed}"),
+        };
+        Some(Misplaced::Instead(Denial {
+            reason: Reason::WrongContainer,
+            message: format!(
+                "container {other} requests {resource}, and {lack}: the virtual machine needs it on {target}; {remedy}"
+            ),
+        }))
+    }
+}
+
+/// A resource that another container than the virtual machine's requests.
+pub(super) enum Misplaced {
+    /// It requests it although the virtual machine's does not request enough.
+    Instead(Denial),
+    /// The virtual machine's requests enough, too.
+    Beside(String),
 }
 
 /// What a container asks for of one resource.

@@ -140,6 +140,18 @@ pub struct Resources<'a> {
     /// `None` where the key is absent.
     #[serde(borrow)]
     pub limits: Option<Entries<'a, Quantity<'a>>>,
+    /// The resource claims that it holds.
+    #[serde(borrow)]
+    pub claims: Option<ShortList<Claim<'a>>>,
+}
+
+/// A resource claim that a container holds.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub struct Claim<'a> {
+    /// Its name in the pod.
+    #[serde(borrow)]
+    pub name: Option<Text<'a>>,
 }
 
 impl Pod<'_> {
@@ -181,6 +193,11 @@ impl Pod<'_> {
         self.metadata.annotations.as_ref()?.launcher_hook.as_deref()
     }
 
+    /// The annotation [`IGNORE_NETWORKS`](annotation::IGNORE_NETWORKS), if present.
+    pub(super) fn ignore_networks(&self) -> Option<&str> {
+        self.metadata.annotations.as_ref()?.ignore_networks.as_deref()
+    }
+
     /// Whether no virtual machine will run in it.
     pub(super) fn is_provisioning(&self) -> bool {
         self.metadata.annotations.as_ref().is_some_and(|annotations| annotations.provisioning.is_some())
@@ -204,6 +221,12 @@ impl Container<'_> {
     #[must_use]
     pub fn name(&self) -> &str {
         self.name.as_deref().unwrap_or_default()
+    }
+
+    /// Names of the resource claims that it holds.
+    pub(super) fn claims(&self) -> impl Iterator<Item = &str> {
+        let claims = self.resources.as_ref().and_then(|resources| resources.claims.as_deref());
+        claims.unwrap_or_default().iter().map(|claim| claim.name.as_deref().unwrap_or_default())
     }
 }
 
@@ -272,6 +295,8 @@ struct Annotations<'a> {
     default_network: Option<Text<'a>>,
     #[serde(borrow, rename = "kubevirt-sriov.io/launcher-hook")]
     launcher_hook: Option<Text<'a>>,
+    #[serde(borrow, rename = "kubevirt-sriov.io/ignore-networks")]
+    ignore_networks: Option<Text<'a>>,
     #[serde(borrow, rename = "kubevirt.io/ephemeral-provisioning-object")]
     provisioning: Option<Text<'a>>,
 }

@@ -7,12 +7,15 @@
 use std::collections::BTreeMap;
 
 use contract::vmi::{Interface, Network as VmisNetwork, Vmi};
-use contract::{ListTooLong, NadName, Quoted, ShortList, VmiNetwork, VmiNetworks, annotation, cut};
+use contract::{ListTooLong, NadName, Quoted, ShortList, VmiNetwork, VmiNetworks, annotation, cut, helper};
 use serde_json::json;
 
+use super::decide::whose_device;
+use super::ignored::Ignored;
 use super::sentences::Sentences;
-use super::{Options, Patch, Unresolved};
-use crate::network::{Network, Networks};
+use super::suggestion::suggestion;
+use super::{Mode, Options, Patch, Unresolved};
+use crate::network::{DeviceSource, Network, Networks, Requirements};
 use crate::nodes::Nodes;
 
 /// What is to be answered about a VMI.
@@ -46,8 +49,14 @@ pub fn decide_vmi(
             return VmiDecision { patch: annotate(vmi, &known), warnings: vec![problem], unknown };
         }
     };
-    let is_sriov = |name: &str| interfaces.iter().any(|one| one.name == name && one.is_sriov());
+    let ignored = Ignored::parse(own_annotation(vmi, annotation::IGNORE_NETWORKS), namespace);
+    let ignored = ignored.unwrap_or_else(|error| {
+        warnings.add(|| format!("{error}; until then the virtual machine's pod is refused"));
+        Ignored::default()
+    });
+    let review = Review { vmi, interfaces, ignored, options };
 
+    let mut nads = Vec::new();
     for network in listed {
         let Some(multus) = &network.multus else { continue };
         let place = || format!("spec.networks {}", Quoted(&network.name));
@@ -60,6 +69,7 @@ pub fn decide_vmi(
                 continue;
             }
         };
+        nads.push(nad.clone());
         if options.isolates(namespace, &nad, multus.default) {
             warnings.add(|| {
                 format!(
@@ -69,19 +79,20 @@ pub fn decide_vmi(
                 )
             });
         }
+        let entry = |nad, resource| VmiNetwork {
+            nad,
+            resource,
+            sriov: review.has_interface(&network.name, Interface::is_sriov),
+            default: multus.default,
+        };
+        if review.ignored.contains(&nad) {
+            known.0.insert(network.name.clone(), entry(nad, None));
+            continue;
+        }
         let resource = match networks.get(&nad).as_deref() {
             None => {
-                warnings.add(|| {
-                    let until_then = match options.on_unresolved {
-                        Unresolved::Deny => "the virtual machine's pod is refused",
-                        Unresolved::Warn => "the virtual machine gets no VF for it",
-                    };
-                    format!(
-                        "{}: NetworkAttachmentDefinition {nad} does not exist: create it, or correct the name; \
-                         until then {until_then}",
-                        place()
-                    )
-                });
+                let similar = suggestion(&nad, namespace, networks, options);
+                warnings.add(|| format!("{}: {}", place(), review.missing(&nad, similar.as_ref())));
                 unknown.push(nad);
                 continue;
             }
@@ -89,37 +100,175 @@ pub fn decide_vmi(
                 warnings.add(|| format!("{}: NetworkAttachmentDefinition {nad}: {error}", place()));
                 continue;
             }
-            Some(Network::Valid(requirements)) => match requirements.resources.as_slice() {
-                [resource] => Some(resource.clone()),
-                _ => None,
-            },
+            Some(Network::Valid(requirements)) => {
+                review
+                    .device(network, &nad, requirements, nodes)
+                    .for_each(|warning| warnings.add(|| format!("{}: {warning}", place())));
+                match requirements.resources.as_slice() {
+                    [resource] => Some(resource.clone()),
+                    _ => None,
+                }
+            }
         };
-        let sriov = is_sriov(&network.name);
-        if resource.is_none() && sriov {
-            warnings.add(|| {
-                format!(
-                    "{}: its interface is sriov, but NetworkAttachmentDefinition {nad} names no resource in {}: \
-                     the virtual machine will get no VF for it",
-                    place(),
-                    options.resource_annotations.join(" or ")
-                )
-            });
-        }
-        if let Some(resource) = &resource
-            && nodes.offer(resource) == Some(false)
-        {
-            warnings.add(|| {
-                format!(
-                    "{}: no node offers the resource {resource} of NetworkAttachmentDefinition {nad}: the \
-                     virtual machine's pod will wait until one does; see the SR-IOV device plugin on the nodes",
-                    place()
-                )
-            });
-        }
-        known.0.insert(network.name.clone(), VmiNetwork { nad, resource, sriov, default: multus.default });
+        known.0.insert(network.name.clone(), entry(nad, resource));
     }
-    lonely(listed, interfaces).chain(alike(&known, interfaces)).for_each(|warning| warnings.add(|| warning));
+    review.ignored.idle(nads.iter()).for_each(|warning| warnings.add(|| warning));
+    review
+        .plugins()
+        .chain(review.lonely(listed))
+        .chain(review.alike(&known))
+        .for_each(|warning| warnings.add(|| warning));
     VmiDecision { patch: annotate(vmi, &known), warnings: warnings.into_vec(), unknown }
+}
+
+/// What the sentences about one VMI depend on.
+struct Review<'v> {
+    vmi: &'v Vmi,
+    interfaces: &'v [Interface],
+    ignored: Ignored,
+    options: &'v Options,
+}
+
+impl<'v> Review<'v> {
+    fn has_interface(&self, name: &str, is_such: impl Fn(&Interface) -> bool) -> bool {
+        self.interfaces.iter().any(|interface| interface.name == name && is_such(interface))
+    }
+
+    /// The binding plugin whose interfaces launcher-hook serves.
+    fn plugin(&self) -> &'v str {
+        helper::binding(&self.options.launcher_hook.arguments)
+    }
+
+    /// Whether the guest is to see a VF.
+    fn is_vf(&self, interface: &Interface) -> bool {
+        interface.is_sriov() || interface.is_bound_by(self.plugin())
+    }
+
+    fn missing(&self, nad: &NadName, similar: Option<&NadName>) -> String {
+        let until_then = match self.options.on_unresolved {
+            Unresolved::Deny => "the virtual machine's pod is refused",
+            Unresolved::Warn => "the virtual machine gets no VF for it",
+        };
+        let similar = similar.map(|similar| format!("; did you mean {similar}?")).unwrap_or_default();
+        format!(
+            "NetworkAttachmentDefinition {nad} does not exist: create it, or correct the name; until then \
+             {until_then}{similar}"
+        )
+    }
+
+    /// What is wrong with the device that `nad` leads to.
+    fn device(
+        &self,
+        network: &VmisNetwork,
+        nad: &NadName,
+        requirements: &Requirements,
+        nodes: &impl Nodes,
+    ) -> impl Iterator<Item = String> {
+        let from_plugin = matches!(requirements.device_source, None | Some(DeviceSource::DevicePlugin));
+        let has_vf = self.has_interface(&network.name, |interface| self.is_vf(interface));
+        let lacks_resource = (has_vf && from_plugin && requirements.resources.is_empty()).then(|| {
+            let kind = if self.has_interface(&network.name, Interface::is_sriov) {
+                "is sriov".to_owned()
+            } else {
+                format!("uses the network binding plugin {}", Quoted(self.plugin()))
+            };
+            format!(
+                "its interface {kind}, but NetworkAttachmentDefinition {nad} names no resource in {}: the virtual \
+                 machine will get no VF for it",
+                self.options.resource_annotations.join(" or ")
+            )
+        });
+        let not_offered = match requirements.resources.as_slice() {
+            [resource] if nodes.offer(resource) == Some(false) => Some(format!(
+                "no node offers the resource {resource} of NetworkAttachmentDefinition {nad}: the virtual machine's \
+                 pod will wait until one does; see the SR-IOV device plugin on the nodes"
+            )),
+            _ => None,
+        };
+        let has_claims = self.vmi.spec.resource_claims.as_deref().is_some_and(|claims| !claims.is_empty());
+        let unclear =
+            has_claims && requirements.device_source.is_none() && !requirements.resources.is_empty();
+        let unclear = unclear.then(|| {
+            let consequence = "the virtual machine's pod will request its resource, too";
+            format!("the VMI has resource claims, and {}", whose_device(nad, consequence, "the VMI"))
+        });
+        [lacks_resource, not_offered, unclear].into_iter().flatten()
+    }
+
+    /// What KubeVirt does not do for interfaces of launcher-hook's binding plugin.
+    fn plugins(&self) -> impl Iterator<Item = String> {
+        let plugin = self.plugin();
+        let bound = self.interfaces.iter().filter(move |interface| interface.is_bound_by(plugin));
+        let names: Vec<&str> = bound.map(|interface| interface.name.as_str()).collect();
+        let who =
+            || format!("interfaces of the network binding plugin {} ({})", Quoted(plugin), first_few(&names));
+        let is_left_alone = self.helper() == Some(Mode::Off);
+        let no_helper = (is_left_alone && !names.is_empty()).then(|| {
+            format!(
+                "{}: the webhook does not inject launcher-hook, which attaches their VFs: annotate the VMI with {}: \
+                 compute, unless the plugin's own sidecar is launcher-hook; without it the virtual machine starts \
+                 without these interfaces",
+                who(),
+                annotation::LAUNCHER_HOOK
+            )
+        });
+        let migration = (!names.is_empty()).then(|| {
+            format!(
+                "{}: KubeVirt migrates such a virtual machine, and attaches VFs of sriov: {{}} alone to the target: a \
+                 live migration loses these; use sriov: {{}}, or do not migrate it",
+                who()
+            )
+        });
+        [no_helper, migration].into_iter().flatten()
+    }
+
+    /// Where launcher-hook will run; `None` if the VMI's annotation is not valid, which refuses the pod.
+    fn helper(&self) -> Option<Mode> {
+        match own_annotation(self.vmi, annotation::LAUNCHER_HOOK) {
+            None => Some(self.options.launcher_hook.mode),
+            Some(text) => Mode::parse(text),
+        }
+    }
+
+    /// Interfaces that connect to nothing a VF could come from.
+    fn lonely(&self, networks: &'v [VmisNetwork]) -> impl Iterator<Item = String> {
+        self.interfaces.iter().filter(|interface| self.is_vf(interface)).filter_map(|interface| {
+            let network = networks.iter().find(|network| network.name == interface.name);
+            let what = match network {
+                Some(network) if network.multus.is_some() => return None,
+                Some(_) => "is not a Multus network, and only those have VFs",
+                None => "is not in spec.networks",
+            };
+            let name = Quoted(&interface.name);
+            let kind = if interface.is_sriov() { "is sriov" } else { "is to be a VF" };
+            Some(format!("interface {name} {kind}, but network {name} {what}"))
+        })
+    }
+
+    /// Interfaces that nothing but their order tells apart: one NAD, and no MAC address of their own.
+    fn alike(&self, known: &VmiNetworks) -> Vec<String> {
+        let mut by_nad: BTreeMap<&NadName, Vec<&str>> = BTreeMap::new();
+        let unmarked = |one: &&Interface| self.is_vf(one) && one.mac_address.is_none();
+        for interface in self.interfaces.iter().filter(unmarked) {
+            if let Some(network) = known.0.get(&interface.name) {
+                by_nad.entry(&network.nad).or_default().push(&interface.name);
+            }
+        }
+        let several = by_nad.into_iter().filter(|(_, names)| names.len() > 1);
+        several
+            .map(|(nad, names)| {
+                format!(
+                    "interfaces {} are VFs of NetworkAttachmentDefinition {nad} with no macAddress of their own: \
+                     nothing but their order tells them apart",
+                    first_few(&names)
+                )
+            })
+            .collect()
+    }
+}
+
+fn own_annotation<'v>(vmi: &'v Vmi, key: &str) -> Option<&'v str> {
+    vmi.metadata.annotations.as_ref()?.get(key)?.as_deref()
 }
 
 /// The VMI's networks and interfaces, each compared with each: lists that nobody needs are not looked at.
@@ -131,40 +280,6 @@ fn lists(vmi: &Vmi) -> Result<(&[VmisNetwork], &[Interface]), String> {
     }
     let interfaces = whole("spec.domain.devices.interfaces", &vmi.spec.domain.devices.interfaces)?;
     Ok((whole("spec.networks", &vmi.spec.networks)?, interfaces))
-}
-
-/// Interfaces that connect to nothing a VF could come from.
-fn lonely<'v>(networks: &'v [VmisNetwork], interfaces: &'v [Interface]) -> impl Iterator<Item = String> + 'v {
-    interfaces.iter().filter(|interface| interface.is_sriov()).filter_map(|interface| {
-        let network = networks.iter().find(|network| network.name == interface.name);
-        let what = match network {
-            Some(network) if network.multus.is_some() => return None,
-            Some(_) => "is not a Multus network, and only those have VFs",
-            None => "is not in spec.networks",
-        };
-        let name = Quoted(&interface.name);
-        Some(format!("interface {name} is sriov, but network {name} {what}"))
-    })
-}
-
-/// Interfaces that nothing but their order tells apart: one NAD, and no MAC address of their own.
-fn alike(known: &VmiNetworks, interfaces: &[Interface]) -> Vec<String> {
-    let mut by_nad: BTreeMap<&NadName, Vec<&str>> = BTreeMap::new();
-    for interface in interfaces.iter().filter(|one| one.is_sriov() && one.mac_address.is_none()) {
-        if let Some(network) = known.0.get(&interface.name) {
-            by_nad.entry(&network.nad).or_default().push(&interface.name);
-        }
-    }
-    let several = by_nad.into_iter().filter(|(_, names)| names.len() > 1);
-    several
-        .map(|(nad, names)| {
-            format!(
-                "interfaces {} are VFs of NetworkAttachmentDefinition {nad} with no macAddress of their own: \
-                 nothing but their order tells them apart",
-                first_few(&names)
-            )
-        })
-        .collect()
 }
 
 /// Names in a sentence, which stays short.

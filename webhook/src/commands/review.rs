@@ -245,6 +245,9 @@ fn print(verdict: &Verdict, output: Output, index: usize, to: &mut impl Write) -
     if let Some(denial) = denial {
         eprintln!("{pod_name}: refused: {}", denial.message);
     }
+    for warning in decision.as_ref().map_or(&[][..], |decision| &decision.warnings) {
+        eprintln!("{pod_name}: warning: {warning}");
+    }
     let patch = decision.as_ref().map_or(&NOTHING, |decision| decision.outcome.patch());
     if output == Output::Patch {
         writeln!(to, "{}", serde_json::to_string(patch)?)?;

@@ -77,7 +77,7 @@ impl NetworkStore {
     pub fn set(&self, nad: NadName, network: impl Into<Arc<Network>>) {
         let network = self.distinct().share(network.into());
         let entry = Entry { network, list: self.list.load(Ordering::Relaxed) };
-        if let Some(shard) = self.shard(&nad) {
+        if let Some(shard) = self.shard(nad.as_str()) {
             let before = shard.write().unwrap_or_else(PoisonError::into_inner).insert(nad, entry);
             self.drop_entry(before);
         }
@@ -85,7 +85,7 @@ impl NetworkStore {
 
     /// Forgets a NAD.
     pub fn remove(&self, nad: &NadName) {
-        if let Some(shard) = self.shard(nad) {
+        if let Some(shard) = self.shard(nad.as_str()) {
             let before = shard.write().unwrap_or_else(PoisonError::into_inner).remove(nad);
             self.drop_entry(before);
         }
@@ -182,8 +182,8 @@ impl NetworkStore {
         }
     }
 
-    fn shard(&self, nad: &NadName) -> Option<&RwLock<HashMap<NadName, Entry>>> {
-        let place = usize::try_from(self.hasher.hash_one(nad.as_str()) % SHARDS as u64).ok()?;
+    fn shard(&self, nad: &str) -> Option<&RwLock<HashMap<NadName, Entry>>> {
+        let place = usize::try_from(self.hasher.hash_one(nad) % SHARDS as u64).ok()?;
         self.shards.get(place)
     }
 
@@ -198,8 +198,13 @@ impl NetworkStore {
 
 impl Networks for NetworkStore {
     fn get(&self, nad: &NadName) -> Option<Arc<Network>> {
-        let shard = self.shard(nad)?.read().unwrap_or_else(PoisonError::into_inner);
+        let shard = self.shard(nad.as_str())?.read().unwrap_or_else(PoisonError::into_inner);
         shard.get(nad).map(|entry| Arc::clone(&entry.network))
+    }
+
+    fn is_known(&self, nad: &str) -> bool {
+        self.shard(nad)
+            .is_some_and(|shard| shard.read().unwrap_or_else(PoisonError::into_inner).contains_key(nad))
     }
 }
 

@@ -4,7 +4,7 @@ use contract::{NetworkResources, Quoted, Text, annotation, kubevirt};
 use serde_json::{Value, json};
 
 use super::{CONTAINER, LauncherHook, refusal};
-use crate::admission::decide::Attachment;
+use crate::admission::attachments::Attachment;
 use crate::admission::pod::{Container, Named, Pod, VolumeMount, later};
 use crate::admission::qos_class::is_guaranteed;
 use crate::admission::{Denial, Patch};

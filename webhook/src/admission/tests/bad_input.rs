@@ -31,6 +31,16 @@ fn annotations(#[case] annotation: &str, #[case] part: &str) {
 }
 
 #[test]
+fn ignored_networks_that_are_not_a_list() {
+    let mut pod = pod("vf");
+    pod["metadata"]["annotations"][annotation::IGNORE_NETWORKS] = json!("vf;cx6");
+    let (code, message) = refusal(&pod);
+    let start =
+        "annotation kubevirt-sriov.io/ignore-networks: \"vf;cx6\" is not a list of networks (element 1: ";
+    assert!(code == 422 && message.starts_with(start), "{message}");
+}
+
+#[test]
 fn a_long_name_does_not_make_a_long_message() {
     let (_, message) = refusal(&pod(&"a".repeat(1 << 20)));
     assert!(message.contains("is 1048576 characters long, at most 63 are allowed"), "{message}");

@@ -251,7 +251,7 @@ fn only_virt_launcher_pods_get_it() {
 #[rstest]
 #[case::unknown_mode(
     |pod: &mut Value| pod["metadata"]["annotations"][annotation::LAUNCHER_HOOK] = json!("yes"),
-    r#"annotation kubevirt-sriov.io/launcher-hook: "yes" is no mode: write off, sidecar or compute"#
+    r#"annotation kubevirt-sriov.io/launcher-hook: "yes" is not a mode: write off, sidecar or compute"#
 )]
 #[case::no_command(
     |pod: &mut Value| { pod["spec"]["containers"][0].as_object_mut().unwrap().remove("command"); },

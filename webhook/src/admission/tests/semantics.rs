@@ -102,18 +102,178 @@ fn patches_name_the_one_place(#[case] before: Value, #[case] expected: Value) {
     assert_eq!(Value::Array(operations.as_array().unwrap().iter().map(short).collect()), expected);
 }
 
-#[test]
-fn what_another_container_holds_counts_and_compute_gets_the_difference() {
-    let mut pod = pod("vf,vf,vf");
-    let one = json!({"limits": {"intel.com/sriov_vfio": "1"}, "requests": {"intel.com/sriov_vfio": "1"}});
-    pod["spec"]["containers"] = json!([{"name": "other", "resources": one}, {"name": "compute"}]);
+/// `count` of the resource that most networks here need.
+fn vfs(count: u64) -> Value {
+    let quantities = json!({"intel.com/sriov_vfio": count.to_string()});
+    json!({"limits": quantities, "requests": quantities})
+}
+
+/// A pod of three containers: one beside the first of the others, a restartable init container and one that ends,
+/// each with so many VFs.
+fn spread(networks: &str, main: (&str, u64), beside: u64, restartable: u64, ending: u64) -> Value {
+    let mut pod = pod(networks);
+    let (name, count) = main;
+    pod["spec"]["containers"] =
+        json!([{"name": name, "resources": vfs(count)}, {"name": "istio-proxy", "resources": vfs(beside)}]);
     pod["spec"]["initContainers"] = json!([
-        {"name": "sidecar", "restartPolicy": "Always", "resources": one},
-        {"name": "gone-before-compute-starts", "resources": one}
+        {"name": "native-sidecar", "restartPolicy": "Always", "resources": vfs(restartable)},
+        {"name": "over-before-the-others-start", "resources": vfs(ending)}
     ]);
+    pod
+}
+
+#[rstest]
+#[case::another_container(
+    spread("vf", ("compute", 0), 1, 0, 0),
+    r#"container "istio-proxy" requests intel.com/sriov_vfio, and compute does not: the virtual machine needs it on compute; have the other injector leave virt-launcher pods alone"#
+)]
+#[case::restartable_init_container(
+    spread("vf", ("compute", 0), 0, 2, 0),
+    r#"container "native-sidecar" requests intel.com/sriov_vfio, and compute does not: the virtual machine needs it on compute; have the other injector leave virt-launcher pods alone"#
+)]
+#[case::not_enough_on_compute(
+    spread("vf,vf", ("compute", 1), 1, 0, 0),
+    r#"container "istio-proxy" requests intel.com/sriov_vfio, and compute only 1 of 2: the virtual machine needs it on compute; have the other injector leave virt-launcher pods alone"#
+)]
+fn a_vf_of_another_container_is_no_use_to_a_virtual_machine(#[case] pod: Value, #[case] message: &str) {
     let decision = decide_pod(&pod, &Options::default());
-    assert_eq!(resources_of(&patched(&pod, &decision), 1), json!({"intel.com/sriov_vfio": "1"}));
-    assert_eq!((decision.needs[0].present, decision.needs[0].added), (2, 1));
+    let Outcome::Denied(denial) = &decision.outcome else { panic!("{decision:?}") };
+    assert_eq!((denial.reason, denial.message.as_str()), (Reason::WrongContainer, message));
+    assert_eq!(decision.needs.len(), 1, "the report shows who holds it");
+}
+
+#[rstest]
+#[case::over_before_it_starts(spread("vf", ("compute", 0), 0, 0, 1), 1, 0)]
+#[case::beside_enough(spread("vf", ("compute", 1), 1, 0, 0), 1, 1)]
+#[case::zero(spread("vf", ("compute", 0), 0, 0, 0), 1, 0)]
+fn what_else_a_virtual_machines_pod_may_request(
+    #[case] pod: Value,
+    #[case] on_compute: u64,
+    #[case] warnings: usize,
+) {
+    let decision = decide_pod(&pod, &Options::default());
+    let after = patched(&pod, &decision);
+    assert_eq!(resources_of(&after, 0)["intel.com/sriov_vfio"], json!(on_compute.to_string()));
+    assert_eq!(decision.warnings.len(), warnings, "{:?}", decision.warnings);
+    let again = decide_pod(&after, &Options::default());
+    assert_eq!((again.outcome, again.warnings), (Outcome::Unchanged, decision.warnings));
+}
+
+#[test]
+fn a_second_holder_is_warned_of() {
+    let decision = decide_pod(&spread("vf", ("compute", 1), 1, 0, 0), &Options::default());
+    insta::assert_snapshot!(decision.warnings.join("\n"), @r#"container "istio-proxy" requests intel.com/sriov_vfio as well as compute: Multus may attach a VF that compute does not have; have the other injector leave virt-launcher pods alone"#);
+}
+
+/// Which container of an ordinary pod uses a network is its author's matter.
+#[test]
+fn in_an_ordinary_pod_all_containers_count() {
+    let mut pod = spread("vf,vf,vf", ("web", 0), 1, 1, 1);
+    pod["metadata"]["labels"] = json!({});
+    let all = Options { scope: Scope::AllPods, ..Options::default() };
+    let decision = decide_pod(&pod, &all);
+    let need = &decision.needs[0];
+    assert_eq!((need.present, need.added, need.total), (2, 1, 1));
+    assert_eq!(resources_of(&patched(&pod, &decision), 0), json!({"intel.com/sriov_vfio": "1"}));
+}
+
+/// `pod` with this annotation.
+fn ignoring(networks: &str, ignored: &str) -> Value {
+    let mut pod = pod(networks);
+    pod["metadata"]["annotations"][annotation::IGNORE_NETWORKS] = json!(ignored);
+    pod
+}
+
+#[rstest]
+#[case::one("vf,cx6", "cx6", json!({"intel.com/sriov_vfio": "1"}))]
+#[case::by_its_whole_name("vf,default/sriov-net-a", "default/sriov-net-a", json!({"intel.com/sriov_vfio": "1"}))]
+#[case::unknown("vf,missing", "missing", json!({"intel.com/sriov_vfio": "1"}))]
+#[case::invalid("vf,broken", "broken", json!({"intel.com/sriov_vfio": "1"}))]
+#[case::node_label("vf,rack2", "rack2", json!({"intel.com/sriov_vfio": "1"}))]
+fn ignored_networks_need_nothing(#[case] networks: &str, #[case] ignored: &str, #[case] expected: Value) {
+    let pod = ignoring(networks, ignored);
+    let decision = decide_pod(&pod, &Options::default());
+    let after = patched(&pod, &decision);
+    assert_eq!(resources_of(&after, 0), expected);
+    assert_eq!(after["spec"]["nodeSelector"], Value::Null);
+    assert_eq!((decision.unknown().count(), decision.warnings.len()), (0, 0));
+}
+
+#[test]
+fn all_networks_can_be_ignored() {
+    let decision = decide_pod(&ignoring("vf,missing,rack1", "*"), &Options::default());
+    assert_eq!((decision.outcome, decision.warnings), (Outcome::Unchanged, Vec::new()));
+}
+
+/// Whoever makes a pod writes the annotation.
+#[test]
+fn what_is_ignored_is_isolated_all_the_same() {
+    let options = Options { namespace_isolation: true, ..Options::default() };
+    let pod = ignoring("net-admin/sriov-net-b", "*");
+    let Outcome::Denied(denial) = decide_pod(&pod, &options).outcome else { panic!("passed") };
+    assert_eq!(denial.reason, Reason::NamespaceIsolated);
+}
+
+#[test]
+fn a_name_that_ignores_nothing_is_warned_of() {
+    let decision = decide_pod(&ignoring("vf", "vv"), &Options::default());
+    insta::assert_snapshot!(decision.warnings.join("\n"), @"annotation kubevirt-sriov.io/ignore-networks: ns/vv is not one of the networks: correct the name, or remove it");
+}
+
+#[test]
+fn claims_that_may_be_a_networks_device_are_asked_about() {
+    let mut pod = pod("vf,cx6");
+    pod["spec"]["containers"][0]["resources"] =
+        json!({"claims": [{"name": "gpu", "request": "one"}], "limits": {"mellanox.com/cx6_vfio": "1"}});
+    let decision = decide_pod(&pod, &Options::default());
+    insta::assert_snapshot!(decision.warnings.join("\n"), @r#"container "compute" holds resource claims, and nothing says whether the device of NetworkAttachmentDefinition ns/vf comes from one: its resource is requested, too. If it comes from a claim, annotate the NAD with kubevirt-sriov.io/device-source: resource-claim, or the pod or its VMI with kubevirt-sriov.io/ignore-networks: ns/vf; if not, annotate the NAD with kubevirt-sriov.io/device-source: device-plugin"#);
+    assert!(matches!(decision.outcome, Outcome::Patched(_)));
+}
+
+#[rstest]
+#[case::ignored(ignoring("vf", "*"), "vf", None, false)]
+#[case::claimed(pod("claimed"), "claimed", Some("resource-claim"), false)]
+#[case::not_claimed(pod("plugged"), "plugged", Some("device-plugin"), true)]
+fn an_answer_about_claims_is_taken(
+    #[case] mut pod: Value,
+    #[case] nad: &str,
+    #[case] source: Option<&str>,
+    #[case] requested: bool,
+) {
+    pod["spec"]["containers"][0]["resources"] = json!({"claims": [{"name": "vf"}]});
+    let mut networks = networks();
+    let annotations = source.into_iter().map(|source| (annotation::DEVICE_SOURCE, source));
+    let resource = (annotation::RESOURCE_NAME, "intel.com/sriov_vfio");
+    let keys = Options::default().resource_annotations;
+    let network = Network::from_annotations(&keys, annotations.chain([resource]));
+    networks.0.insert(NadName::new("ns", nad).unwrap(), Arc::new(network));
+    let body = review(&pod).to_string();
+    let decision = decide(&read(body.as_bytes()).unwrap(), &networks, &Options::default());
+    assert_eq!(decision.warnings, Vec::<String>::new());
+    assert_eq!(matches!(decision.outcome, Outcome::Patched(_)), requested);
+}
+
+#[rstest]
+#[case::slip("vg", "ns/vg does not exist: create it, or correct the name; did you mean ns/vf?")]
+#[case::in_default(
+    "sriov-net-a",
+    "ns/sriov-net-a does not exist: create it, or correct the name; did you mean default/sriov-net-a?"
+)]
+#[case::nothing_like_it("uplink", "ns/uplink does not exist: create it, or correct the name")]
+fn an_unknown_network_is_compared_with_known_ones(#[case] networks: &str, #[case] end: &str) {
+    let Outcome::Denied(denial) = decide_pod(&pod(networks), &Options::default()).outcome else {
+        panic!("passed")
+    };
+    assert!(denial.message.ends_with(end), "{}", denial.message);
+}
+
+#[test]
+fn few_of_many_unknown_networks_are_compared() {
+    let networks: Vec<String> = (0..9).map(|number| format!("vf{number}")).collect();
+    let Outcome::Denied(denial) = decide_pod(&pod(&networks.join(",")), &Options::default()).outcome else {
+        panic!("passed")
+    };
+    assert_eq!(denial.message.matches("did you mean ns/vf?").count(), 2, "{}", denial.message);
 }
 
 #[test]

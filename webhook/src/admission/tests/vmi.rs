@@ -82,6 +82,85 @@ fn warnings(#[case] vmi: Value, #[case] starts: &[&str]) {
     }
 }
 
+/// A VMI whose interface `a` uses the binding plugin `plugin`.
+fn bound(plugin: &str, nad: &str) -> Value {
+    let mut vmi = vmi(&[("a", nad, None)]);
+    vmi["spec"]["domain"]["devices"]["interfaces"][0] = json!({"name": "a", "binding": {"name": plugin}});
+    vmi
+}
+
+fn with_mode(mode: Mode, arguments: &[&str]) -> Options {
+    let arguments = arguments.iter().map(ToString::to_string).collect();
+    let launcher_hook = LauncherHook { mode, arguments, ..LauncherHook::default() };
+    Options { launcher_hook, ..Options::default() }
+}
+
+#[test]
+fn what_binding_plugins_lack_is_told() {
+    let warnings = decide_value(&bound("sriov", "vf"), &Options::default()).warnings;
+    insta::assert_snapshot!(warnings.join("\n"), @r#"
+    interfaces of the network binding plugin "sriov" (a): the webhook does not inject launcher-hook, which attaches their VFs: annotate the VMI with kubevirt-sriov.io/launcher-hook: compute, unless the plugin's own sidecar is launcher-hook; without it the virtual machine starts without these interfaces
+    interfaces of the network binding plugin "sriov" (a): KubeVirt migrates such a virtual machine, and attaches VFs of sriov: {} alone to the target: a live migration loses these; use sriov: {}, or do not migrate it
+    "#);
+    let warnings = decide_value(&bound("sriov", "bridge"), &with_mode(Mode::Compute, &[])).warnings;
+    insta::assert_snapshot!(warnings.join("\n"), @r#"
+    spec.networks "a": its interface uses the network binding plugin "sriov", but NetworkAttachmentDefinition ns/bridge names no resource in k8s.v1.cni.cncf.io/resourceName: the virtual machine will get no VF for it
+    interfaces of the network binding plugin "sriov" (a): KubeVirt migrates such a virtual machine, and attaches VFs of sriov: {} alone to the target: a live migration loses these; use sriov: {}, or do not migrate it
+    "#);
+}
+
+const NO_HELPER: &str = "does not inject launcher-hook";
+const MIGRATION: &str = "a live migration loses these";
+
+#[rstest]
+#[case::off(with_mode(Mode::Off, &[]), None, "sriov", &[NO_HELPER, MIGRATION])]
+#[case::compute(with_mode(Mode::Compute, &[]), None, "sriov", &[MIGRATION])]
+#[case::sidecar(with_mode(Mode::Sidecar, &[]), None, "sriov", &[MIGRATION])]
+#[case::compute_by_annotation(with_mode(Mode::Off, &[]), Some("compute"), "sriov", &[MIGRATION])]
+#[case::off_by_annotation(with_mode(Mode::Compute, &[]), Some("off"), "sriov", &[NO_HELPER, MIGRATION])]
+#[case::another_plugin(with_mode(Mode::Off, &[]), None, "vdpa", &[])]
+#[case::a_plugin_of_another_name(with_mode(Mode::Off, &["--binding=vf"]), None, "vf", &[NO_HELPER, MIGRATION])]
+#[case::not_that_name(with_mode(Mode::Off, &["--binding=vf"]), None, "sriov", &[])]
+fn binding_plugins_and_the_helper(
+    #[case] options: Options,
+    #[case] annotation: Option<&str>,
+    #[case] plugin: &str,
+    #[case] parts: &[&str],
+) {
+    let mut vmi = bound(plugin, "vf");
+    if let Some(mode) = annotation {
+        vmi["metadata"]["annotations"] = json!({contract::annotation::LAUNCHER_HOOK: mode});
+    }
+    let warnings = decide_value(&vmi, &options).warnings;
+    assert_eq!(warnings.len(), parts.len(), "{warnings:?}");
+    for (warning, part) in warnings.iter().zip(parts) {
+        assert!(warning.contains(part), "{warning}");
+    }
+}
+
+#[test]
+fn ignored_networks_are_not_complained_of() {
+    let mut vmi = vmi(&[("a", "missing", None), ("b", "vf", None)]);
+    vmi["metadata"]["annotations"] = json!({annotation::IGNORE_NETWORKS: "missing,vf,gone"});
+    let decision = decide_value(&vmi, &Options::default());
+    assert_eq!((decision.warnings.len(), decision.unknown.len()), (1, 0), "{:?}", decision.warnings);
+    assert!(decision.warnings[0].contains("ns/gone is not one of the networks"), "{:?}", decision.warnings);
+    apply(&decision.patch, &mut vmi);
+    assert_eq!(
+        vmi["metadata"]["annotations"]["kubevirt-sriov.io/networks"],
+        r#"{"a":{"nad":"ns/missing","sriov":true},"b":{"nad":"ns/vf","sriov":true}}"#
+    );
+}
+
+#[test]
+fn claims_of_a_vmi_are_asked_about() {
+    let mut vmi = vmi(&[("a", "vf", None), ("b", "bridge", None)]);
+    vmi["spec"]["resourceClaims"] = json!([{"name": "vf"}]);
+    vmi["spec"]["domain"]["devices"]["interfaces"][1] = json!({"name": "b", "bridge": {}});
+    let warnings = decide_value(&vmi, &Options::default()).warnings;
+    insta::assert_snapshot!(warnings.join("\n"), @r#"spec.networks "a": the VMI has resource claims, and nothing says whether the device of NetworkAttachmentDefinition ns/vf comes from one: the virtual machine's pod will request its resource, too. If it comes from a claim, annotate the NAD with kubevirt-sriov.io/device-source: resource-claim, or the VMI with kubevirt-sriov.io/ignore-networks: ns/vf; if not, annotate the NAD with kubevirt-sriov.io/device-source: device-plugin"#);
+}
+
 /// A VMI whose network `a` is the default one.
 fn with_default(nad: &str) -> Value {
     let mut vmi = vmi(&[("a", nad, None)]);

@@ -33,6 +33,9 @@ struct AttachmentReport<'a> {
     /// Absent where the NAD does not exist or is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     resources: Option<&'a [ResourceName]>,
+    /// Whether the pod's annotation names it as one to leave alone; absent if not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    ignored: bool,
 }
 
 #[derive(Serialize)]
@@ -41,6 +44,13 @@ struct NeedReport<'a> {
     needed: u64,
     present: u64,
     added: u64,
+    holders: Vec<HolderReport<'a>>,
+}
+
+#[derive(Serialize)]
+struct HolderReport<'a> {
+    container: &'a str,
+    count: u64,
 }
 
 impl<'a> Report<'a> {
@@ -73,12 +83,18 @@ impl<'a> Report<'a> {
                 Some(Network::Valid(requirements)) => Some(requirements.resources.as_slice()),
                 _ => None,
             },
+            ignored: attachment.ignored,
         });
         let needs = decision.needs.iter().map(|need| NeedReport {
             resource: &need.resource,
             needed: need.needed,
             present: need.present,
             added: need.added,
+            holders: need
+                .holders
+                .iter()
+                .map(|holder| HolderReport { container: &holder.container, count: holder.count })
+                .collect(),
         });
         Self {
             outcome: decision.outcome.as_str(),

@@ -1,9 +1,9 @@
 //! The table for people.
 
-use contract::annotation;
+use contract::{Quoted, annotation, check_label};
 
-use crate::admission::{Attachment, Decision, Denial, Outcome};
-use crate::network::Network;
+use crate::admission::{Attachment, Decision, Denial, Need, Outcome};
+use crate::network::{DeviceSource, Network};
 
 /// What becomes of one pod: its networks, what they need, and why it would be refused.
 pub(super) fn table(pod_name: &str, decision: &Result<Decision, Denial>) -> String {
@@ -24,7 +24,7 @@ pub(super) fn table(pod_name: &str, decision: &Result<Decision, Denial>) -> Stri
         lines.extend(columns(&["SELECTION", "NAD", "RESOURCE"], selections.collect()));
         let needs = decision.needs.iter().map(|need| {
             let count = |number: u64| number.to_string();
-            vec![need.resource.to_string(), count(need.needed), count(need.present), count(need.added)]
+            vec![need.resource.to_string(), count(need.needed), there(need), count(need.added)]
         });
         lines.extend(columns(&["RESOURCE", "NEEDED", "THERE", "ADDED"], needs.collect()));
         lines.extend(decision.warnings.iter().map(|warning| format!("  warning: {warning}")));
@@ -39,14 +39,34 @@ fn selection(attachment: &Attachment) -> Vec<String> {
         _ => "networks",
     };
     let resource = match attachment.network.as_deref() {
+        _ if attachment.ignored => "(ignored)".to_owned(),
         None => "(no such NAD)".to_owned(),
         Some(Network::Invalid(_)) => "(wrong, see below)".to_owned(),
-        Some(Network::Valid(requirements)) if requirements.resources.is_empty() => "-".to_owned(),
+        Some(Network::Valid(requirements)) if requirements.resources.is_empty() => {
+            match requirements.device_source {
+                Some(DeviceSource::ResourceClaim) => "(from a resource claim)".to_owned(),
+                _ => "-".to_owned(),
+            }
+        }
         Some(Network::Valid(requirements)) => {
             requirements.resources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         }
     };
     vec![format!("{list}[{}]", attachment.element), attachment.nad.to_string(), resource]
+}
+
+/// How many each container requests already.
+fn there(need: &Need) -> String {
+    if need.holders.is_empty() {
+        return "0".to_owned();
+    }
+    let holders = need.holders.iter().map(|holder| {
+        let name = &holder.container;
+        // What is not a valid name may be anything.
+        let name = if check_label(name).is_ok() { name.clone() } else { Quoted(name).to_string() };
+        format!("{} on {name}", holder.count)
+    });
+    holders.collect::<Vec<_>>().join(", ")
 }
 
 /// Rows under their heads, each column as wide as its widest cell; nothing where there are no rows.
