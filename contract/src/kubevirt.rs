@@ -11,6 +11,9 @@ pub const LAUNCHER: &str = "virt-launcher";
 /// Kind of the object that a virtual machine's pods belong to.
 pub const VMI_KIND: &str = "VirtualMachineInstance";
 
+/// Name of [`VMI_KIND`] in API paths.
+pub const VMI_PLURAL: &str = "virtualmachineinstances";
+
 /// API group and version of [`VMI_KIND`].
 pub const VMI_API_VERSION: &str = "kubevirt.io/v1";
 

@@ -4,12 +4,19 @@
 //! virt-controller tries again and again. One event for each VMI and message in [`Limits::interval`] is enough,
 //! and however many are refused, the API server gets no more than a few events a second from here. Nobody
 //! waits for an event: what comes too fast is dropped and counted.
+//!
+//! A review may come from anybody who can reach the port. Unless clients have shown a certificate, an event is
+//! written only if the API server knows the VMI by name and uid; what is forged costs the sender's own share of
+//! look-ups, and neither an event nor its place in the limits.
 
+mod existence;
 mod limiter;
 
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use contract::{cut, kubevirt};
+use contract::{Quoted, cut, kubevirt};
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
@@ -22,6 +29,8 @@ use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::shares::{Peer, Shares};
+use existence::exists;
 pub use limiter::Limits;
 use limiter::{Limiter, Verdict};
 
@@ -66,7 +75,19 @@ pub struct VmiReference {
 #[derive(Debug, Clone)]
 pub struct VmiEvents {
     sender: mpsc::Sender<Refusal>,
+    limiter: Arc<Mutex<Limiter>>,
+    /// Of look-ups; `None` if clients are verified and nothing needs to be looked up.
+    shares: Option<Arc<Shares>>,
     metrics: EventMetrics,
+}
+
+/// Who can send reviews.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clients {
+    /// Only who has shown a certificate of a CA that the administrator named.
+    Verified,
+    /// Anybody who can reach the port.
+    Any,
 }
 
 /// Counts refusals by what became of their event.
@@ -99,31 +120,47 @@ impl EventMetrics {
 impl VmiEvents {
     /// Starts the task that writes events. It ends when the last sender is gone.
     #[must_use]
-    pub fn start(client: Client, limits: Limits, metrics: EventMetrics) -> Self {
+    pub fn start(client: Client, clients: Clients, limits: Limits, metrics: EventMetrics) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
-        let writer = Writer { client, limiter: Limiter::new(limits), metrics: metrics.clone(), said: None };
+        let limiter = Arc::new(Mutex::new(Limiter::new(limits)));
+        let shares = match clients {
+            Clients::Verified => None,
+            Clients::Any => Some(Arc::new(Shares::new(limits.look_ups))),
+        };
+        let writer =
+            Writer { client, clients, limiter: Arc::clone(&limiter), metrics: metrics.clone(), said: None };
         tokio::spawn(writer.run(receiver));
-        Self { sender, metrics }
+        Self { sender, limiter, shares, metrics }
     }
 
-    /// Has the VMI told, if it was not told just now.
-    pub fn report(&self, refusal: Refusal) {
+    /// Has the VMI told that its pod was refused, unless it was told just now. `peer` is who sent the review.
+    pub fn report(&self, refusal: Refusal, peer: Option<Peer>) {
         let Refusal { vmi, pod, message } = refusal;
-        // What waits is kept, and texts of somebody else's are as long as he likes.
+        // Queued refusals stay in memory and their texts come from users, so they are truncated.
         let refusal = Refusal {
             vmi,
             pod: cut(&pod, LONGEST_NAME).to_owned(),
             message: cut(&message, LONGEST).to_owned(),
         };
-        if self.sender.try_send(refusal).is_err() {
+        let now = Instant::now();
+        if lock(&self.limiter).is_told(now, &refusal) {
+            self.metrics.count("repeated");
+        } else if self.shares.as_ref().is_some_and(|shares| !shares.take(peer, now))
+            || self.sender.try_send(refusal).is_err()
+        {
             self.metrics.count("dropped");
         }
     }
 }
 
+fn lock(limiter: &Mutex<Limiter>) -> MutexGuard<'_, Limiter> {
+    limiter.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 struct Writer {
     client: Client,
-    limiter: Limiter,
+    clients: Clients,
+    limiter: Arc<Mutex<Limiter>>,
     metrics: EventMetrics,
     said: Option<String>,
 }
@@ -131,46 +168,74 @@ struct Writer {
 impl Writer {
     async fn run(mut self, mut receiver: mpsc::Receiver<Refusal>) {
         while let Some(refusal) = receiver.recv().await {
-            let verdict = self.limiter.admit(Instant::now(), &refusal);
-            let result = match verdict {
-                Verdict::Write => self.write(&refusal).await,
-                Verdict::Known => "repeated",
-                Verdict::TooMany => "dropped",
-            };
+            let result = self.handle(&refusal).await;
             self.metrics.count(result);
+        }
+    }
+
+    async fn handle(&mut self, refusal: &Refusal) -> &'static str {
+        // It may have been told while this one was queued.
+        if lock(&self.limiter).is_told(Instant::now(), refusal) {
+            return "repeated";
+        }
+        if self.clients == Clients::Any {
+            match within_deadline(exists(&self.client, &refusal.vmi)).await {
+                Ok(true) => {}
+                Ok(false) => return "unknown_vmi",
+                Err(problem) => {
+                    self.failed(refusal, format!("cannot look up the VMI of a refused pod: {problem}"));
+                    return "failed";
+                }
+            }
+        }
+        let verdict = lock(&self.limiter).admit(Instant::now(), refusal);
+        match verdict {
+            Verdict::Write => self.write(refusal).await,
+            Verdict::Known => "repeated",
+            Verdict::TooMany => "dropped",
         }
     }
 
     async fn write(&mut self, refusal: &Refusal) -> &'static str {
         let events: Api<Event> = Api::namespaced(self.client.clone(), &refusal.vmi.namespace);
         let event = event(refusal, Timestamp::now());
-        let problem = match timeout(DEADLINE, events.create(&PostParams::default(), &event)).await {
-            Ok(Ok(_)) => {
+        match within_deadline(events.create(&PostParams::default(), &event)).await {
+            Ok(_) => {
                 self.said = None;
-                return "written";
+                "written"
             }
-            Ok(Err(Error::Api(status))) => status.message.clone(),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("the API server did not answer within {} s", DEADLINE.as_secs()),
-        };
-        // The VMI is told the next time its pod is refused.
-        self.limiter.forget(refusal);
-        // Once and not for each: without the permission every one fails.
+            Err(problem) => {
+                // The VMI is told the next time its pod is refused.
+                lock(&self.limiter).forget(refusal);
+                self.failed(refusal, format!("cannot write an event about a refused pod: {problem}"));
+                "failed"
+            }
+        }
+    }
+
+    /// Logs a problem once and not for each refusal: without the permission every one fails.
+    fn failed(&mut self, refusal: &Refusal, problem: String) {
         if self.said.as_ref() != Some(&problem) {
-            tracing::warn!(
-                namespace = refusal.vmi.namespace,
-                vmi = refusal.vmi.name,
-                "cannot write an event about a refused pod: {problem}"
-            );
+            tracing::warn!(namespace = refusal.vmi.namespace, vmi = refusal.vmi.name, "{problem}");
             self.said = Some(problem);
         }
-        "failed"
+    }
+}
+
+async fn within_deadline<T>(request: impl Future<Output = Result<T, Error>>) -> Result<T, String> {
+    match timeout(DEADLINE, request).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(Error::Api(status))) => Err(status.message.clone()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("the API server did not answer within {} s", DEADLINE.as_secs())),
     }
 }
 
 fn event(refusal: &Refusal, now: Timestamp) -> Event {
     let Refusal { vmi, pod, message } = refusal;
-    let message = format!("pod {pod} refused: {message}");
+    // Whatever the message repeats, it stays on one line.
+    let message = message.replace(char::is_control, " ");
+    let message = format!("pod {} refused: {message}", Quoted(pod));
     Event {
         metadata: ObjectMeta {
             generate_name: Some(format!("{}.", vmi.name)),
@@ -199,29 +264,41 @@ fn event(refusal: &Refusal, now: Timestamp) -> Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
+
+    fn refusal(vmi: &str, pod: &str, message: &str) -> Refusal {
+        let vmi = VmiReference { namespace: "ns".to_owned(), name: vmi.to_owned(), uid: "1".to_owned() };
+        Refusal { vmi, pod: pod.to_owned(), message: message.to_owned() }
+    }
+
+    fn message(refusal: &Refusal) -> String {
+        event(refusal, Timestamp::UNIX_EPOCH).message.unwrap()
+    }
 
     #[test]
     fn a_long_message_is_cut_between_characters() {
-        let refusal = Refusal {
-            vmi: VmiReference { namespace: "ns".to_owned(), name: "vm".to_owned(), uid: "1".to_owned() },
-            pod: "virt-launcher-vm-*".to_owned(),
-            message: "ü".repeat(2000),
-        };
-        let event = event(&refusal, Timestamp::UNIX_EPOCH);
-        let message = event.message.unwrap();
-        assert!(message.starts_with("pod virt-launcher-vm-* refused: ü"), "{message}");
+        let message = message(&refusal("vm", "virt-launcher-vm-*", &"ü".repeat(2000)));
+        assert!(message.starts_with("pod \"virt-launcher-vm-*\" refused: ü"), "{message}");
         assert!((1023..=1024).contains(&message.len()), "{}", message.len());
     }
 
     #[test]
-    fn what_waits_is_cut() {
-        let (sender, mut receiver) = mpsc::channel(1);
-        let events = VmiEvents { sender, metrics: EventMetrics::default() };
-        events.report(Refusal {
-            vmi: VmiReference { namespace: "ns".to_owned(), name: "vm".to_owned(), uid: "1".to_owned() },
-            pod: "p".repeat(1 << 20),
-            message: "m".repeat(1 << 20),
-        });
+    fn nobody_ends_a_line_of_an_event() {
+        let message = message(&refusal("vm", "x refused: all is well\nWarning", "annotation\r\n: element 1"));
+        assert_eq!(message, "pod \"x refused: all is well\\nWarning\" refused: annotation  : element 1");
+    }
+
+    /// Without the task that writes: what is queued stays queued.
+    fn events(shares: Option<Arc<Shares>>, waiting: usize) -> (VmiEvents, mpsc::Receiver<Refusal>) {
+        let (sender, receiver) = mpsc::channel(waiting);
+        let limiter = Arc::new(Mutex::new(Limiter::new(Limits::default())));
+        (VmiEvents { sender, limiter, shares, metrics: EventMetrics::default() }, receiver)
+    }
+
+    #[test]
+    fn queued_texts_are_truncated() {
+        let (events, mut receiver) = events(None, 1);
+        events.report(refusal("vm", &"p".repeat(1 << 20), &"m".repeat(1 << 20)), None);
         let waiting = receiver.try_recv().unwrap();
         assert!(
             waiting.message.len() <= LONGEST && waiting.message.starts_with("mmm"),
@@ -230,5 +307,32 @@ mod tests {
         );
         assert!(waiting.pod.len() <= LONGEST_NAME, "{}", waiting.pod.len());
         assert!(waiting.message.capacity() + waiting.pod.capacity() < 2 * LONGEST);
+    }
+
+    #[test]
+    fn a_flood_from_one_client_leaves_room_for_anothers_refusal() {
+        let shares = Arc::new(Shares::new(Limits::default().look_ups));
+        let (events, mut receiver) = events(Some(shares), WAITING);
+        let peer = |last| Some(Peer(Ipv4Addr::new(10, 0, 0, last).into()));
+        for number in 0..10_000 {
+            events.report(refusal(&format!("forged-{number}"), "p", "m"), peer(1));
+        }
+        events.report(refusal("real", "p", "m"), peer(2));
+        let queued: Vec<String> =
+            std::iter::from_fn(|| receiver.try_recv().ok()).map(|refusal| refusal.vmi.name).collect();
+        assert!(queued.len() < 100 && queued.last().is_some_and(|last| last == "real"), "{queued:?}");
+    }
+
+    #[test]
+    fn what_was_told_costs_no_share() {
+        let shares = Arc::new(Shares::new(Limits::default().look_ups));
+        let (events, mut receiver) = events(Some(shares), WAITING);
+        let told = refusal("told", "p", "m");
+        lock(&events.limiter).admit(Instant::now(), &told);
+        for _ in 0..10_000 {
+            events.report(told.clone(), None);
+        }
+        events.report(refusal("new", "p", "m"), None);
+        assert_eq!(receiver.try_recv().map(|refusal| refusal.vmi.name), Ok("new".to_owned()));
     }
 }

@@ -15,3 +15,4 @@ pub mod network;
 pub mod networks;
 pub mod nodes;
 pub mod server;
+pub mod shares;

@@ -52,6 +52,15 @@ impl Pod {
         self
     }
 
+    /// With an owner reference to a VMI, as virt-controller sets it.
+    pub fn of_vmi(mut self, name: &str, uid: &str) -> Self {
+        self.0["metadata"]["ownerReferences"] = json!([{
+            "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance", "name": name, "uid": uid,
+            "controller": true, "blockOwnerDeletion": true
+        }]);
+        self
+    }
+
     /// With these resources on `compute`.
     pub fn resources(mut self, resources: Value) -> Self {
         self.0["spec"]["containers"][0]["resources"] = resources;

@@ -59,6 +59,7 @@ async fn the_service_account_may_do_exactly_this() {
     let validating = ("admissionregistration.k8s.io", "validatingwebhookconfigurations");
     let secrets = ("", "secrets");
     let events = ("", "events");
+    let vmis = ("kubevirt.io", "virtualmachineinstances");
     let targets = [
         Target::new("any network", networks, pods, "sriov-net"),
         Target::new("networks everywhere", networks, "", ""),
@@ -71,6 +72,9 @@ async fn the_service_account_may_do_exactly_this() {
         Target::new("a Secret elsewhere", secrets, pods, &secret),
         Target::new("events beside us", events, &system, ""),
         Target::new("events elsewhere", events, pods, ""),
+        Target::new("a VMI", vmis, pods, "vm"),
+        Target::new("all VMIs", vmis, "", ""),
+        Target::new("a VM", ("kubevirt.io", "virtualmachines"), pods, "vm"),
         Target::new("pods", ("", "pods"), pods, ""),
         Target::new("nodes", ("", "nodes"), "", ""),
         Target::new("namespaces", ("", "namespaces"), "", ""),
@@ -102,6 +106,8 @@ async fn the_service_account_may_do_exactly_this() {
         ("our Secret", "patch"),
         ("events beside us", "create"),
         ("events elsewhere", "create"),
+        ("a VMI", "get"),
+        ("all VMIs", "get"),
     ]);
     assert_eq!(allowed, expected);
 }

@@ -248,7 +248,9 @@ fn without_events_nothing_is_granted_for_them() {
         let objects = objects(NAMESPACE, values);
         let roles = of_kind(&objects, "ClusterRole");
         let role = roles.iter().find(|role| role["metadata"]["name"] == "kubevirt-sriov").unwrap();
-        let granted = role["rules"].to_string().contains("\"events\"");
+        let rules = role["rules"].to_string();
+        let granted = rules.contains("\"events\"");
+        assert_eq!(rules.contains("virtualmachineinstances"), granted, "{values}");
         let container = &only(&objects, "Deployment")["spec"]["template"]["spec"]["containers"][0];
         let switched_off = container["args"].as_array().unwrap().contains(&json!("--no-vmi-events"));
         assert_eq!((granted, switched_off), (expected, !expected), "{values}");

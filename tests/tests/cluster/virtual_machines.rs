@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tests::cluster::{Pod, Sandbox, Webhook, manifest};
+use tests::cluster::{Pod, Sandbox, ServingCertificate, Webhook, manifest};
 
 fn install_vmis(sandbox: &Sandbox) {
     let kubectl = sandbox.kubectl();
@@ -161,14 +161,10 @@ fn wait_for_events(sandbox: &Sandbox, vmi: &str, count: usize) -> Vec<String> {
 
 /// A pod of this VMI, as virt-controller would create it.
 fn pod_of(sandbox: &Sandbox, vmi: &str, uid: &str, networks: &str) -> String {
-    let pod = Pod::virt_launcher("unnamed").networks(networks).in_namespace(sandbox.namespace());
-    let mut pod = pod.value().clone();
+    let pod = Pod::virt_launcher("unnamed").networks(networks).of_vmi(vmi, uid);
+    let mut pod = pod.in_namespace(sandbox.namespace()).value().clone();
     pod["metadata"].as_object_mut().unwrap().remove("name");
     pod["metadata"]["generateName"] = json!(format!("virt-launcher-{vmi}-"));
-    pod["metadata"]["ownerReferences"] = json!([{
-        "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance", "name": vmi, "uid": uid,
-        "controller": true, "blockOwnerDeletion": true
-    }]);
     pod.to_string()
 }
 
@@ -191,7 +187,7 @@ async fn the_vmi_of_a_refused_pod_is_told_once() {
         assert!(kubectl.create(&pod).expect_failure().contains("refusals/missing does not exist"));
     }
     let told = format!(
-        "Warning PodRefused sriov-webhook {uid} pod virt-launcher-vm-* refused: annotation \
+        "Warning PodRefused sriov-webhook {uid} pod \"virt-launcher-vm-*\" refused: annotation \
          k8s.v1.cni.cncf.io/networks: element 1: NetworkAttachmentDefinition refusals/missing does not exist: create \
          it, or correct the name"
     );
@@ -206,6 +202,45 @@ async fn the_vmi_of_a_refused_pod_is_told_once() {
         let line = format!("sriov_webhook_vmi_events_total{{result=\"{result}\"}} {count}\n");
         assert!(counted.contains(&line), "{line} in {counted}");
     }
+}
+
+/// Reviews by somebody who can reach the port and is not the API server.
+#[tokio::test]
+async fn a_forged_refusal_makes_no_event_and_leaves_room_for_a_real_one() {
+    let sandbox = Sandbox::new("forged");
+    install_vmis(&sandbox);
+    let tls = ServingCertificate::issue();
+    let webhook = Webhook::start_with(&sandbox, &sandbox.webhook_kubeconfig().await, &tls);
+    let kubectl = sandbox.kubectl();
+    kubectl.apply(&vmi(&sandbox, "vm", &[], &[])).expect_success();
+    let uid = ["get", "vmi", "vm", "--namespace", "forged", "--output", "jsonpath={.metadata.uid}"];
+    let uid = kubectl.run(uid).expect_success();
+
+    let reviewer = webhook.reviewer(&tls.ca);
+    let forge = |pod: &str, uid: &str| Pod::virt_launcher(pod).networks("-").of_vmi("vm", uid);
+    for number in 0..20 {
+        let pod = forge("p", &format!("another-{number}"));
+        assert!(reviewer.review("forged", &pod).await.is_err());
+    }
+    // The VMI's uid, in a namespace where it is not.
+    assert!(reviewer.review("default", &forge("p", &uid)).await.is_err());
+    let counted = |result: &str, count: u32| {
+        let line = format!("sriov_webhook_vmi_events_total{{result=\"{result}\"}} {count}\n");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !webhook.admin("/metrics").unwrap().body.contains(&line) {
+            assert!(Instant::now() < deadline, "{line} in {}", webhook.admin("/metrics").unwrap().body);
+        }
+    };
+    counted("unknown_vmi", 21);
+    assert_eq!(events(&sandbox, "vm"), Vec::<String>::new());
+
+    assert!(kubectl.create(&pod_of(&sandbox, "vm", &uid, "-")).expect_failure().contains("denied"));
+    counted("written", 1);
+    // Of a VMI that it knows a client can say what it likes, on one line and in quotation marks.
+    assert!(reviewer.review("forged", &forge("p\" refused: \n-", &uid)).await.is_err());
+    counted("repeated", 1);
+    let told = events(&sandbox, "vm");
+    assert!(told.len() == 1 && told[0].contains("pod \"virt-launcher-vm-*\" refused: "), "{told:?}");
 }
 
 #[tokio::test]

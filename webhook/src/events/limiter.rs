@@ -5,16 +5,17 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
 use super::Refusal;
+use crate::shares::{Bucket, Rate};
 
 /// How many events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// How long nothing is said twice about a VMI.
     pub interval: Duration,
-    /// How many at once.
-    pub burst: u32,
-    /// One more after this time.
-    pub refill: Duration,
+    /// Events that are written.
+    pub events: Rate,
+    /// VMIs that are looked up for one client.
+    pub look_ups: Rate,
     /// VMIs and messages that are remembered.
     pub remembered: usize,
 }
@@ -24,8 +25,8 @@ impl Default for Limits {
         Self {
             // virt-controller's longest pause between two tries is a quarter of an hour.
             interval: Duration::from_secs(600),
-            burst: 25,
-            refill: Duration::from_millis(500),
+            events: Rate { burst: 25, refill: Duration::from_millis(500) },
+            look_ups: Rate { burst: 25, refill: Duration::from_millis(500) },
             remembered: 4096,
         }
     }
@@ -49,37 +50,32 @@ pub(super) struct Limiter {
     /// By a hash of VMI and message, which are long: two that are alike by chance cost one event.
     told: HashMap<u64, Instant>,
     hasher: RandomState,
-    tokens: u32,
-    /// When tokens were last counted.
-    refilled: Option<Instant>,
+    events: Bucket,
 }
 
 impl Limiter {
     pub(super) fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            told: HashMap::new(),
-            hasher: RandomState::new(),
-            tokens: limits.burst,
-            refilled: None,
-        }
+        Self { limits, told: HashMap::new(), hasher: RandomState::new(), events: Bucket::new(limits.events) }
+    }
+
+    /// Whether the VMI was told just now.
+    pub(super) fn is_told(&self, now: Instant, refusal: &Refusal) -> bool {
+        let told = self.told.get(&self.key(refusal));
+        told.is_some_and(|told| now.saturating_duration_since(*told) < self.limits.interval)
     }
 
     pub(super) fn admit(&mut self, now: Instant, refusal: &Refusal) -> Verdict {
-        let interval = self.limits.interval;
-        let key = self.key(refusal);
-        if self.told.get(&key).is_some_and(|told| now.duration_since(*told) < interval) {
+        if self.is_told(now, refusal) {
             return Verdict::Known;
         }
+        let interval = self.limits.interval;
         if self.told.len() >= self.limits.remembered {
-            self.told.retain(|_, told| now.duration_since(*told) < interval);
+            self.told.retain(|_, told| now.saturating_duration_since(*told) < interval);
         }
-        self.refill(now);
-        if self.tokens == 0 || self.told.len() >= self.limits.remembered {
+        if self.told.len() >= self.limits.remembered || !self.events.take(now) {
             return Verdict::TooMany;
         }
-        self.tokens -= 1;
-        self.told.insert(key, now);
+        self.told.insert(self.key(refusal), now);
         Verdict::Write
     }
 
@@ -90,16 +86,6 @@ impl Limiter {
 
     fn key(&self, refusal: &Refusal) -> u64 {
         self.hasher.hash_one((&refusal.vmi, &refusal.message))
-    }
-
-    fn refill(&mut self, now: Instant) {
-        let since = *self.refilled.get_or_insert(now);
-        let periods = now.duration_since(since).as_nanos() / self.limits.refill.as_nanos().max(1);
-        if periods > 0 || self.tokens == self.limits.burst {
-            let periods = u32::try_from(periods).unwrap_or(u32::MAX);
-            self.tokens = self.tokens.saturating_add(periods).min(self.limits.burst);
-            self.refilled = Some(now);
-        }
     }
 }
 
@@ -132,7 +118,8 @@ mod tests {
 
     #[test]
     fn many_at_once_are_held_back_and_come_again_with_time() {
-        let limits = Limits { burst: 3, refill: Duration::from_secs(1), ..Limits::default() };
+        let events = Rate { burst: 3, refill: Duration::from_secs(1) };
+        let limits = Limits { events, ..Limits::default() };
         let mut limiter = Limiter::new(limits);
         let start = Instant::now();
         let mut written = |at: u64, prefix: &str| {
@@ -148,7 +135,8 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let limits = Limits { burst: u32::MAX, remembered: 5, ..Limits::default() };
+        let events = Rate { burst: u32::MAX, refill: Duration::from_secs(1) };
+        let limits = Limits { events, remembered: 5, ..Limits::default() };
         let mut limiter = Limiter::new(limits);
         let start = Instant::now();
         for number in 0..100 {

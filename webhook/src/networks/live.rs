@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use crate::network::Network;
+use crate::shares::{Peer, Rate, Shares};
 
 /// How long a look-up may take, however long the API server itself waits for us.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -28,8 +29,11 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// How long an answer counts.
 const MEMORY: Duration = Duration::from_secs(1);
 
-/// NADs that are being asked for or remembered at once; beyond, nobody is asked.
-const CAPACITY: usize = 256;
+/// NADs that are looked up or remembered at once; beyond, none is looked up.
+const CAPACITY: usize = 1024;
+
+/// What one client can have looked up, so that none uses up [`CAPACITY`].
+const SHARE: Rate = Rate { burst: 128, refill: Duration::from_millis(20) };
 
 /// What came of a look-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +56,7 @@ pub struct LiveLookup(Arc<Shared>);
 struct Shared {
     look_up: Box<dyn Fn(NadName) -> LookUp + Send + Sync>,
     answers: Mutex<HashMap<NadName, Answer>>,
+    shares: Shares,
     metrics: LiveMetrics,
 }
 
@@ -93,17 +98,27 @@ impl LiveMetrics {
 impl LiveLookup {
     /// Asks with `look_up`, which need not watch the time.
     pub fn new(look_up: impl Fn(NadName) -> LookUp + Send + Sync + 'static, metrics: LiveMetrics) -> Self {
-        Self(Arc::new(Shared { look_up: Box::new(look_up), answers: Mutex::default(), metrics }))
+        Self(Arc::new(Shared {
+            look_up: Box::new(look_up),
+            answers: Mutex::default(),
+            shares: Shares::new(SHARE),
+            metrics,
+        }))
     }
 
-    /// Looks all of `nads` up, side by side. `patience` is that of whoever asks; nobody waits longer than two
+    /// Looks all of `nads` up, side by side, for `peer`, whose patience this is; nobody waits longer than two
     /// seconds.
-    pub async fn look_up(&self, nads: BTreeSet<NadName>, patience: Duration) -> BTreeMap<NadName, Found> {
+    pub async fn look_up(
+        &self,
+        nads: BTreeSet<NadName>,
+        patience: Duration,
+        peer: Option<Peer>,
+    ) -> BTreeMap<NadName, Found> {
         let mut asked = JoinSet::new();
         for nad in nads {
             let shared = Arc::clone(&self.0);
             asked.spawn(async move {
-                let found = shared.find(&nad, patience).await;
+                let found = shared.find(&nad, patience, peer).await;
                 (nad, found)
             });
         }
@@ -117,8 +132,8 @@ impl LiveLookup {
 }
 
 impl Shared {
-    async fn find(&self, nad: &NadName, patience: Duration) -> Found {
-        let Some(answer) = self.answer_to(nad) else {
+    async fn find(&self, nad: &NadName, patience: Duration, peer: Option<Peer>) -> Found {
+        let Some(answer) = self.answer_to(nad, peer) else {
             self.metrics.count("over_capacity");
             return Found::Failed(
                 "too many unknown NetworkAttachmentDefinitions are asked for at once".into(),
@@ -148,8 +163,8 @@ impl Shared {
         found
     }
 
-    /// The answer that others wait for or have got already, or a new one.
-    fn answer_to(&self, nad: &NadName) -> Option<Arc<OnceCell<Found>>> {
+    /// The answer that others wait for or have got already, or a new one, which counts as `peer`'s.
+    fn answer_to(&self, nad: &NadName, peer: Option<Peer>) -> Option<Arc<OnceCell<Found>>> {
         let now = Instant::now();
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(answer) = answers.get(nad)
@@ -160,7 +175,7 @@ impl Shared {
         if answers.len() >= CAPACITY {
             answers.retain(|_, answer| answer.counts_at(now));
         }
-        if answers.len() >= CAPACITY {
+        if answers.len() >= CAPACITY || !self.shares.take(peer, now.into_std()) {
             return None;
         }
         let answer = Answer { cell: Arc::default(), asked: now };
@@ -218,14 +233,14 @@ mod tests {
         let mut waiting = JoinSet::new();
         for _ in 0..50 {
             let live = live.clone();
-            waiting.spawn(async move { live.look_up([nad("net")].into(), DEADLINE).await });
+            waiting.spawn(async move { live.look_up([nad("net")].into(), DEADLINE, None).await });
         }
         for found in waiting.join_all().await {
             assert_eq!(found, [(nad("net"), network.clone())].into());
         }
         assert_eq!(asked.load(Ordering::Relaxed), 1);
         tokio::time::sleep(MEMORY).await;
-        live.look_up([nad("net")].into(), DEADLINE).await;
+        live.look_up([nad("net")].into(), DEADLINE, None).await;
         assert_eq!(asked.load(Ordering::Relaxed), 2);
     }
 
@@ -234,7 +249,7 @@ mod tests {
         let (live, asked) = slow(Duration::from_secs(60), Found::Missing);
         let start = Instant::now();
         let nads: BTreeSet<NadName> = (0..40).map(|number| nad(&format!("net-{number}"))).collect();
-        let found = live.look_up(nads, DEADLINE).await;
+        let found = live.look_up(nads, DEADLINE, None).await;
         assert_eq!(start.elapsed(), DEADLINE);
         assert_eq!((found.len(), asked.load(Ordering::Relaxed)), (40, 40));
         let failed = Found::Failed("the API server did not answer within 2 s".into());
@@ -246,8 +261,8 @@ mod tests {
         let (live, asked) = slow(Duration::from_secs(1), Found::Missing);
         let start = Instant::now();
         let (short, long) = tokio::join!(
-            live.look_up([nad("net")].into(), Duration::from_millis(500)),
-            live.look_up([nad("net")].into(), DEADLINE),
+            live.look_up([nad("net")].into(), Duration::from_millis(500), None),
+            live.look_up([nad("net")].into(), DEADLINE, None),
         );
         let failed = Found::Failed("the API server did not answer within 0.5 s".into());
         assert_eq!(short, [(nad("net"), failed)].into());
@@ -256,16 +271,36 @@ mod tests {
         assert_eq!(asked.load(Ordering::Relaxed), 2);
     }
 
+    fn peer(number: u8) -> Option<Peer> {
+        Some(Peer([10, 0, 0, number].into()))
+    }
+
+    fn flood(number: u8) -> BTreeSet<NadName> {
+        (0..CAPACITY).map(|name| nad(&format!("net-{number}-{name}"))).collect()
+    }
+
+    fn answered(found: &BTreeMap<NadName, Found>) -> usize {
+        found.values().filter(|found| **found == Found::Missing).count()
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn a_flood_of_unknown_names_is_bounded() {
+    async fn a_flood_of_unknown_names_is_bounded_for_each_client() {
         let (live, asked) = slow(Duration::ZERO, Found::Missing);
-        let nads: BTreeSet<NadName> =
-            (0..CAPACITY + 10).map(|number| nad(&format!("net-{number}"))).collect();
-        let found = live.look_up(nads.clone(), DEADLINE).await;
-        let failed = found.values().filter(|found| matches!(found, Found::Failed(_))).count();
-        assert_eq!((failed, asked.load(Ordering::Relaxed)), (10, CAPACITY));
+        let found = live.look_up(flood(0), DEADLINE, peer(0)).await;
+        assert_eq!((answered(&found), asked.load(Ordering::Relaxed)), (128, 128));
+        let found = live.look_up([nad("net")].into(), DEADLINE, peer(1)).await;
+        assert_eq!(found, [(nad("net"), Found::Missing)].into(), "another client's");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_from_everywhere_is_bounded() {
+        let (live, asked) = slow(Duration::ZERO, Found::Missing);
+        for number in 0..10 {
+            live.look_up(flood(number), DEADLINE, peer(number)).await;
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), CAPACITY);
         tokio::time::sleep(MEMORY).await;
-        let found = live.look_up([nad("net-0")].into(), DEADLINE).await;
-        assert_eq!(found, [(nad("net-0"), Found::Missing)].into());
+        let found = live.look_up([nad("net")].into(), DEADLINE, peer(0)).await;
+        assert_eq!(found, [(nad("net"), Found::Missing)].into());
     }
 }

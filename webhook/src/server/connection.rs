@@ -24,6 +24,7 @@ use super::metrics::{ConnectionMetrics, HandshakeFailure};
 use super::places::Place;
 use super::shutdown::{Phase, Shutdown};
 use super::timed::{Answering, Patience, Timed};
+use crate::shares::Peer;
 
 /// How often an HTTP/2 client is asked whether it is still there, and how long it may take to say so.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
@@ -46,8 +47,9 @@ impl Server {
     pub(super) async fn serve(&self, stream: TcpStream, place: &Place) {
         // An answer is one write; waiting for more to send would only delay it.
         let _ = stream.set_nodelay(true);
+        let peer = stream.peer_addr().ok().map(|address| Peer(address.ip().to_canonical()));
         let Some(tls) = &self.tls else {
-            return self.http1(stream, place).await;
+            return self.http1(stream, peer, place).await;
         };
         let handshake =
             tokio::time::timeout(self.limits.handshake, TlsAcceptor::from(Arc::clone(tls)).accept(stream));
@@ -57,8 +59,8 @@ impl Server {
         };
         match shaken {
             Ok(Ok(stream)) => match stream.get_ref().1.alpn_protocol() {
-                Some(b"h2") => self.http2(stream, place).await,
-                _ => self.http1(stream, place).await,
+                Some(b"h2") => self.http2(stream, peer, place).await,
+                _ => self.http1(stream, peer, place).await,
             },
             Ok(Err(error)) => {
                 self.metrics.handshake_failed(HandshakeFailure::Error);
@@ -68,10 +70,15 @@ impl Server {
         }
     }
 
-    async fn http1(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, place: &Place) {
+    async fn http1(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Option<Peer>,
+        place: &Place,
+    ) {
         let activity = place.activity();
         let stream = Timed::new(TokioIo::new(stream), self.patience(), Arc::clone(activity), false);
-        let service = service_fn(|request| self.answer(activity.start(), request));
+        let service = service_fn(|request| self.answer(activity.start(), peer, request));
         let connection = hyper::server::conn::http1::Builder::new()
             .header_read_timeout(None)
             .max_buf_size(self.limits.head_bytes)
@@ -91,7 +98,12 @@ impl Server {
         ended(result);
     }
 
-    async fn http2(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, place: &Place) {
+    async fn http2(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Option<Peer>,
+        place: &Place,
+    ) {
         let activity = Arc::clone(place.activity());
         let stream = Timed::new(TokioIo::new(stream), self.patience(), Arc::clone(&activity), true);
         // Its streams are tasks of their own, so they own what they need. Each counts from here on, not from
@@ -99,7 +111,7 @@ impl Server {
         let server = self.clone();
         let service = service_fn(move |request| {
             let (server, answering) = (server.clone(), activity.start());
-            async move { server.answer(answering, request).await }
+            async move { server.answer(answering, peer, request).await }
         });
         let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -126,8 +138,12 @@ impl Server {
     async fn answer(
         &self,
         _answering: Answering,
-        request: Request<Incoming>,
+        peer: Option<Peer>,
+        mut request: Request<Incoming>,
     ) -> Result<Response<Body>, Infallible> {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
         let version = request.version();
         let mut response = self.router.clone().oneshot(request.map(Body::new)).await?;
         // While draining, clients are to come back on a connection to another replica. HTTP/2 has GOAWAY.

@@ -30,6 +30,7 @@ use crate::events::VmiEvents;
 use crate::network::{Network, NetworkError, Networks};
 use crate::networks::{Found, LiveLookup};
 use crate::nodes::{NodeStore, NotWatched};
+use crate::shares::Peer;
 use line::Line;
 pub use metrics::ReviewMetrics;
 use patience::patience;
@@ -79,6 +80,15 @@ struct Endpoint<N> {
     bodies: BodyReader,
     free: Semaphore,
     in_flight: usize,
+}
+
+/// Who sent a review.
+#[derive(Debug, Clone, Copy)]
+struct Sender {
+    /// How long it waits for look-ups.
+    patience: Duration,
+    /// Its address.
+    peer: Option<Peer>,
 }
 
 /// A request that is no review.
@@ -135,18 +145,19 @@ impl<N: Networks> Endpoint<N> {
         let (head, body) = request.into_parts();
         check_content_type(&head.headers)?;
         let whole = self.bodies.read(&head.headers, body).await?;
-        self.reviews.answer::<R>(&whole.bytes, patience(&head.uri)).await
+        let sender = Sender { patience: patience(&head.uri), peer: head.extensions.get::<Peer>().copied() };
+        self.reviews.answer::<R>(&whole.bytes, sender).await
     }
 }
 
 impl<N: Networks> Reviews<N> {
     /// The answer to a request's body.
-    async fn answer<R: Reviewed>(&self, body: &[u8], patience: Duration) -> Result<Vec<u8>, Refusal> {
+    async fn answer<R: Reviewed>(&self, body: &[u8], sender: Sender) -> Result<Vec<u8>, Refusal> {
         let start = Instant::now();
         let read = unwinding(|| R::read(body)).map_err(|Panicked| Refusal::internal())?;
         match read {
             Ok(review) => {
-                let decision = self.decide::<R>(&review, patience).await;
+                let decision = self.decide::<R>(&review, sender).await;
                 let (outcome, denial) = R::outcome(&decision);
                 let answer = R::answer(&review.uid, &decision);
                 if R::adds_helper(&decision) {
@@ -164,7 +175,7 @@ impl<N: Networks> Reviews<N> {
                 if let Some(events) = &self.events
                     && let Some(refusal) = R::refusal(&review, &decision)
                 {
-                    events.report(refusal);
+                    events.report(refusal, sender.peer);
                 }
                 Ok(answer)
             }
@@ -184,18 +195,14 @@ impl<N: Networks> Reviews<N> {
         }
     }
 
-    async fn decide<R: Reviewed>(
-        &self,
-        review: &Review<'_, R::Object<'_>>,
-        patience: Duration,
-    ) -> R::Decision {
+    async fn decide<R: Reviewed>(&self, review: &Review<'_, R::Object<'_>>, sender: Sender) -> R::Decision {
         let networks = &*self.networks;
         let decision = self.decide_from::<R>(review, networks);
         let unknown = R::unknown(&decision);
         let Some(live) = self.live.as_ref().filter(|_| !unknown.is_empty()) else {
             return decision;
         };
-        let found = live.look_up(unknown, patience).await;
+        let found = live.look_up(unknown, sender.patience, sender.peer).await;
         self.decide_from::<R>(review, &WithFound { networks, found: &found })
     }
 
@@ -244,6 +251,10 @@ impl<N: Networks> Networks for WithFound<'_, N> {
                 "nobody answered for it, and for one review at most {LOOKED_UP} unknown ones are asked for"
             ))),
         })
+    }
+
+    fn is_known(&self, nad: &str) -> bool {
+        self.networks.is_known(nad) || matches!(self.found.get(nad), Some(Found::Network(_)))
     }
 }
 

@@ -23,7 +23,7 @@ use super::hint::hint;
 use super::tasks::{Stopped, Tasks};
 use crate::admission::Options;
 use crate::commands::cluster_options::ClusterOptions;
-use crate::events::{EventMetrics, Limits, VmiEvents};
+use crate::events::{Clients, EventMetrics, Limits, VmiEvents};
 use crate::logging;
 use crate::metrics::{self, CertificateMetrics, LogMetrics};
 use crate::networks::{ClusterSource, FileSource, LiveLookup, LiveMetrics, NetworkStore, SignOfLife};
@@ -80,10 +80,10 @@ async fn serve(arguments: Arguments, dropped_lines: ErrorCounter) -> anyhow::Res
         tasks.start("watches nodes", Arc::clone(&nodes).run(client));
         nodes
     });
-    let events = client
-        .clone()
-        .filter(|_| !no_vmi_events)
-        .map(|client| VmiEvents::start(client, Limits::default(), EventMetrics::register(&mut registry)));
+    let events = client.clone().filter(|_| !no_vmi_events).map(|client| {
+        let clients = if from.client_ca.is_some() { Clients::Verified } else { Clients::Any };
+        VmiEvents::start(client, clients, Limits::default(), EventMetrics::register(&mut registry))
+    });
     let live = start_networks(networks, client.clone(), &options, &store, &mut registry, &mut tasks)?;
 
     let serving = Arc::new(ServingCertificate::new());

@@ -287,7 +287,7 @@ async fn a_live_look_up_tells_missing_from_unknown(#[case] reply: Reply, #[case]
     let (source, _) = ApiServer::new([("GET ", vec![reply])]).source(None);
     let live = source.live_lookup(LiveMetrics::default());
     let nad = NadName::new("default", "one").unwrap();
-    let found = match live.look_up([nad.clone()].into(), Duration::MAX).await.remove(&nad).unwrap() {
+    let found = match live.look_up([nad.clone()].into(), Duration::MAX, None).await.remove(&nad).unwrap() {
         Found::Network(network) => {
             assert!(matches!(*network, Network::Valid(_)));
             "there".to_owned()

@@ -42,7 +42,7 @@ async fn decide(networks: &[String]) -> Vec<Option<Arc<Network>>> {
     }));
     let body = body.to_string();
     let review = admission::read(body.as_bytes()).unwrap();
-    let decision = reviews().decide::<Pods>(&review, Duration::MAX).await;
+    let decision = reviews().decide::<Pods>(&review, Sender { patience: Duration::MAX, peer: None }).await;
     decision.attachments.into_iter().map(|attachment| attachment.network).collect()
 }
 
