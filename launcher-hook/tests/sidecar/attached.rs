@@ -85,3 +85,17 @@ async fn a_call_fails_once_multus_has_said_that_it_attached_nothing() {
     let start = "Multus attached neither storage nor uplink: network-status names eth0 only; ";
     assert!(error.message().starts_with(start), "{error}");
 }
+
+/// virt-handler waits 20 seconds for virt-launcher: a refusal that comes later is lost.
+#[tokio::test]
+async fn a_call_is_refused_while_virt_handler_still_waits_for_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let status = folder.path().join("network-status");
+    let server = server(&status);
+    let (vmi, domain) = (kubevirt("vmi.json"), kubevirt("binding-call-1.xml"));
+    let call = timeout(Duration::from_secs(18), server.define(vmi.as_bytes(), domain.as_bytes()));
+    let error = call.await.unwrap().unwrap_err();
+    let start =
+        "whether Multus has attached storage, uplink is not known: network-status is empty or absent so far";
+    assert!(error.message().starts_with(start), "{error}");
+}
