@@ -131,7 +131,8 @@ fn found_by_virt_launcher(root: &Path) -> Vec<PathBuf> {
     for entry in std::fs::read_dir(root).unwrap().map(Result::unwrap) {
         if entry.path().is_dir() {
             for file in std::fs::read_dir(entry.path()).unwrap().map(Result::unwrap) {
-                if !file.path().is_dir() {
+                // As Go's ReadDir says it, also of a folder that is gone by now.
+                if !file.file_type().unwrap().is_dir() {
                     found.push(file.path());
                 }
             }
