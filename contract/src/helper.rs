@@ -1,13 +1,70 @@
-//! The command line of `launcher-hook serve`, as far as the webhook and its administrator write it.
+//! How `sriov-webhook` starts `launcher-hook` in a pod: container, files, subcommands and flags, and which flags of
+//! `launcher-hook serve` are the administrator's to set.
 //!
-//! A wrong argument keeps every virtual machine from starting, so it is checked where it is given.
-//! `launcher-hook` tests that its own definition is the one here.
+//! The webhook writes these names into pods, and launcher-hook's command line is made from the same constants,
+//! so a flag cannot be renamed in one of the two programs alone. A wrong argument keeps every virtual machine from
+//! starting, so it is checked where it is given. `launcher-hook` tests that its own definition is the one here.
 
 use std::fmt;
 
 use thiserror::Error;
 
 use crate::Quoted;
+
+/// The container that the webhook injects, a sidecar in both modes.
+pub const CONTAINER: &str = "launcher-hook";
+
+/// The program in launcher-hook's image.
+pub const PROGRAM: &str = "/launcher-hook";
+
+/// File name of the program in the folder that [`flag::INSTALL`] names.
+pub const INSTALLED_NAME: &str = "launcher-hook";
+
+/// File name of the socket. KubeVirt tells sockets apart by their file name alone, across folders.
+pub const SOCKET_NAME: &str = "sriov-launcher-hook.sock";
+
+/// File name of the [`DeviceReport`](crate::DeviceReport).
+pub const DEVICE_REPORT_NAME: &str = "devices.json";
+
+/// Subcommands.
+pub mod subcommand {
+    /// Answers KubeVirt; what the container runs.
+    pub const SERVE: &str = "serve";
+    /// Tells whether the socket answers; the container's startup probe.
+    pub const READY: &str = "ready";
+    /// Writes the [`DeviceReport`](crate::DeviceReport); what `compute` runs once it has started.
+    pub const REPORT_DEVICES: &str = "report-devices";
+}
+
+/// Flags, without the dashes.
+pub mod flag {
+    /// Folder of a hook socket.
+    pub const SOCKET_DIR: &str = "socket-dir";
+    /// Go on after virt-launcher's Shutdown.
+    pub const KEEP_SERVING: &str = "keep-serving";
+    /// Folder to copy the program to.
+    pub const INSTALL: &str = "install";
+    /// File of the [`DeviceReport`](crate::DeviceReport).
+    pub const DEVICE_REPORT: &str = "device-report";
+    /// What to do about a VF that cannot be used.
+    pub const VERIFY: &str = "verify";
+    /// File of KubeVirt's network-info.
+    pub const NETWORK_INFO: &str = "network-info";
+    /// File of Multus' network-status.
+    pub const NETWORK_STATUS: &str = "network-status";
+    /// File of the pod's network selections.
+    pub const NETWORKS_ANNOTATION: &str = "networks-annotation";
+    /// File to fill with completed network-info.
+    pub const FILL_NETWORK_INFO: &str = "fill-network-info";
+    /// File of the VMI's annotation `kubevirt-sriov.io/networks`.
+    pub const VMI_NETWORKS: &str = "vmi-networks";
+}
+
+/// A flag with its value, as one argument.
+#[must_use]
+pub fn option(flag: &str, value: &str) -> String {
+    format!("--{flag}={value}")
+}
 
 /// Name of the network binding plugin whose interfaces get a VF, unless [`BINDING`] says otherwise.
 pub const DEFAULT_BINDING: &str = "sriov";

@@ -5,6 +5,7 @@
 //! pod. The crate is pure; it reads no clock, no environment, no file and no socket.
 
 pub mod annotation;
+mod device_report;
 pub mod helper;
 pub mod kubevirt;
 mod mac;
@@ -22,6 +23,7 @@ mod text;
 pub mod vmi;
 mod vmi_networks;
 
+pub use device_report::{DeviceNode, DeviceReport, DeviceReportError};
 pub use mac::{MacAddress, MacAddressError};
 pub use nad::{NadName, NadNameError};
 pub use names::{NameError, check_label, check_subdomain, is_qualified_part};

@@ -5,7 +5,7 @@ use thiserror::Error;
 use crate::{NadName, ResourceName};
 
 /// What the webhook tells the helper: the resource of each NAD that the pod names, as the JSON object
-/// `{"namespace/nad": "prefix/resource"}` in the variable [`NetworkResources::VARIABLE`] of `compute`.
+/// `{"namespace/nad": "prefix/resource"}` in the variable [`NetworkResources::VARIABLE`] of the helper's container.
 ///
 /// A NAD that needs no resource is not in it. Printed in the order of the NADs' names, so that equal
 /// contents are equal texts.

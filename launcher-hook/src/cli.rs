@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
+use contract::helper::{flag, subcommand};
 use contract::kubevirt;
 
 use crate::definer::DefinitionArguments;
@@ -14,8 +15,6 @@ use crate::verify::Verification;
 
 const EXAMPLES: &str = "\
 Examples:
-  Beside virt-launcher, in the container `compute`:
-    launcher-hook exec -- /usr/bin/virt-launcher-monitor ...
   In a hook sidecar's container, which has no device nodes to look at:
     launcher-hook serve --verify off
   Which VFs would this machine get, and what does its domain look like?
@@ -38,8 +37,7 @@ Exit status:
   0  done; with check: fit, and nothing of the virtual machine disagrees
   1  not done, and standard error says why; with check: something is missing
      or disagrees
-  2  wrong arguments
-  With exec, the status is the command's own.";
+  2  wrong arguments";
 
 /// Puts the SR-IOV virtual functions of a virt-launcher pod into its libvirt domain.
 ///
@@ -64,12 +62,18 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Answer KubeVirt on a hook socket until told to stop
+    #[command(name = subcommand::SERVE)]
     Serve(ServeArguments),
-    /// Start `serve` beside a command, then become the command
+    /// Tell whether `serve` answers on its sockets, for a startup probe
+    #[command(name = subcommand::READY)]
+    Ready(ReadyArguments),
+    /// Write which devices this container was given, for `serve` in another container
     ///
-    /// The command keeps this process's id, so that signals and the exit status are its own. It starts once the
-    /// hook socket answers; the server ends when the command does.
-    Exec(ExecArguments),
+    /// For `lifecycle.postStart` of the container `compute`, whose environment and device nodes no other container
+    /// sees. A failing postStart ends its container, so the exit status is 0 even if the file cannot be
+    /// written; `serve` misses the file and says so.
+    #[command(name = subcommand::REPORT_DEVICES)]
+    ReportDevices(ReportDevicesArguments),
     /// Copy this program into a folder, for images without a shell
     Install(InstallArguments),
     /// Write the VFs of a VMI into a domain, once, and print it
@@ -111,23 +115,18 @@ Examples:
 /// Options of `serve`.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub struct ServeArguments {
-    /// Where to put the socket; the folder is made where it is not there. Several may be given. A sidecar's is its
-    /// own part of KubeVirt's folder
-    #[arg(long, value_name = "DIR", env = "LAUNCHER_HOOK_SOCKET_DIR", value_delimiter = ':', default_value = kubevirt::HOOK_SOCKET_DIRECTORY)]
-    pub socket_dir: Vec<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
-    pub hook: HookArguments,
-    /// End when this process, the parent, does.
-    #[arg(long, value_name = "PID", hide = true)]
-    pub end_with: Option<u32>,
-}
-
-/// What the server does, in whatever way it is started.
-#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
-pub struct HookArguments {
+    pub sockets: SocketArguments,
+    /// Go on after virt-launcher's Shutdown, for a container that is restarted when it ends and that the kubelet ends
+    /// itself
+    #[arg(long = flag::KEEP_SERVING)]
+    pub keep_serving: bool,
+    /// Copy this program into a folder before the socket is there, as `install` does
+    #[arg(long = flag::INSTALL, value_name = "DIR")]
+    pub install: Option<PathBuf>,
     /// What to do about a VF that is not there, not on vfio-pci, or whose device node cannot be opened
-    #[arg(long, value_enum, env = "LAUNCHER_HOOK_VERIFY", default_value_t)]
+    #[arg(long = flag::VERIFY, value_enum, env = "LAUNCHER_HOOK_VERIFY", default_value_t)]
     pub verify: Verification,
     #[command(flatten)]
     #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
@@ -137,24 +136,30 @@ pub struct HookArguments {
     pub fill: FillArguments,
 }
 
-/// Options of `exec`.
-#[derive(Debug, clap::Args)]
-pub struct ExecArguments {
-    /// Where to put the socket: a folder below KubeVirt's, which looks for sockets one level down only
-    #[arg(long, value_name = "DIR", env = "LAUNCHER_HOOK_SOCKET_DIR", value_delimiter = ':', default_value = EXEC_SOCKET_DIRECTORY)]
+/// Where the sockets are.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+pub struct SocketArguments {
+    /// Folder of the socket, created if it does not exist. May be given several times. A sidecar's is its own part of
+    /// KubeVirt's folder
+    #[arg(long = flag::SOCKET_DIR, value_name = "DIR", env = "LAUNCHER_HOOK_SOCKET_DIR", value_delimiter = ':', default_value = kubevirt::HOOK_SOCKET_DIRECTORY)]
     pub socket_dir: Vec<PathBuf>,
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
-    pub hook: HookArguments,
-    /// How long to wait until the socket answers
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
-    pub wait: u64,
-    /// The command to become, and its arguments
-    #[arg(last = true, required = true, value_name = "CMD")]
-    pub command: Vec<OsString>,
 }
 
-const EXEC_SOCKET_DIRECTORY: &str = "/var/run/kubevirt-hooks/sriov-launcher-hook";
+/// Options of `ready`.
+#[derive(Debug, clap::Args)]
+pub struct ReadyArguments {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
+    pub sockets: SocketArguments,
+}
+
+/// Options of `report-devices`.
+#[derive(Debug, clap::Args)]
+pub struct ReportDevicesArguments {
+    /// The file to write, in a folder that the container of `serve` has as well
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
 
 /// Options of `install`.
 #[derive(Debug, clap::Args)]
@@ -305,12 +310,14 @@ mod tests {
     }
 
     /// Flags that the webhook sets itself, or that nobody has a use for in a pod.
-    const NOT_SETTABLE: [&str; 12] = [
+    const NOT_SETTABLE: [&str; 14] = [
         "--dev",
-        "--end-with",
+        "--device-report",
         "--environ",
         "--fill-network-info",
         "--help",
+        "--install",
+        "--keep-serving",
         "--network-info",
         "--network-status",
         "--networks-annotation",
@@ -369,11 +376,11 @@ mod tests {
     fn a_flag_that_is_given_twice_counts_as_the_last() {
         let cli = Cli::try_parse_from(["launcher-hook", "serve", "--verify=off", "--verify=fail"]).unwrap();
         let Command::Serve(serve) = cli.command else { panic!("not serve") };
-        assert_eq!(serve.hook.verify, Verification::Fail);
+        assert_eq!(serve.verify, Verification::Fail);
         let two =
             ["launcher-hook", "serve", "--socket-dir=/a", "--socket-dir=/b", "--network-info-patience=5"];
         let Command::Serve(serve) = Cli::try_parse_from(two).unwrap().command else { panic!("not serve") };
-        assert_eq!(serve.socket_dir.len(), 2);
+        assert_eq!(serve.sockets.socket_dir.len(), 2);
     }
 
     #[rstest]

@@ -115,7 +115,11 @@ impl Definer {
                 tracing::info!("nothing was found in {}", silent.join(", "));
             }
         }
-        self.verify(&sources.variables, definition.devices.iter().map(|device| device.address))?;
+        let report = sources.device_report.as_ref();
+        for problem in report.iter().flat_map(|report| &report.problems) {
+            tracing::warn!("{problem}");
+        }
+        self.verify(&sources, definition.devices.iter().map(|device| device.address))?;
         Ok(announce(definition, "domain defined"))
     }
 
@@ -152,7 +156,7 @@ impl Definer {
         let sources = self.arguments.sources.read_stripped(&self.roots.procfs)?;
         let definition = readdress(None, domain, &sources.texts(), &self.options(false))
             .map_err(|error| self.refusal(error, &sources))?;
-        self.verify(&sources.variables, definition.devices.iter().map(|device| device.address))?;
+        self.verify(&sources, definition.devices.iter().map(|device| device.address))?;
         Ok(announce(definition, "domain readdressed"))
     }
 
@@ -171,7 +175,7 @@ impl Definer {
             tracing::warn!("whether devices are stale is not known: {error}");
             Sources::default()
         });
-        self.verify(&sources.variables, ours)
+        self.verify(&sources, ours)
     }
 
     fn refusal(&self, error: DefineError, sources: &Sources) -> DefinerError {
@@ -189,11 +193,12 @@ impl Definer {
 
     fn verify(
         &self,
-        variables: &[(String, String)],
+        sources: &Sources,
         addresses: impl IntoIterator<Item = PciAddress>,
     ) -> Result<(), DefinerError> {
-        let given = GivenNodes::read(variables);
-        Ok(verify_all(&self.roots, self.verification, &given, addresses)?)
+        let given = GivenNodes::read(&sources.variables);
+        let report = sources.device_report.as_ref();
+        Ok(verify_all(&self.roots, self.verification, &given, report, addresses)?)
     }
 }
 

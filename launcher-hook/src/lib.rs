@@ -5,6 +5,7 @@ pub mod cli;
 pub mod command;
 pub mod define;
 pub mod definer;
+pub mod device_report;
 pub mod devices;
 pub mod domain;
 pub mod given_nodes;

@@ -7,6 +7,3 @@ mod protocol;
 pub mod server;
 pub mod services;
 pub mod socket;
-
-/// Name of the socket. KubeVirt tells sockets apart by their file name alone, across folders.
-pub const SOCKET_NAME: &str = "sriov-launcher-hook.sock";

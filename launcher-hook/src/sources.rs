@@ -4,28 +4,35 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
+use contract::helper::flag;
 use contract::network_info::NetworkInfo;
-use contract::{NetworkResources, ResourceName, kubevirt};
+use contract::{DeviceReport, NetworkResources, ResourceName, kubevirt};
 use thiserror::Error;
+
+use crate::device_report;
 
 /// What to read instead of the usual.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "Where the devices are named")]
 pub struct SourceArguments {
     /// KubeVirt's network-info: which device each network has. Absent or empty counts as not known yet
-    #[arg(long, value_name = "FILE", env = "LAUNCHER_HOOK_NETWORK_INFO", default_value = kubevirt::NETWORK_INFO_FILE)]
+    #[arg(long = flag::NETWORK_INFO, value_name = "FILE", env = "LAUNCHER_HOOK_NETWORK_INFO", default_value = kubevirt::NETWORK_INFO_FILE)]
     pub network_info: PathBuf,
     /// Variables to read instead of the program's own environment: lines as `env`, `export` or `declare -x` print
     /// them, or NUL-separated as /proc/PID/environ is
     #[arg(long, value_name = "FILE", env = "LAUNCHER_HOOK_ENVIRON")]
     pub environ: Option<PathBuf>,
     /// The pod's annotation k8s.v1.cni.cncf.io/networks, for the order of the networks
-    #[arg(long, value_name = "FILE", env = "LAUNCHER_HOOK_NETWORKS_ANNOTATION")]
+    #[arg(long = flag::NETWORKS_ANNOTATION, value_name = "FILE", env = "LAUNCHER_HOOK_NETWORKS_ANNOTATION")]
     pub networks_annotation: Option<PathBuf>,
     /// The pod's annotation k8s.v1.cni.cncf.io/network-status: a network that it does not list gets no VF. Absent or
     /// empty counts as not known yet, and then only network-info can name a VF
-    #[arg(long, value_name = "FILE", env = "LAUNCHER_HOOK_NETWORK_STATUS")]
+    #[arg(long = flag::NETWORK_STATUS, value_name = "FILE", env = "LAUNCHER_HOOK_NETWORK_STATUS")]
     pub network_status: Option<PathBuf>,
+    /// What `report-devices` wrote in the container that was given the devices: its variables are read beside the
+    /// program's own, its device nodes by --verify
+    #[arg(long = flag::DEVICE_REPORT, value_name = "FILE")]
+    pub device_report: Option<PathBuf>,
 }
 
 /// What was read, unparsed.
@@ -39,17 +46,23 @@ pub struct Sources {
     pub networks_annotation: Option<String>,
     /// The text of the network-status annotation: `None` if it is not read, empty until it has arrived.
     pub network_status: Option<String>,
+    /// What the container that was given the devices has reported; its variables are among the others.
+    pub device_report: Option<DeviceReport>,
 }
 
 impl Sources {
     /// The sources in which nothing was found, each with where it was looked for and what it lacks.
     #[must_use]
     pub fn silent(&self, arguments: &SourceArguments) -> Vec<String> {
-        let SourceArguments { network_info, environ, networks_annotation, network_status: _ } = arguments;
+        let SourceArguments { network_info, environ, networks_annotation, network_status: _, device_report } =
+            arguments;
         let mut silent = Vec::new();
-        if !self.variables.iter().any(|(name, _)| is_ours(name)) {
-            let place =
-                environ.as_ref().map_or_else(|| "environment".to_owned(), |path| option("--environ", path));
+        if !self.variables.iter().any(|(name, _)| name.starts_with(ResourceName::DEVICES_VARIABLE_PREFIX)) {
+            let place = match (device_report, environ) {
+                (Some(path), _) => option("--device-report", path),
+                (None, Some(path)) => option("--environ", path),
+                (None, None) => "environment".to_owned(),
+            };
             silent.push(format!("{place} (no PCIDEVICE_ variable)"));
         }
         let info = self.network_info.as_deref();
@@ -110,13 +123,40 @@ impl SourceArguments {
     /// # Errors
     /// A file that is there and cannot be read, or that was asked for and is not there.
     pub fn read(&self) -> Result<Sources, SourceError> {
-        let Self { network_info, environ, networks_annotation, network_status } = self;
-        let variables = match environ {
+        self.read_with(self.report()?)
+    }
+
+    /// As [`read`](Self::read) while the devices may not have been reported yet.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), except for a report that is not there.
+    pub fn read_so_far(&self) -> Result<Sources, SourceError> {
+        self.read_with(match self.report() {
+            Err(SourceError::File { problem, .. }) if problem.kind() == io::ErrorKind::NotFound => None,
+            report => report?,
+        })
+    }
+
+    fn report(&self) -> Result<Option<DeviceReport>, SourceError> {
+        let read = |path: &PathBuf| {
+            let error =
+                |problem| SourceError::File { option: "--device-report", path: path.clone(), problem };
+            device_report::read(path).map_err(error)
+        };
+        self.device_report.as_ref().map(read).transpose()
+    }
+
+    fn read_with(&self, device_report: Option<DeviceReport>) -> Result<Sources, SourceError> {
+        let Self { network_info, environ, networks_annotation, network_status, device_report: _ } = self;
+        let mut variables = match environ {
             Some(path) => checked_variables(path, &read("--environ", path)?)?,
             None => own_variables(),
         };
+        let reported = device_report.iter().flat_map(|report| &report.variables);
+        variables.extend(reported.map(|(name, value)| (name.clone(), value.clone())));
         Ok(Sources {
             variables,
+            device_report,
             network_info: filled("--network-info", network_info)?,
             networks_annotation: networks_annotation
                 .as_deref()
@@ -149,13 +189,14 @@ impl SourceArguments {
     }
 }
 
-fn is_ours(name: &str) -> bool {
+/// Whether a variable says something of devices or of the resources of networks.
+pub(crate) fn is_ours(name: &str) -> bool {
     name.starts_with(ResourceName::DEVICES_VARIABLE_PREFIX)
         || name.starts_with(kubevirt::RESOURCE_NAME_VARIABLE_PREFIX)
         || name == NetworkResources::VARIABLE
 }
 
-fn own_variables() -> Vec<(String, String)> {
+pub(crate) fn own_variables() -> Vec<(String, String)> {
     env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
@@ -343,6 +384,7 @@ mod tests {
             environ: Some(folder.join("environ")),
             networks_annotation: None,
             network_status: Some(folder.join("network-status")),
+            device_report: None,
         }
     }
 

@@ -7,7 +7,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use contract::PciAddress;
+use contract::{DeviceNode, DeviceReport, PciAddress};
 use thiserror::Error;
 
 use crate::given_nodes::{GivenNodes, Stale, bind};
@@ -73,7 +73,7 @@ pub enum NotUsable {
         node: PathBuf,
         /// What the kernel says.
         kind: io::ErrorKind,
-        /// The groups' nodes that this process has.
+        /// The groups' nodes in the container.
         present: Vec<String>,
     },
 }
@@ -103,11 +103,17 @@ fn node_problem(kind: io::ErrorKind, present: &[String]) -> String {
     }
 }
 
-/// Looks at one VF. `given` are the nodes that the pod was given.
+/// Looks at one VF. `given` are the nodes that the pod was given; `report` has what came of opening them if they are
+/// in another container.
 ///
 /// # Errors
 /// The first thing that keeps it from being used.
-pub fn verify(roots: &Roots, given: &GivenNodes, address: PciAddress) -> Result<(), NotUsable> {
+pub fn verify(
+    roots: &Roots,
+    given: &GivenNodes,
+    report: Option<&DeviceReport>,
+    address: PciAddress,
+) -> Result<(), NotUsable> {
     if let Some(stale) = given.stale(roots, address) {
         return Err(NotUsable::Stale(stale));
     }
@@ -121,11 +127,12 @@ pub fn verify(roots: &Roots, given: &GivenNodes, address: PciAddress) -> Result<
     }
     let group = roots.group(address).ok_or(NotUsable::NoGroup { address })?;
     for node in [roots.dev.join("vfio/vfio"), roots.group_node(&group)] {
-        open(&node).map_err(|error| NotUsable::Node {
+        let opened = report.map_or_else(|| open(&node), |report| opened_by(report, &node));
+        opened.map_err(|error| NotUsable::Node {
             address,
             node,
             kind: error.kind(),
-            present: group_nodes(roots),
+            present: report.map_or_else(|| group_nodes(roots), reported_group_nodes),
         })?;
     }
     Ok(())
@@ -133,7 +140,18 @@ pub fn verify(roots: &Roots, given: &GivenNodes, address: PciAddress) -> Result<
 
 /// The names of the groups' nodes that this process has, in order.
 pub(crate) fn group_nodes(roots: &Roots) -> Vec<String> {
-    let mut nodes: Vec<(u32, String)> = entries(&roots.dev.join("vfio"))
+    in_order(entries(&roots.dev.join("vfio")))
+}
+
+/// The same of the container that reported them.
+fn reported_group_nodes(report: &DeviceReport) -> Vec<String> {
+    in_order(
+        report.nodes.iter().filter_map(|node| Some(Path::new(&node.path).file_name()?.to_str()?.to_owned())),
+    )
+}
+
+fn in_order(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut nodes: Vec<(u32, String)> = names
         .filter_map(|name| Some((name.strip_prefix("noiommu-").unwrap_or(&name).parse().ok()?, name)))
         .collect();
     nodes.sort_unstable();
@@ -145,6 +163,29 @@ pub(crate) fn open(node: &Path) -> io::Result<()> {
     OpenOptions::new().read(true).write(true).open(node).map(drop)
 }
 
+/// What came of opening a node in the container of the report. Its owner, and who has it open, may have changed since:
+/// virt-handler gives the nodes to QEMU's user when it starts a virtual machine.
+fn opened_by(report: &DeviceReport, node: &Path) -> io::Result<()> {
+    const ERRORS_THAT_PASS: [i32; 2] = [EACCES, EBUSY];
+    // In no-IOMMU mode a container has a node under its plain name, which cannot be known from outside of it.
+    let plain = |path: &Path| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.strip_prefix("noiommu-").unwrap_or(name).to_owned()
+    };
+    match report.nodes.iter().find(|reported| plain(Path::new(&reported.path)) == plain(node)) {
+        None => Err(io::ErrorKind::NotFound.into()),
+        Some(DeviceNode { errno: Some(errno), .. }) if !ERRORS_THAT_PASS.contains(errno) => {
+            Err(io::Error::from_raw_os_error(*errno))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// The owner and mode of a file forbid it. `EPERM`, in contrast, is the container's device rules.
+const EACCES: i32 = 13;
+/// Another process has it open.
+const EBUSY: i32 = 16;
+
 /// Looks at several VFs and does what `verification` says about those that cannot be used.
 ///
 /// # Errors
@@ -153,13 +194,14 @@ pub fn verify_all(
     roots: &Roots,
     verification: Verification,
     given: &GivenNodes,
+    report: Option<&DeviceReport>,
     addresses: impl IntoIterator<Item = PciAddress>,
 ) -> Result<(), NotUsable> {
     if verification == Verification::Off {
         return Ok(());
     }
     for address in addresses {
-        match verify(roots, given, address) {
+        match verify(roots, given, report, address) {
             Err(problem) if verification == Verification::Fail => return Err(problem),
             Err(problem) => tracing::warn!(%address, "{problem}"),
             Ok(()) => {}

@@ -350,7 +350,7 @@ fn a_vf_on_its_vendors_vfio_driver_is_well(#[case] driver: &str, #[case] folder:
     assert!(report.findings.iter().all(|finding| finding.state == State::Ok), "{report:?}");
     let found = format!("{FIRST}: {driver} (a VFIO driver of its vendor)");
     assert!(report.findings.iter().any(|finding| finding.found == found), "{report:?}");
-    assert_eq!(verify(&machine.roots(), &GivenNodes::default(), FIRST.parse().unwrap()), Ok(()));
+    assert_eq!(verify(&machine.roots(), &GivenNodes::default(), None, FIRST.parse().unwrap()), Ok(()));
 }
 
 /// What becomes of a pod's VF behind its back: `check` and the refusal of a start say the same.
@@ -409,7 +409,7 @@ fn stale_devices(
     assert!(missing[0].1.contains(remedy), "{missing:?}");
 
     let nodes = given_nodes([(FIRST, node)].into_iter());
-    let refusal = verify(&machine.roots(), &nodes, FIRST.parse().unwrap()).unwrap_err().to_string();
+    let refusal = verify(&machine.roots(), &nodes, None, FIRST.parse().unwrap()).unwrap_err().to_string();
     assert!(
         refusal.starts_with(found) && refusal.contains("The devices of this pod are stale: "),
         "{refusal}"
@@ -586,13 +586,13 @@ fn what_counts_as_given_is_what_define_would_take() {
 }
 
 fn not_usable(machine: &Machine) -> NotUsable {
-    verify(&machine.roots(), &GivenNodes::default(), FIRST.parse().unwrap()).unwrap_err()
+    verify(&machine.roots(), &GivenNodes::default(), None, FIRST.parse().unwrap()).unwrap_err()
 }
 
 #[test]
 fn a_vf_that_can_be_used() {
     let machine = Machine::with_card();
-    assert_eq!(verify(&machine.roots(), &GivenNodes::default(), FIRST.parse().unwrap()), Ok(()));
+    assert_eq!(verify(&machine.roots(), &GivenNodes::default(), None, FIRST.parse().unwrap()), Ok(()));
 }
 
 /// The device plugin shows `noiommu-N` to containers as `N`.
@@ -606,7 +606,7 @@ fn a_vf_without_an_iommu_can_be_used(#[case] node: &str) {
     let error = not_usable(&machine);
     assert!(matches!(&error, NotUsable::Node { node, .. } if node.ends_with("noiommu-14")), "{error}");
     machine.write(&format!("dev/vfio/{node}"), "");
-    assert_eq!(verify(&machine.roots(), &GivenNodes::default(), FIRST.parse().unwrap()), Ok(()));
+    assert_eq!(verify(&machine.roots(), &GivenNodes::default(), None, FIRST.parse().unwrap()), Ok(()));
 }
 
 #[rstest]

@@ -1,5 +1,6 @@
-//! The container `compute` acted out on this machine: the pod as `sriov-webhook review` gives it, the init
-//! container, `launcher-hook exec`, and in place of virt-launcher a program that behaves like it.
+//! A virt-launcher pod acted out on this machine: the pod as `sriov-webhook review` returns it, the sidecar
+//! `launcher-hook` with the arguments that are in it, the postStart hook of `compute`, and in place of virt-launcher a
+//! program that behaves like it.
 #![allow(
     clippy::indexing_slicing,
     clippy::panic,
@@ -100,11 +101,15 @@ struct Compute {
 
 impl Compute {
     fn start(machine: &Virtual, environ: &str, arguments: &[&str]) -> Self {
+        Self::start_in_mode("compute", machine, environ, arguments)
+    }
+
+    fn start_in_mode(mode: &str, machine: &Virtual, environ: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::write(path("pod.json"), machine.pod.to_string()).unwrap();
         let reviewed = Command::new(program("sriov-webhook"))
-            .args(["review", "--output", "pod", "--launcher-hook", "compute"])
+            .args(["review", "--output", "pod", "--launcher-hook", mode])
             .args(["--launcher-hook-image", "registry.example/launcher-hook"])
             .arg("--launcher-hook-argument=--verify=off")
             .args(arguments.iter().map(|argument| format!("--launcher-hook-argument={argument}")))
@@ -119,13 +124,15 @@ impl Compute {
         fs::write(path("vmi.json"), machine.vmi.to_string()).unwrap();
         fs::create_dir(path("work")).unwrap();
         let root = path("root");
+        let network_info =
+            if mode == "compute" { "launcher-hook-network-info" } else { "network-info-annotation" };
         let child = Command::new(program("acted-kubelet"))
             .args([&path("stored.yaml"), &root, &program("launcher-hook"), &path("environ")])
             .arg(program("acted-launcher"))
             .arg("--hooks")
-            .arg(root.join("var/run/kubevirt-hooks"))
+            .arg(root.join("hook-sidecar-sockets"))
             .arg("--network-info")
-            .arg(root.join("etc/podinfo/network-info"))
+            .arg(root.join(network_info).join("network-info"))
             .arg("--vmi")
             .arg(path("vmi.json"))
             .arg("--domain")
@@ -141,7 +148,18 @@ impl Compute {
 
     /// What the kubelet does some time after virt-controller has written the annotation.
     fn network_info_arrives(&self, text: &str) {
-        fs::write(self.folder.path().join("root/etc/launcher-hook/network-info"), text).unwrap();
+        for volume in ["launcher-hook-podinfo", "network-info-annotation"] {
+            fs::write(self.volume(volume).join("network-info"), text).unwrap();
+        }
+    }
+
+    fn volume(&self, name: &str) -> PathBuf {
+        self.folder.path().join("root").join(name)
+    }
+
+    /// The process of a container.
+    fn process(&self, container: &str) -> Option<u32> {
+        fs::read_to_string(self.volume(&format!("{container}.pid"))).ok()?.parse().ok()
     }
 
     fn work(&self, name: &str) -> PathBuf {
@@ -173,19 +191,6 @@ impl Compute {
             .collect()
     }
 
-    /// The helper that runs beside the command: its child, under its own name.
-    fn helper(&self) -> Option<u32> {
-        let children = format!("/proc/{0}/task/{0}/children", self.child.id());
-        let children = fs::read_to_string(children).unwrap_or_default();
-        let mut helpers = children.split_whitespace().filter(|child| {
-            fs::read(format!("/proc/{child}/cmdline"))
-                .is_ok_and(|line| line.starts_with(b"launcher-hook\0serve\0"))
-        });
-        let helper = helpers.next()?.parse().unwrap();
-        assert_eq!(helpers.next(), None, "one helper");
-        Some(helper)
-    }
-
     fn terminate(&mut self) -> ExitStatus {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
@@ -202,6 +207,15 @@ impl Drop for Compute {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // Without their kubelet the containers go on.
+        let folder = self.folder.path().display().to_string();
+        for id in ["compute", "sidecar"].into_iter().filter_map(|container| self.process(container)) {
+            let line = fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default();
+            if !line.contains(&folder) {
+                continue;
+            }
+            let _ = Command::new("kill").args(["-KILL", &id.to_string()]).stderr(Stdio::null()).status();
+        }
     }
 }
 
@@ -218,7 +232,7 @@ fn has_hostdev(domain: &str, network: &str, address: &str) -> bool {
 fn with_device_info_both_networks_get_the_vf_that_kubevirt_names() {
     let mut compute = Compute::start(&Virtual::with(2), BOTH, &[]);
     compute.wait_until("the file is there", |compute| {
-        compute.folder.path().join("root/etc/podinfo/network-info").exists()
+        compute.volume("launcher-hook-network-info").join("network-info").exists()
     });
     // Nobody knows which VF is whose, and KubeVirt finds nothing that would have it start.
     sleep(Duration::from_secs(2));
@@ -247,7 +261,7 @@ fn without_device_info_the_variables_say_it(#[case] annotation: Option<String>) 
     let mut compute = Compute::start(&Virtual::with(1), ONE, &[]);
     if let Some(text) = annotation {
         compute.wait_until("the file is there", |compute| {
-            compute.folder.path().join("root/etc/launcher-hook/network-info").exists()
+            compute.volume("launcher-hook-podinfo").join("network-info").exists()
         });
         compute.network_info_arrives(&text);
     }
@@ -276,19 +290,19 @@ fn a_network_that_multus_did_not_attach_does_not_start_and_the_log_says_why() {
     let mut machine = Virtual::with(1);
     machine.pod["metadata"]["annotations"]["k8s.v1.cni.cncf.io/network-status"] = json!(network_status(&[]));
     let mut compute = Compute::start(&machine, ONE, &["--assign=multus"]);
-    compute.wait_until("the start fails", |compute| compute.log().contains("SyncVMI"));
-    assert!(!compute.work("network-info").exists());
-    let log = compute.log();
     let reason =
         "network-info: incomplete: Multus did not attach sriov-net1: network-status names eth0 only; ";
-    assert!(log.contains(reason), "{log}");
+    compute.wait_until("the start fails", |compute| {
+        compute.log().contains("SyncVMI") && compute.log().contains(reason)
+    });
+    assert!(!compute.work("network-info").exists());
 }
 
 #[test]
 fn the_assignment_of_multus_starts_them_where_it_was_asked_for() {
     let mut compute = Compute::start(&Virtual::with(2), BOTH, &["--assign=multus"]);
     compute.wait_until("the file is there", |compute| {
-        compute.folder.path().join("root/etc/launcher-hook/network-info").exists()
+        compute.volume("launcher-hook-podinfo").join("network-info").exists()
     });
     compute.network_info_arrives(&network_info(&[("sriov-net1", None), ("sriov-net2", None)]));
     for domain in compute.wait_until_defined() {
@@ -299,12 +313,44 @@ fn the_assignment_of_multus_starts_them_where_it_was_asked_for() {
     }
 }
 
+/// What a sidecar alone knows is KubeVirt's and Multus' annotations.
 #[test]
-fn the_process_is_the_commands_own_and_the_helper_small() {
+fn in_mode_sidecar_kubevirt_names_the_vfs() {
+    let mut compute = Compute::start_in_mode("sidecar", &Virtual::with(1), ONE, &[]);
+    compute.wait_until("the start fails", |compute| compute.log().contains("SyncVMI"));
+    compute.network_info_arrives(&network_info(&[("sriov-net1", Some(VF_A))]));
+    for domain in compute.wait_until_defined() {
+        assert!(has_hostdev(&domain, "sriov-net1", VF_A), "{domain}");
+    }
+    assert_eq!(compute.terminate().code(), Some(17));
+}
+
+/// The words with which a process was started.
+fn command_line(process: u32) -> Vec<String> {
+    let line = fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap();
+    line.trim_end_matches('\0').split('\0').map(str::to_owned).collect()
+}
+
+#[test]
+fn in_compute_there_is_nothing_of_ours_and_the_helper_is_small() {
     let mut compute = Compute::start(&Virtual::with(1), ONE, &[]);
     compute.wait_until_defined();
-    assert_eq!(fs::read_to_string(compute.work("pid")).unwrap(), compute.child.id().to_string());
-    let helper = compute.helper().unwrap();
+    let launcher = compute.process("compute").unwrap();
+    assert_eq!(fs::read_to_string(compute.work("pid")).unwrap(), launcher.to_string());
+    let words = &command_line(launcher)[1..];
+    let own = Virtual::with(1).pod["spec"]["containers"][0]["command"].as_array().unwrap()[1..].to_vec();
+    let count = words.iter().position(|word| word == "--hook-sidecars").unwrap() + 1;
+    for (index, (word, own)) in words.iter().zip(own).enumerate() {
+        let own = own.as_str().unwrap();
+        // Paths are this machine's here.
+        if !own.starts_with('/') {
+            assert_eq!(word, if index == count { "1" } else { own });
+        }
+    }
+    let children = fs::read_to_string(format!("/proc/{launcher}/task/{launcher}/children")).unwrap();
+    assert_eq!(children, "");
+
+    let helper = compute.process("sidecar").unwrap();
     let rollup = fs::read_to_string(format!("/proc/{helper}/smaps_rollup")).unwrap();
     let kilobytes = |field: &str| -> u64 {
         let line = rollup.lines().find(|line| line.starts_with(field)).unwrap();
@@ -312,25 +358,39 @@ fn the_process_is_the_commands_own_and_the_helper_small() {
     };
     // Memory of its own: what a cgroup counts for good. Pages of the program itself can be dropped.
     let own = kilobytes("Anonymous:");
-    println!("launcher-hook beside virt-launcher: {own} kB of its own, {} kB resident", kilobytes("Rss:"));
+    println!("launcher-hook: {own} kB of its own, {} kB resident", kilobytes("Rss:"));
     assert!(own < 8 * 1024, "{rollup}");
 
     assert_eq!(compute.terminate().code(), Some(17));
-    compute.wait_until("the helper has ended", |_| !Path::new(&format!("/proc/{helper}")).exists());
-    let sockets = compute.folder.path().join("root/var/run/kubevirt-hooks/launcher-hook");
-    assert_eq!(fs::read_dir(sockets).unwrap().count(), 0);
+    assert!(!Path::new(&format!("/proc/{helper}")).exists(), "the kubelet ends the sidecar after compute");
+    assert_eq!(
+        fs::read_dir(compute.volume("hook-sidecar-sockets").join("launcher-hook")).unwrap().count(),
+        0
+    );
+    // virt-launcher's Shutdown does not end it: the kubelet would start it again.
+    assert!(!compute.log().contains("started again"), "{}", compute.log());
+}
+
+#[test]
+fn a_helper_that_dies_is_started_again() {
+    let mut compute = Compute::start(&Virtual::with(1), ONE, &[]);
+    compute.wait_until_defined();
+    let first = compute.process("sidecar").unwrap();
+    assert!(Command::new("kill").args(["-KILL", &first.to_string()]).status().unwrap().success());
+    compute.wait_until("it is started again", |compute| {
+        compute.process("sidecar") != Some(first) && compute.log().matches("listening").count() >= 4
+    });
+    let text = fs::read_to_string(compute.volume("launcher-hook-network-info").join("network-info")).unwrap();
+    assert!(text.contains(VF_A), "{text}");
 }
 
 #[rstest]
-#[case::killed("-KILL", 9)]
-#[case::aborted("-ABRT", 6)]
-fn a_command_that_dies_of_a_signal_is_seen_to(#[case] signal: &str, #[case] number: i32) {
-    use std::os::unix::process::ExitStatusExt as _;
+#[case::killed("-KILL", 128 + 9)]
+#[case::aborted("-ABRT", 128 + 6)]
+fn a_command_that_dies_of_a_signal_is_seen_to(#[case] signal: &str, #[case] code: i32) {
     let mut compute = Compute::start(&Virtual::with(1), ONE, &[]);
     compute.wait_until_defined();
-    let helper = compute.helper().unwrap();
-    let id = compute.child.id().to_string();
-    assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
-    assert_eq!(compute.child.wait().unwrap().signal(), Some(number));
-    compute.wait_until("the helper has ended", |_| !Path::new(&format!("/proc/{helper}")).exists());
+    let launcher = compute.process("compute").unwrap().to_string();
+    assert!(Command::new("kill").args([signal, &launcher]).status().unwrap().success());
+    assert_eq!(compute.child.wait().unwrap().code(), Some(code));
 }

@@ -211,8 +211,7 @@ spec:
             fieldRef: {fieldPath: "metadata.annotations['kubevirt.io/network-info']"}
   containers:
     - name: compute
-      command: [/usr/bin/virt-launcher-monitor]
-      args: [--name, guest, --hook-sidecars, "0"]
+      command: [/usr/bin/virt-launcher-monitor, --name, guest, --hook-sidecars, "0"]
       volumeMounts:
         - {name: network-info-annotation, mountPath: /etc/podinfo}
 POD

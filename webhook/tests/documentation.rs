@@ -131,9 +131,12 @@ fn joined(text: &str) -> String {
 }
 
 fn documents() -> Vec<PathBuf> {
-    let mut documents: Vec<PathBuf> = fs::read_dir(root().join("docs"))
-        .unwrap()
+    let folders = ["docs", "docs/design"].map(|folder| fs::read_dir(root().join(folder)).unwrap());
+    let mut documents: Vec<PathBuf> = folders
+        .into_iter()
+        .flatten()
         .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
         // Theirs are other programs.
         .filter(|path| {
             !["lab.md", "launcher-hook.md", "performance.md"].iter().any(|name| path.ends_with(name))

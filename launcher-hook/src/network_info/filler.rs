@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use contract::helper::flag;
 use thiserror::Error;
 use tracing::Level;
 
@@ -21,10 +22,10 @@ use crate::sources::{SourceArguments, SourceError, filled};
 pub struct FillArguments {
     /// Keep this file filled with KubeVirt's network-info, completed where it names no device for a network and
     /// the variables leave one way only
-    #[arg(long, value_name = "FILE")]
+    #[arg(long = flag::FILL_NETWORK_INFO, value_name = "FILE")]
     pub fill_network_info: Option<PathBuf>,
     /// The VMI's annotation kubevirt-sriov.io/networks, as the pod has it: which networks there are
-    #[arg(long, value_name = "FILE", requires = "fill_network_info")]
+    #[arg(long = flag::VMI_NETWORKS, value_name = "FILE", requires = "fill_network_info")]
     pub vmi_networks: Option<PathBuf>,
     /// How long --assign waits for KubeVirt's own network-info before it decides
     #[arg(long, value_name = "SECONDS", default_value_t = 90)]
@@ -55,7 +56,8 @@ pub struct Filler {
     sources: SourceArguments,
     rule: Assign,
     patience: Duration,
-    started: Instant,
+    /// Since when everything that compute could say has been known; patience counts from here.
+    reported: Option<Instant>,
     written: Option<String>,
     said: Option<(Level, String)>,
     settled: bool,
@@ -75,7 +77,7 @@ impl Filler {
             sources,
             rule,
             patience: Duration::from_secs(network_info_patience),
-            started: Instant::now(),
+            reported: None,
             written: None,
             said: None,
             settled: false,
@@ -87,18 +89,28 @@ impl Filler {
     /// # Errors
     /// A source that cannot be read, or a file that cannot be written.
     pub fn fill(&mut self) -> Result<(), FillError> {
-        let sources = self.sources.read()?;
+        let sources = self.sources.read_so_far()?;
+        let is_reported = sources.device_report.is_some() || self.sources.device_report.is_none();
+        if is_reported && self.reported.is_none() {
+            self.reported = Some(Instant::now());
+        }
         let vmi_networks = match &self.vmi_networks {
             Some(path) => filled("--vmi-networks", path)?,
             None => None,
         };
-        let is_decided = sources.network_info.is_some() || self.started.elapsed() >= self.patience;
+        let is_decided = self
+            .reported
+            .is_some_and(|reported| sources.network_info.is_some() || reported.elapsed() >= self.patience);
         let rule = if is_decided { self.rule } else { Assign::Refuse };
         // Every pod begins incomplete; one that stays so is why its virtual machine does not start.
         let open = |is_final: bool| if is_final || is_decided { Level::WARN } else { Level::INFO };
         let (text, said, open) = match complete(&sources.texts(), vmi_networks.as_deref(), rule) {
             Completion::Own(text) => (text, "KubeVirt's own says all".to_owned(), None),
             Completion::Completed { text, added } => (text, format!("completed: {}", added.join(", ")), None),
+            Completion::Open { text, .. } if !is_reported => {
+                let said = "incomplete: container compute has not reported its devices yet".to_owned();
+                (text.unwrap_or_default(), said, Some(open(false)))
+            }
             Completion::Open { text, reason } => {
                 (text.unwrap_or_default(), format!("incomplete: {reason}"), Some(open(reason.is_final())))
             }
@@ -153,6 +165,7 @@ fn write(file: &Path, text: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contract::DeviceReport;
 
     /// Reads `source`, `environ` and `networks` in `folder`, and fills `network-info` there.
     fn filler(folder: &Path, assign: Assign, patience: u64) -> Filler {
@@ -162,6 +175,7 @@ mod tests {
             environ: Some(path("environ")),
             networks_annotation: None,
             network_status: None,
+            device_report: None,
         };
         let arguments = FillArguments {
             fill_network_info: Some(path("network-info")),
@@ -238,6 +252,29 @@ mod tests {
     }
 
     #[test]
+    fn the_report_of_compute_is_waited_for_and_then_patience_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("environ"), "").unwrap();
+        let networks = r#"{"a":{"nad":"ns/a","resource":"intel.com/vf","sriov":true}}"#;
+        fs::write(path("networks"), networks).unwrap();
+        // KubeVirt's text alone decides nothing while the devices are not known.
+        fs::write(path("source"), r#"{"interfaces":[{"network":"a"}]}"#).unwrap();
+        let mut filler = filler(folder.path(), Assign::Multus, 0);
+        filler.sources.device_report = Some(path("devices.json"));
+        filler.fill().unwrap();
+        assert!(!fs::read_to_string(path("network-info")).unwrap().contains("pci-address"));
+        let said = "incomplete: container compute has not reported its devices yet".to_owned();
+        assert_eq!(filler.said, Some((Level::INFO, said)));
+        let variables = [("PCIDEVICE_INTEL_COM_VF".to_owned(), "0000:01:10.0".to_owned())];
+        let report = DeviceReport::new(variables.into(), Vec::new(), Vec::new());
+        fs::write(path("devices.json"), report.to_json()).unwrap();
+        filler.fill().unwrap();
+        let filled = fs::read_to_string(path("network-info")).unwrap();
+        assert!(filled.contains(r#""pci-address":"0000:01:10.0""#), "{filled}");
+    }
+
+    #[test]
     fn a_folder_that_cannot_be_written_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let sources = SourceArguments {
@@ -245,6 +282,7 @@ mod tests {
             environ: None,
             networks_annotation: None,
             network_status: None,
+            device_report: None,
         };
         let arguments = FillArguments {
             fill_network_info: Some(folder.path().join("nowhere/network-info")),

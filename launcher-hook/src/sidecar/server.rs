@@ -1,6 +1,5 @@
 //! One thread that accepts, answers, and drains before it ends.
 
-use std::os::unix::process::parent_id;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,13 +25,19 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// How long a client that has called nothing yet may take to do so, or to take leave, once the end is asked for.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
-/// How often the parent is looked at.
-const PARENT_POLL: Duration = Duration::from_secs(1);
-
 /// Between two tries to accept where the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Answers in each of `directories` until a signal, virt-launcher's Shutdown or the end of process `parent`.
+/// What becomes of the server once virt-launcher says that the virtual machine has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterShutdown {
+    /// It ends, and its container with it.
+    End,
+    /// It goes on: the kubelet would start an ended sidecar again.
+    GoOn,
+}
+
+/// Answers in each of `directories` until a signal, or until virt-launcher's Shutdown if that is what `after` says.
 /// What `filler` fills is there before the sockets are.
 ///
 /// # Errors
@@ -41,18 +46,18 @@ pub fn run(
     definer: Definer,
     filler: Option<Filler>,
     directories: &[PathBuf],
-    parent: Option<u32>,
+    after: AfterShutdown,
 ) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    runtime.block_on(serve(definer, filler, directories, parent))
+    runtime.block_on(serve(definer, filler, directories, after))
 }
 
 async fn serve(
     definer: Definer,
     filler: Option<Filler>,
     directories: &[PathBuf],
-    parent: Option<u32>,
+    after: AfterShutdown,
 ) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -61,7 +66,7 @@ async fn serve(
         tokio::spawn(filler.run());
     }
     let (stop, mut stopped) = watch::channel(false);
-    let services = Services::new(definer, stop.clone());
+    let services = Services::new(definer, after, stop.clone());
     let mut files = Vec::new();
     let mut listeners = JoinSet::new();
     for directory in directories {
@@ -75,7 +80,6 @@ async fn serve(
         _ = terminate.recv() => tracing::info!("SIGTERM"),
         _ = interrupt.recv() => tracing::info!("SIGINT"),
         () = told(&mut stopped) => {}
-        () = end_of(parent) => tracing::info!("the command has ended"),
     }
     // First out of sight, then no new connections, then the calls that are under way.
     drop(files);
@@ -138,16 +142,4 @@ async fn connection(stream: UnixStream, services: Services, mut stop: watch::Rec
 /// Waits until the end is asked for; the lost sender of a server that is gone asks for it too.
 async fn told(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
-}
-
-/// Waits for the end of the parent process; for ever where there is none to wait for.
-async fn end_of(parent: Option<u32>) {
-    let Some(parent) = parent else {
-        return std::future::pending().await;
-    };
-    // A process whose parent ends gets another one at once. Looking is one system call; to be told needs a
-    // process descriptor (unsafe to wait for here) or a signal that comes when the parent's *thread* ends.
-    while parent_id() == parent {
-        sleep(PARENT_POLL).await;
-    }
 }

@@ -18,6 +18,7 @@ use super::protocol::v1alpha1::callbacks_server::{self as callbacks_v1alpha1, Ca
 use super::protocol::v1alpha2::callbacks_server::{self as callbacks_v1alpha2, CallbacksServer as V1alpha2};
 use super::protocol::v1alpha3::callbacks_server::{self as callbacks_v1alpha3, CallbacksServer as V1alpha3};
 use super::protocol::{info, plugins, v1alpha1, v1alpha2, v1alpha3};
+use super::server::AfterShutdown;
 use crate::define::DefineError;
 use crate::definer::{Definer, DefinerError};
 use crate::plan::PlanError;
@@ -45,13 +46,14 @@ pub(super) struct Services {
 #[derive(Debug)]
 struct Hook {
     definer: Definer,
+    after: AfterShutdown,
     /// Set once virt-launcher says that the virtual machine has ended.
     stop: watch::Sender<bool>,
 }
 
 impl Services {
-    pub(super) fn new(definer: Definer, stop: watch::Sender<bool>) -> Self {
-        let hook = Arc::new(Hook { definer, stop });
+    pub(super) fn new(definer: Definer, after: AfterShutdown, stop: watch::Sender<bool>) -> Self {
+        let hook = Arc::new(Hook { definer, after, stop });
         Self {
             info: InfoServer::from_arc(hook.clone()),
             v1alpha1: V1alpha1::from_arc(hook.clone()).max_decoding_message_size(LARGEST_MESSAGE),
@@ -191,7 +193,9 @@ impl v1alpha3::callbacks_server::Callbacks for Hook {
         _: tonic::Request<v1alpha3::ShutdownParams>,
     ) -> Answer<v1alpha3::ShutdownResult> {
         tracing::info!("virt-launcher says that the virtual machine has ended");
-        self.stop.send_replace(true);
+        if self.after == AfterShutdown::End {
+            self.stop.send_replace(true);
+        }
         Ok(tonic::Response::new(v1alpha3::ShutdownResult {}))
     }
 }

@@ -6,9 +6,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+use contract::helper::SOCKET_NAME;
 use thiserror::Error;
-
-use super::SOCKET_NAME;
 
 /// Bytes of a socket's path that `sockaddr_un` has room for, beside the NUL that ends it.
 const LONGEST_PATH: usize = 107;

@@ -24,6 +24,17 @@ async fn shutdown_is_answered_and_then_the_server_ends() {
     assert!(!socket.exists());
 }
 
+/// The kubelet would start it again.
+#[tokio::test]
+async fn shutdown_is_answered_and_a_server_that_keeps_serving_goes_on() {
+    let server = Server::start_with(&["--keep-serving"]);
+    let mut client = v1alpha3::callbacks_client::CallbacksClient::new(server.connect().await);
+    for _ in 0..2 {
+        client.shutdown(v1alpha3::ShutdownParams {}).await.unwrap();
+    }
+    InfoClient::new(server.connect().await).info(InfoParams {}).await.unwrap();
+}
+
 #[rstest]
 #[case::terminate("-TERM")]
 #[case::interrupt("-INT")]

@@ -318,6 +318,18 @@ async fn ten_at_once() {
     }
 }
 
+/// The webhook adds flags to those that its user wants: the last one counts.
+#[tokio::test]
+async fn a_flag_may_be_repeated() {
+    let server = Server::start_with(&[
+        "--verify=fail",
+        "--network-info",
+        fixture("network-info.json").to_str().unwrap(),
+        "--verify=off",
+    ]);
+    server.define(VMI.as_bytes(), BARE_DOMAIN.as_bytes()).await.unwrap();
+}
+
 #[tokio::test]
 async fn one_server_answers_in_several_folders() {
     let folder = tempfile::tempdir().unwrap();

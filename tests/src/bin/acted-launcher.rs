@@ -30,7 +30,7 @@ const CONTENT: Duration = Duration::from_secs(1);
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let argument = |name: &str| {
-        let place = arguments.iter().position(|argument| argument == name);
+        let place = arguments.iter().rposition(|argument| argument == name);
         let value = place.and_then(|place| arguments.get(place + 1));
         value.with_context(|| format!("argument {name} is missing"))
     };

@@ -2,6 +2,7 @@
 
 use super::{Machine, NAMESPACE, Node};
 use crate::cluster::{Kubectl, Output};
+use contract::helper;
 use serde_json::Value;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -72,19 +73,24 @@ impl RunningPod {
     /// Waits until the guest's console or the launcher has a line with all of these words.
     #[track_caller]
     pub fn wait_for_line(&self, words: &[&str]) -> String {
-        let mut found = None;
-        self.wait_for(&format!("{words:?} in the log of compute"), || {
-            let log = self.log("compute");
-            let mut lines = log.lines().map(|line| line.trim_end_matches('\r'));
-            found = lines.find(|line| words.iter().all(|word| line.contains(word))).map(str::to_owned);
-            // A pod that the kubelet did not admit has no log.
-            let refused = log.is_empty() && self.field(".status.phase") == "Failed";
-            found.is_some() || refused || log.contains("FAILED: ")
-        });
-        found.unwrap_or_else(|| panic!("no line with {words:?}: {}", self.account()))
+        self.wait_for_line_of("compute", words)
     }
 
-    /// Waits until something is so; a failure tells what is known of the pod.
+    /// Waits until a container's log has a line with all of these words.
+    #[track_caller]
+    pub fn wait_for_line_of(&self, container: &str, words: &[&str]) -> String {
+        let mut found = None;
+        self.wait_for(&format!("line with {words:?} in the log of {container}"), || {
+            let log = self.log(container);
+            let mut lines = log.lines().map(|line| line.trim_end_matches('\r'));
+            found = lines.find(|line| words.iter().all(|word| line.contains(word))).map(str::to_owned);
+            found.is_some()
+        });
+        found.unwrap_or_default()
+    }
+
+    /// Waits until something is so. A pod that has failed is not waited for any longer; a failure tells what is known
+    /// of the pod.
     #[track_caller]
     pub fn wait_for(&self, what: &str, mut is_so: impl FnMut() -> bool) {
         let deadline = Instant::now() + STEP_WITHIN;
@@ -98,6 +104,9 @@ impl RunningPod {
             }
             assert!(!Machine::stands_still(), "no {what}: {}", Machine::why_given_up());
             assert!(Instant::now() < deadline, "no {what} after {STEP_WITHIN:?}: {}", self.account());
+            // What came between the last look and the end counts.
+            let failed = self.field(".status.phase") == "Failed" && !is_so();
+            assert!(!failed, "no {what}, and the pod has failed: {}", self.account());
             thread::sleep(INTERVAL);
         }
     }
@@ -153,9 +162,14 @@ impl RunningPod {
             state("initContainerStatuses"),
             state("containerStatuses")
         );
-        let log = self.log("compute");
-        let events = self.events();
-        format!("pod {NAMESPACE}/{}\n{status}\nevents:\n{events}log:\n{log}", self.name)
+        let (log, events) = (self.log("compute"), self.events());
+        // Only some pods have the helper.
+        let helper = self.log(helper::CONTAINER);
+        format!(
+            "pod {NAMESPACE}/{}\n{status}\nevents:\n{events}log of {}:\n{helper}log of compute:\n{log}",
+            self.name,
+            helper::CONTAINER
+        )
     }
 }
 

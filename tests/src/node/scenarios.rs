@@ -56,7 +56,6 @@ fn with_mode(mut pod: Value, mode: &str) -> Value {
 /// With a command that takes the place of the launcher: the pod holds its VFs, and no guest boots.
 fn idle(mut pod: Value) -> Value {
     pod["spec"]["containers"][0]["command"] = json!(["/usr/bin/sleep", "100000"]);
-    pod["spec"]["containers"][0]["args"] = json!([]);
     pod
 }
 

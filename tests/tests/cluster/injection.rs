@@ -24,13 +24,20 @@ fn push(list: &mut Value, item: Value) {
     list.as_array_mut().unwrap().push(item);
 }
 
+/// A container beside `compute`.
+fn other_container(pod: &Value) -> Value {
+    let mut container = pod["spec"]["initContainers"][0].clone();
+    container.as_object_mut().unwrap().remove("restartPolicy");
+    container
+}
+
 /// Container, volume and mount as virt-controller makes them for a hook sidecar of the VMI's.
 fn add_hook_sidecar(pod: &mut Value) {
     push(&mut pod["spec"]["volumes"], json!({"name": "hook-sidecar-sockets", "emptyDir": {}}));
     let mount = json!({"name": "hook-sidecar-sockets", "mountPath": "/var/run/kubevirt-hooks"});
     push(&mut compute(pod)["volumeMounts"], mount);
     set_sockets(pod, "1");
-    let mut sidecar = pod["spec"]["initContainers"][1].clone();
+    let mut sidecar = other_container(pod);
     sidecar["name"] = json!("hook-sidecar-0");
     sidecar["volumeMounts"] = json!([{"name": "hook-sidecar-sockets", "mountPath": "/var/run/kubevirt-hooks",
                                       "subPath": "hook-sidecar-0"}]);
@@ -38,9 +45,9 @@ fn add_hook_sidecar(pod: &mut Value) {
 }
 
 fn set_sockets(pod: &mut Value, count: &str) {
-    let arguments = compute(pod)["args"].as_array_mut().unwrap();
-    let flag = arguments.iter().position(|argument| argument == "--hook-sidecars").unwrap();
-    arguments[flag + 1] = json!(count);
+    let command = compute(pod)["command"].as_array_mut().unwrap();
+    let flag = command.iter().position(|word| word == "--hook-sidecars").unwrap();
+    command[flag + 1] = json!(count);
 }
 
 /// Each shape of KubeVirt's pods, and how many hook sockets virt-launcher waits for in it; none where no
@@ -69,15 +76,27 @@ fn shapes() -> Vec<(&'static str, Value, Option<u32>)> {
         ),
         ("hook-sidecar", changed(add_hook_sidecar), Some(1)),
         (
-            "plugin",
+            "without-plugins",
             changed(|pod| {
-                push(&mut pod["spec"]["volumes"], json!({"name": "kubevirt-plugin-sockets", "emptyDir": {}}));
-                let mount =
-                    json!({"name": "kubevirt-plugin-sockets", "mountPath": "/var/run/kubevirt-plugin"});
-                push(&mut compute(pod)["volumeMounts"], mount);
+                let mounts = compute(pod)["volumeMounts"].as_array_mut().unwrap();
+                mounts.retain(|mount| mount["name"] != "kubevirt-plugin-sockets");
+                let volumes = pod["spec"]["volumes"].as_array_mut().unwrap();
+                volumes.retain(|volume| volume["name"] != "kubevirt-plugin-sockets");
             }),
             Some(0),
         ),
+        (
+            "flags-in-args",
+            changed(|pod| {
+                let compute = compute(pod);
+                let mut command = compute["command"].as_array().unwrap().clone();
+                compute["args"] = command.split_off(1).into();
+                compute["command"] = command.into();
+            }),
+            Some(0),
+        ),
+        ("own-hook-sidecar", fixture("webhook/tests/fixtures/virt-launcher-pod.hook-sidecar.json"), Some(1)),
+        ("dedicated-cpus", fixture("webhook/tests/fixtures/virt-launcher-pod.dedicated-cpus.json"), Some(0)),
         (
             "without-network-info",
             changed(|pod| {
@@ -112,7 +131,7 @@ fn shapes() -> Vec<(&'static str, Value, Option<u32>)> {
         (
             "compute-is-not-first",
             changed(|pod| {
-                let mut other = pod["spec"]["initContainers"][1].clone();
+                let mut other = other_container(pod);
                 other["name"] = json!("added-before");
                 pod["spec"]["containers"].as_array_mut().unwrap().insert(0, other);
             }),
@@ -124,7 +143,6 @@ fn shapes() -> Vec<(&'static str, Value, Option<u32>)> {
                 pod["metadata"]["annotations"]["kubevirt.io/ephemeral-provisioning-object"] = json!("true");
                 let compute = compute(pod);
                 compute["command"] = json!(["/bin/bash", "-c", "echo bound"]);
-                compute.as_object_mut().unwrap().remove("args");
             }),
             None,
         ),
@@ -155,9 +173,11 @@ fn names(list: &Value) -> Vec<&str> {
 
 fn sockets(pod: &Value) -> Option<u32> {
     let mut pod = pod.clone();
-    let arguments = compute(&mut pod)["args"].as_array()?.clone();
-    let flag = arguments.iter().position(|argument| argument == "--hook-sidecars")?;
-    arguments[flag + 1].as_str().unwrap().parse().ok()
+    let compute = compute(&mut pod);
+    let words =
+        ["command", "args"].map(|field| compute[field].as_array().cloned().unwrap_or_default()).concat();
+    let flag = words.iter().rposition(|word| word == "--hook-sidecars")?;
+    words[flag + 1].as_str().unwrap().parse().ok()
 }
 
 #[tokio::test]
@@ -192,14 +212,10 @@ async fn every_shape_in_every_mode_is_restricted_and_the_same_when_it_is_applied
             let name = format!("{shape}-{mode}");
             let stored = create(&settle(&pod, namespace, &name, mode));
             let helped = own_sockets.is_some() && mode != "off";
-            let containers = names(&stored["spec"]["containers"]);
             let init_containers = names(&stored["spec"]["initContainers"]);
-            assert_eq!(containers.contains(&"launcher-hook"), helped && mode == "sidecar", "{name}");
-            assert_eq!(
-                init_containers.contains(&"launcher-hook-install"),
-                helped && mode == "compute",
-                "{name}"
-            );
+            assert_eq!(init_containers.contains(&"launcher-hook"), helped, "{name}");
+            let reports = compute(&mut stored.clone()).get("lifecycle").is_some();
+            assert_eq!(reports, helped && mode == "compute", "{name}");
             assert_eq!(sockets(&stored), own_sockets.map(|own| own + u32::from(helped)), "{name}");
             let mut copy = stored.clone();
             let asked = &compute(&mut copy)["resources"]["limits"]["intel.com/sriov_vfio"];
@@ -220,7 +236,7 @@ async fn every_shape_in_every_mode_is_restricted_and_the_same_when_it_is_applied
 }
 
 #[tokio::test]
-async fn the_flag_alone_puts_the_helper_in_and_a_wrong_mode_is_refused() {
+async fn the_flag_alone_injects_the_helper_and_a_wrong_mode_is_refused() {
     let sandbox = Sandbox::new("injection-flag");
     let (kubectl, namespace) = (sandbox.kubectl(), sandbox.namespace());
     for network in ["sriov-net-a", "sriov-net-b"] {
@@ -232,7 +248,7 @@ async fn the_flag_alone_puts_the_helper_in_and_a_wrong_mode_is_refused() {
     let mut pod = settle(&kubevirt_pod(), namespace, "flag", "");
     pod["metadata"]["annotations"].as_object_mut().unwrap().remove(MODE);
     let stored: Value = serde_json::from_str(&kubectl.dry_run(&pod.to_string()).expect_success()).unwrap();
-    assert!(names(&stored["spec"]["initContainers"]).contains(&"launcher-hook-install"));
+    assert!(names(&stored["spec"]["initContainers"]).contains(&"launcher-hook"));
     let refused = kubectl.create(&settle(&kubevirt_pod(), namespace, "wrong", "yes").to_string());
     let said =
         r#"annotation kubevirt-sriov.io/launcher-hook: "yes" is not a mode: write off, sidecar or compute"#;
@@ -263,11 +279,7 @@ async fn called_again_behind_a_webhook_that_adds_a_container_it_counts_its_socke
             serde_json::from_str(&sandbox.kubectl().dry_run(&pod.to_string()).expect_success()).unwrap();
         assert_eq!(reviews() - before, 2, "{mode}: called once and once more");
         assert_eq!(sockets(&stored), Some(1), "{mode}");
-        let containers = names(&stored["spec"]["containers"]);
-        let expected: &[&str] = match mode {
-            "sidecar" => &["compute", "launcher-hook", Appender::CONTAINER],
-            _ => &["compute", Appender::CONTAINER],
-        };
-        assert_eq!(containers, expected);
+        assert_eq!(names(&stored["spec"]["containers"]), ["compute", Appender::CONTAINER]);
+        assert_eq!(names(&stored["spec"]["initContainers"]), ["guest-console-log", "launcher-hook"]);
     }
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# title: webhook's pod, environment, exec, hook, libvirt, ping: with device-info and without
+# title: webhook's pod, sidecar, report of compute, hook, libvirt, ping: with device-info and without
 # boot: intel_iommu=on
 cni_add $VF_A $MAC_A
 cni_add $VF_B $MAC_B $VLAN_B
@@ -14,20 +14,22 @@ setsid -w virsh --quiet define "\$1" >/dev/null && setsid -w virsh --quiet dumpx
 READBACK
 chmod +x $RUN/read-back
 
-# The container runs with the paths that it has in a pod.
-# pod_start NAME ENVIRON: from the pod before the webhook to virt-launcher in place of the container's process.
+# The pod's volumes, each under its name.
+VOLUMES=$RUN/pod
+# pod_start NAME ENVIRON: from the pod before the webhook to virt-launcher in the container.
 pod_start() {
     domain "$1" >$RUN/domain.xml
     "$PROGRAMS/sriov-webhook" review --networks $RUN/nads.yaml --launcher-hook compute --launcher-hook-image lab \
         --output pod $RUN/pod.yaml >"$RUN/$1.stored.yaml" || fail "the webhook refused the pod"
-    rm -rf $RUN/work /etc/podinfo/network-info
+    rm -rf $RUN/work $VOLUMES
     mkdir -p $RUN/work
-    "$PROGRAMS/acted-kubelet" "$RUN/$1.stored.yaml" / "$LAUNCHER_HOOK" "$2" "$PROGRAMS/acted-launcher" \
-        --hooks /var/run/kubevirt-hooks --network-info /etc/podinfo/network-info --vmi $RUN/vmi.json \
+    "$PROGRAMS/acted-kubelet" "$RUN/$1.stored.yaml" $VOLUMES "$LAUNCHER_HOOK" "$2" "$PROGRAMS/acted-launcher" \
+        --hooks $VOLUMES/hook-sidecar-sockets \
+        --network-info $VOLUMES/launcher-hook-network-info/network-info --vmi $RUN/vmi.json \
         --domain $RUN/domain.xml --work $RUN/work --read-back $RUN/read-back --exit-code 17 \
         >"$RUN/$1.compute.log" 2>&1 &
     compute=$!
-    trap 'kill -9 $compute 2>/dev/null' EXIT
+    trap 'kill -9 $compute $(cat $VOLUMES/*.pid) 2>/dev/null' EXIT
 }
 
 # guest_of_pod NAME: the domain stands and is started; each NIC is on its own network.
@@ -35,7 +37,7 @@ guest_of_pod() {
     domain_stands() { [ -e $RUN/work/ready ] || ! kill -0 $compute; }
     wait_for 120 "the domain" domain_stands
     [ -e $RUN/work/ready ] || fail "compute has ended: $(cat "$RUN/$1.compute.log")"
-    expect_equal "the process of virt-launcher" $compute "$(cat $RUN/work/pid)"
+    expect_equal "the process of virt-launcher" "$(cat $VOLUMES/compute.pid)" "$(cat $RUN/work/pid)"
     virsh start "$1" >/dev/null || fail "libvirt does not start $1"
     qtree_has "$1" $VF_A ua-sriov-net-a
     qtree_has "$1" $VF_B ua-sriov-net-b
@@ -44,8 +46,7 @@ guest_of_pod() {
     kill -TERM $compute
     wait $compute
     expect_equal "virt-launcher's exit status" 17 $?
-    gone() { [ -z "$(ls /var/run/kubevirt-hooks/launcher-hook)" ]; }
-    wait_for 20 "the helper to end" gone
+    expect_equal "sockets left behind" "" "$(ls $VOLUMES/hook-sidecar-sockets/launcher-hook)"
     guests_destroy
 }
 
@@ -59,7 +60,7 @@ pod_start with $RUN/environ
 sync_fails() { grep 'not populated' $RUN/with.compute.log || ! kill -0 $compute; }
 wait_for 60 "a first start without network-info" sync_fails
 kill -0 $compute || fail "compute has ended: $(cat $RUN/with.compute.log)"
-network_info "net-a=$VF_A=$MAC_A" "net-b=$VF_B=$MAC_B" >/etc/launcher-hook/network-info
+network_info "net-a=$VF_A=$MAC_A" "net-b=$VF_B=$MAC_B" >$VOLUMES/launcher-hook-podinfo/network-info
 guest_of_pod with
 
 # Without: two resources, and an annotation that names no device. KubeVirt from 1.7 on would not start it.

@@ -184,7 +184,7 @@ fn fill(
         if pod.is_virt_launcher() {
             let (attachments, settings) = (&decision.attachments, &options.launcher_hook);
             decision.helper_added =
-                launcher_hook::put_in(&mut patch, pod, index, target, attachments, settings)?;
+                launcher_hook::inject(&mut patch, pod, index, target, attachments, settings)?;
         } else if options.podnetinfo {
             podnetinfo::put_in(&mut patch, pod)?;
         }

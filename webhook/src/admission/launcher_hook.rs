@@ -1,32 +1,32 @@
-//! Puts `launcher-hook` into a virt-launcher pod.
+//! Injects `launcher-hook` into a virt-launcher pod, as a sidecar (an init container that restarts): it has started
+//! before `compute` does, the kubelet starts it again when it dies, and ends it after `compute`.
 //!
-//! - **compute**: an init container copies the program into a volume, and `compute` runs it in front of its
-//!   own command. Only there are the device plugin's variables visible.
-//!   Where `compute` has KubeVirt's network-info, it gets a directory of its own in that place, which the
-//!   helper fills: what KubeVirt says there, completed from the variables.
-//! - **sidecar**: a container of its own beside `compute`, which learns of devices from KubeVirt's
-//!   network-info and Multus' network-status alone.
+//! - **compute**: `compute` runs the program once, as its `postStart` hook, to report the device plugin's variables
+//!   and the device nodes, which no other container sees. If `compute` has KubeVirt's network-info, it gets a
+//!   folder of its own in its place, which the helper fills: what KubeVirt says there, completed from the variables.
+//! - **sidecar**: the helper knows only KubeVirt's network-info and Multus' network-status.
 //!
-//! Either way virt-launcher is told to wait for one more hook socket, and a pod of QoS class Guaranteed stays
-//! one: with dedicated CPUs that is what gives the VM its own. A pod that has the helper is left
-//! alone, so a second call changes nothing.
+//! The command of `compute` stays KubeVirt's own: a program executed before it would cost it its capability. Only the
+//! number of hook sockets in it is raised by one. A pod of QoS class Guaranteed stays one, which gives a VM with
+//! dedicated CPUs its own. A pod that has the helper is left alone, so a second call changes nothing.
 
-mod pieces;
+mod pod_edit;
 
-use contract::{Quoted, annotation};
+use contract::helper::{self, flag, option, subcommand};
+use contract::{Quoted, annotation, kubevirt};
 use serde_json::{Value, json};
 
 use super::attachments::Attachment;
 use super::pod::{Container, Pod};
 use super::{Denial, Patch, Reason};
-use pieces::Pieces;
+use pod_edit::PodEdit;
 
 /// How the helper gets into pods.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LauncherHook {
     /// Where no annotation says otherwise.
     pub mode: Mode,
-    /// The image with `/launcher-hook` in it; nothing where the helper cannot be put in at all.
+    /// The image with `/launcher-hook` in it; `None` if the helper cannot be injected at all.
     pub image: Option<String>,
     /// `imagePullPolicy` of the containers that are added.
     pub image_pull_policy: String,
@@ -46,9 +46,9 @@ pub enum Mode {
     /// Nowhere.
     #[default]
     Off,
-    /// In a container of its own.
+    /// In a container of its own, which learns nothing from `compute`.
     Sidecar,
-    /// In `compute`, in front of its command.
+    /// In a container of its own, to which `compute` reports its devices.
     Compute,
 }
 
@@ -66,12 +66,11 @@ impl Default for LauncherHook {
     }
 }
 
-const CONTAINER: &str = "launcher-hook";
 /// virt-launcher runs as this user and group, and so has to be who opens the socket.
 const KUBEVIRT_USER: u32 = 107;
 
-/// Puts the helper in, and says whether it did: it is not wanted everywhere, and may be there already.
-pub(super) fn put_in(
+/// Injects the helper, and returns whether it did: not every pod needs it, and some have it already.
+pub(super) fn inject(
     patch: &mut Patch,
     pod: &Pod<'_>,
     index: usize,
@@ -85,19 +84,14 @@ pub(super) fn put_in(
     }
     let image = settings.image.as_deref().ok_or_else(|| {
         refusal(format!(
-            "annotation {}: the webhook has no image of launcher-hook to put into the pod: set --launcher-hook-image",
+            "annotation {}: the webhook has no image of launcher-hook to inject: set --launcher-hook-image",
             annotation::LAUNCHER_HOOK
         ))
     })?;
-    let pieces = Pieces::read(pod, index, compute)?;
-    match mode {
-        Mode::Compute if pieces.runs_in_compute() => return Ok(false),
-        Mode::Sidecar if pod.containers().iter().any(|container| container.name() == CONTAINER) => {
-            return Ok(false);
-        }
-        Mode::Compute => pieces.into_compute(patch, image, attachments, settings)?,
-        _ => pieces.beside_compute(patch, image, settings)?,
+    if pod.all_containers().any(|container| container.name() == helper::CONTAINER) {
+        return Ok(false);
     }
+    PodEdit::read(pod, index, compute)?.inject(patch, mode, image, attachments, settings)?;
     Ok(true)
 }
 
@@ -129,13 +123,26 @@ fn refusal(message: String) -> Denial {
 }
 
 impl LauncherHook {
-    /// `container` and what all that are added have in common. It passes Pod Security `restricted`, and where
-    /// the pod is of QoS class Guaranteed without it, it is with it, too.
+    /// `container` with what both modes have in common. It passes Pod Security `restricted`, and a pod that is of QoS
+    /// class Guaranteed without it remains so.
     fn container(&self, image: &str, is_guaranteed: bool, mut container: Value) -> Value {
         let cpu_request = if is_guaranteed { &self.cpu_limit } else { &self.cpu_request };
         let common = json!({
             "image": image,
             "imagePullPolicy": self.image_pull_policy,
+            "restartPolicy": "Always",
+            // `compute` starts once the socket answers, and all else is there before the socket. A slow node is not a
+            // reason to give up: ten minutes at least.
+            "startupProbe": {
+                "exec": {"command": [
+                    helper::PROGRAM,
+                    subcommand::READY,
+                    option(flag::SOCKET_DIR, kubevirt::HOOK_SOCKET_DIRECTORY)
+                ]},
+                "periodSeconds": 1,
+                "timeoutSeconds": 10,
+                "failureThreshold": 600
+            },
             "resources": {
                 "requests": {"cpu": cpu_request, "memory": self.memory},
                 "limits": {"cpu": self.cpu_limit, "memory": self.memory}

@@ -101,6 +101,9 @@ pub struct Container<'a> {
     /// Its mounts, left unread for the few decisions that need it.
     #[serde(borrow)]
     pub volume_mounts: Option<&'a RawValue>,
+    /// Its lifecycle hooks, left unread for the few decisions that need it.
+    #[serde(borrow)]
+    pub lifecycle: Option<&'a RawValue>,
     #[serde(borrow)]
     restart_policy: Option<Text<'a>>,
 }
@@ -205,6 +208,11 @@ impl Pod<'_> {
 
     pub(super) fn containers(&self) -> &[Container<'_>] {
         self.spec.containers.as_deref().unwrap_or_default()
+    }
+
+    /// All containers, those that run before the others included.
+    pub(super) fn all_containers(&self) -> impl Iterator<Item = &Container<'_>> {
+        self.spec.init_containers.as_deref().unwrap_or_default().iter().chain(self.containers())
     }
 
     /// The containers that hold their resources as long as the pod lives.

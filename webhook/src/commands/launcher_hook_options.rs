@@ -46,9 +46,9 @@ pub struct LauncherHookOptions {
 enum ModeFlag {
     /// Nowhere
     Off,
-    /// In a container of its own; knows VFs from KubeVirt's network-info only
+    /// A sidecar; knows VFs from KubeVirt's network-info only
     Sidecar,
-    /// In compute, in front of its command; knows the device plugin's variables too
+    /// A sidecar to which compute reports its devices; knows the device plugin's variables too
     Compute,
 }
 

@@ -2,7 +2,7 @@
 
 use super::{STORAGE, UPLINK, answers, pod_on, with_mode};
 use crate::node::{Node, RunningPod};
-use contract::annotation;
+use contract::{annotation, helper};
 use std::thread;
 
 /// Off: the pod has its VF and nobody puts it into the domain. Sidecar: the helper has network-info alone.
@@ -14,8 +14,10 @@ pub(super) fn off_and_sidecar(node: &Node) {
     for pod in [&off, &sidecar] {
         assert_eq!(pod.field(r".spec.containers[0].resources.limits.intel\.com/sriov_vfio"), "1");
     }
-    assert_eq!(off.field(".spec.containers[*].name"), "compute");
-    assert_eq!(sidecar.field(".spec.containers[*].name"), "compute launcher-hook");
+    for (pod, expected) in [(&off, ""), (&sidecar, helper::CONTAINER)] {
+        assert_eq!(pod.field(".spec.containers[*].name"), "compute");
+        assert_eq!(pod.field(".spec.initContainers[*].name"), expected);
+    }
 
     answers(&sidecar, UPLINK, &mac);
     off.wait_for_line(&["guest: up"]);

@@ -3,7 +3,7 @@
 use super::{STORAGE, answers, idle, pod_on, vfs, with_mode};
 use crate::node::kubevirt::{pod_of, vmi};
 use crate::node::{Node, RunningPod};
-use contract::annotation;
+use contract::{annotation, helper};
 use serde_json::{Value, json};
 use std::thread;
 
@@ -57,7 +57,7 @@ pub(super) fn taken_away(node: &Node) {
     let _away = Away::take(node, &vf);
     open_gate(&pod, "compute");
     pod.wait_for("end of the launcher", || pod.log("compute").contains("FAILED: "));
-    let log = pod.log("compute");
+    let log = pod.log(helper::CONTAINER);
     let told =
         log.lines().find(|line| line.contains(&format!("VF {vf} is bound to no driver, not to vfio-pci")));
     println!("  {}", told.unwrap_or_else(|| panic!("the helper does not tell what became of {vf}: {log}")));
@@ -94,13 +94,15 @@ pub(super) fn taken_away_before(node: &Node) {
 /// What the pods here wait for.
 const GATE: &str = "/tmp/gate";
 
-/// A launcher that waits for [`GATE`]; what the webhook puts in front of it runs already.
+/// A launcher that waits for [`GATE`]; the helper runs already.
 fn behind_gate(mut pod: Value) -> Value {
     let compute = &mut pod["spec"]["containers"][0];
     let launcher = compute["command"][0].as_str().unwrap();
     let script =
         format!("echo 'gate: closed'; until [ -e {GATE} ]; do sleep 1; done; exec {launcher} \"$@\"");
-    compute["command"] = json!(["/usr/bin/sh", "-c", script, launcher]);
+    let mut command = vec![json!("/usr/bin/sh"), json!("-c"), json!(script)];
+    command.extend(compute["command"].as_array().unwrap().iter().cloned());
+    compute["command"] = command.into();
     pod
 }
 

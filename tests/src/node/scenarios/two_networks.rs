@@ -1,8 +1,8 @@
 //! The example VMI: two networks on one resource, each NIC on its own network.
 
-use crate::node::kubevirt::{HELD_BACK, downward_api, example_pod};
+use crate::node::kubevirt::{HELD_BACK, example_pod};
 use crate::node::{Node, RunningPod};
-use contract::annotation;
+use contract::{annotation, helper};
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -22,14 +22,14 @@ pub(super) fn by_network_info(node: &Node) {
 /// selections alone, because Multus sorts.
 pub(super) fn by_order_of_multus(node: &Node) {
     let mut pod = super::with_mode(example_pod(), "compute");
-    let networks = "/etc/podinfo-networks";
-    pod["spec"]["volumes"][0] = downward_api("networks", "networks", annotation::NETWORKS);
-    let compute = &mut pod["spec"]["containers"][0];
-    compute["volumeMounts"][0] = json!({"name": "networks", "mountPath": networks});
-    let variables = compute["env"].as_array_mut().unwrap();
-    variables.push(json!({"name": "LAUNCHER_HOOK_ASSIGN", "value": "multus"}));
-    let file = format!("{networks}/networks");
-    variables.push(json!({"name": "LAUNCHER_HOOK_NETWORKS_ANNOTATION", "value": file}));
+    pod["spec"]["volumes"].as_array_mut().unwrap().remove(0);
+    pod["spec"]["containers"][0]["volumeMounts"].as_array_mut().unwrap().remove(0);
+    // The webhook's own arguments are those of the chart, for all pods; one that has the helper is left alone.
+    let injected = node.kubectl().dry_run(&pod.to_string()).expect_success();
+    let mut pod: Value = serde_json::from_str(&injected).unwrap();
+    let containers = pod["spec"]["initContainers"].as_array_mut().unwrap();
+    let helper = { containers.iter_mut() }.find(|container| container["name"] == helper::CONTAINER).unwrap();
+    helper["args"].as_array_mut().unwrap().push(json!("--assign=multus"));
     let pod = follow(node, &pod, "launcher: defined");
     let log = pod.log("compute");
     assert!(!log.contains("network-info says"), "this launcher should have no network-info: {log}");
@@ -49,7 +49,8 @@ fn follow(node: &Node, pod: &Value, before_start: &str) -> RunningPod {
     pod.wait_for("running container", || !pod.field(".status.containerStatuses[0].state.running").is_empty());
     tell("compute runs");
     if !pod.annotation(HELD_BACK).is_empty() {
-        pod.wait_for_line(&["network-info: incomplete", "nor KubeVirt's network-info is there"]);
+        let words = ["network-info: incomplete", "nor KubeVirt's network-info is there"];
+        pod.wait_for_line_of(helper::CONTAINER, &words);
         pod.remove_annotation(HELD_BACK);
     }
     pod.wait_for_line(&[before_start]);

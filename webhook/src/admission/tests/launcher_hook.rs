@@ -1,12 +1,21 @@
-//! The helper's way into the pod.
+//! The helper in pods as KubeVirt 1.9.0 makes them.
 
 use super::*;
 use rstest::rstest;
 
-const KUBEVIRT: &str = include_str!("../../../tests/fixtures/virt-launcher-pod.json");
+fn fixture(name: &str) -> Value {
+    let text = match name {
+        "plain" => include_str!("../../../tests/fixtures/virt-launcher-pod.json"),
+        "hook-sidecar" => include_str!("../../../tests/fixtures/virt-launcher-pod.hook-sidecar.json"),
+        "binding-plugin" => include_str!("../../../tests/fixtures/virt-launcher-pod.binding-plugin.json"),
+        "dedicated-cpus" => include_str!("../../../tests/fixtures/virt-launcher-pod.dedicated-cpus.json"),
+        _ => panic!("{name}"),
+    };
+    serde_json::from_str(text).unwrap()
+}
 
 fn kubevirt_pod() -> Value {
-    serde_json::from_str(KUBEVIRT).unwrap()
+    fixture("plain")
 }
 
 fn options(mode: Mode) -> Options {
@@ -18,69 +27,192 @@ fn options(mode: Mode) -> Options {
     Options { launcher_hook, ..Options::default() }
 }
 
+fn injected(pod: &Value, mode: Mode) -> Value {
+    patched(pod, &decide_pod(pod, &options(mode)))
+}
+
 fn container<'p>(pod: &'p Value, list: &str, name: &str) -> Option<&'p Value> {
     pod["spec"][list].as_array()?.iter().find(|container| container["name"] == name)
 }
 
-/// The argument behind `--hook-sidecars`.
-fn sockets(pod: &Value) -> &str {
-    let arguments = container(pod, "containers", "compute").unwrap()["args"].as_array().unwrap();
-    let flag = arguments.iter().position(|argument| argument == "--hook-sidecars").unwrap();
-    arguments[flag + 1].as_str().unwrap()
+fn compute(pod: &Value) -> &Value {
+    container(pod, "containers", "compute").unwrap()
 }
 
-/// A KubeVirt pod with a hook sidecar of its own, as virt-controller makes it.
-fn pod_with_hook_sidecar() -> Value {
+fn compute_of(pod: &mut Value) -> &mut Value {
+    &mut pod["spec"]["containers"][0]
+}
+
+fn helper(pod: &Value) -> Option<&Value> {
+    container(pod, "initContainers", "launcher-hook")
+}
+
+fn named<'p>(list: &'p Value, key: &str, name: &str) -> Vec<&'p Value> {
+    list.as_array().unwrap().iter().filter(|one| one[key] == name).collect()
+}
+
+/// How many sockets virt-launcher waits for: pflag takes the last of several, with `=` or in the next word.
+fn sockets(pod: &Value) -> Option<String> {
+    let compute = compute(pod);
+    let words = ["command", "args"].map(|field| compute[field].as_array().cloned().unwrap_or_default());
+    let words: Vec<String> =
+        words.into_iter().flatten().map(|word| word.as_str().unwrap().to_owned()).collect();
+    let mut count = None;
+    for (index, word) in words.iter().enumerate() {
+        if word == "--hook-sidecars" {
+            count = words.get(index + 1).cloned();
+        } else if let Some(value) = word.strip_prefix("--hook-sidecars=") {
+            count = Some(value.to_owned());
+        }
+    }
+    count
+}
+
+/// As KubeVirt makes them after 1.9: the program in `command`, its flags in `args`.
+fn flags_in_args(pod: &mut Value) {
+    let compute = compute_of(pod);
+    let mut command = compute["command"].as_array().unwrap().clone();
+    compute["args"] = command.split_off(1).into();
+    compute["command"] = command.into();
+}
+
+/// As if the user had asked for one more.
+fn add_hook_sidecar(pod: &mut Value) {
+    let mut sidecar = container(pod, "containers", "hook-sidecar-0").unwrap().clone();
+    sidecar["name"] = json!("hook-sidecar-1");
+    sidecar["volumeMounts"][0]["subPath"] = json!("hook-sidecar-1");
+    pod["spec"]["containers"].as_array_mut().unwrap().push(sidecar);
+    let command = compute_of(pod)["command"].as_array_mut().unwrap();
+    let flag = command.iter().position(|word| word == "--hook-sidecars").unwrap();
+    command[flag + 1] = json!("2");
+}
+
+#[rstest]
+#[case::none("plain", |_: &mut Value| (), "1")]
+#[case::one("hook-sidecar", |_: &mut Value| (), "2")]
+#[case::two("hook-sidecar", add_hook_sidecar, "3")]
+#[case::of_a_binding_plugin("binding-plugin", |_: &mut Value| (), "2")]
+fn virt_launcher_waits_for_every_hook_sidecar(
+    #[case] name: &str,
+    #[case] change: fn(&mut Value),
+    #[case] expected: &str,
+    #[values(Mode::Sidecar, Mode::Compute)] mode: Mode,
+    #[values(|_: &mut Value| (), flags_in_args)] place: fn(&mut Value),
+) {
+    let mut pod = fixture(name);
+    change(&mut pod);
+    place(&mut pod);
+    let after = injected(&pod, mode);
+    assert_eq!(sockets(&after).as_deref(), Some(expected));
+    // Nothing else of the command line is touched, and no sidecar of the user's.
+    let before = [&compute(&pod)["command"], &compute(&pod)["args"]];
+    for (before, field) in before.into_iter().zip(["command", "args"]) {
+        let words = |list: &Value| list.as_array().cloned().unwrap_or_default();
+        let (before, after) = (words(before), words(&compute(&after)[field]));
+        assert_eq!(before.len(), after.len());
+        let changed = before.iter().zip(&after).filter(|(before, after)| before != after).count();
+        assert!(changed <= 1, "{after:?}");
+    }
+    let others = |pod: &Value| pod["spec"]["containers"].as_array().unwrap()[1..].to_vec();
+    assert_eq!(others(&after), others(&pod));
+    let mounts = &compute(&after)["volumeMounts"];
+    assert_eq!(named(mounts, "mountPath", "/var/run/kubevirt-hooks").len(), 1);
+    assert_eq!(named(&after["spec"]["volumes"], "name", "hook-sidecar-sockets").len(), 1);
+}
+
+#[rstest]
+#[case::joined(json!(["m", "--hook-sidecars=3", "--name", "vm"]), json!(null), "4")]
+#[case::joined_in_args(json!(["m"]), json!(["--hook-sidecars=0"]), "1")]
+#[case::the_last_counts(json!(["m", "--hook-sidecars", "7"]), json!(["--hook-sidecars", "1"]), "2")]
+#[case::value_in_the_other_list(json!(["m", "--hook-sidecars"]), json!(["1"]), "2")]
+#[case::another_flag(json!(["m", "--hook-sidecars-timeout=5"]), json!(null), "1")]
+#[case::none(json!(["m", "--name", "vm"]), json!(null), "1")]
+#[case::nothing(json!(null), json!(null), "1")]
+fn the_count_is_raised_where_it_is(#[case] command: Value, #[case] arguments: Value, #[case] expected: &str) {
     let mut pod = kubevirt_pod();
-    let spec = &mut pod["spec"];
-    spec["volumes"].as_array_mut().unwrap().push(json!({"name": "hook-sidecar-sockets", "emptyDir": {}}));
-    let mount = json!({"name": "hook-sidecar-sockets", "mountPath": "/var/run/kubevirt-hooks"});
-    spec["containers"][0]["volumeMounts"].as_array_mut().unwrap().push(mount);
-    let arguments = spec["containers"][0]["args"].as_array_mut().unwrap();
-    let flag = arguments.iter().position(|argument| argument == "--hook-sidecars").unwrap();
-    arguments[flag + 1] = json!("1");
-    let mount = json!({"name": "hook-sidecar-sockets", "mountPath": "/var/run/kubevirt-hooks", "subPath": "hook-sidecar-0"});
-    spec["containers"]
-        .as_array_mut()
-        .unwrap()
-        .push(json!({"name": "hook-sidecar-0", "volumeMounts": [mount]}));
-    pod
+    for (field, list) in [("command", command), ("args", arguments)] {
+        if list.is_null() {
+            compute_of(&mut pod).as_object_mut().unwrap().remove(field);
+        } else {
+            compute_of(&mut pod)[field] = list;
+        }
+    }
+    assert_eq!(sockets(&injected(&pod, Mode::Sidecar)).as_deref(), Some(expected));
 }
 
 #[test]
-fn compute_runs_the_helper_in_front_of_its_own_command() {
+fn compute_reports_its_devices_and_keeps_all_else() {
     let pod = kubevirt_pod();
-    let after = patched(&pod, &decide_pod(&pod, &options(Mode::Compute)));
-    let compute = container(&after, "containers", "compute").unwrap();
+    let after = injected(&pod, Mode::Compute);
+    let mut changed = compute(&after).clone();
     assert_eq!(
-        compute["command"],
-        json!([
+        changed["lifecycle"],
+        json!({"postStart": {"exec": {"command": [
             "/var/run/launcher-hook/launcher-hook",
-            "exec",
-            "--socket-dir=/var/run/kubevirt-hooks/launcher-hook",
-            "--network-info=/etc/launcher-hook/network-info",
-            "--network-status=/etc/launcher-hook/network-status",
-            "--networks-annotation=/etc/launcher-hook/networks",
-            "--fill-network-info=/etc/podinfo/network-info",
-            "--vmi-networks=/etc/launcher-hook/vmi-networks",
-            "--",
-            "/usr/bin/virt-launcher-monitor"
-        ])
+            "report-devices",
+            "/var/run/launcher-hook-devices/devices.json"
+        ]}}})
     );
-    assert_eq!(sockets(&after), "1");
-    let variable =
-        compute["env"].as_array().unwrap().iter().find(|one| one["name"] == "SRIOV_NETWORK_RESOURCES");
+    let mounts = changed["volumeMounts"].as_array().unwrap().clone();
+    let known = compute(&pod)["volumeMounts"].as_array().unwrap();
+    let added: Vec<&Value> = mounts.iter().filter(|mount| !known.contains(mount)).collect();
     assert_eq!(
-        variable.unwrap()["value"],
-        r#"{"default/sriov-net-a":"intel.com/sriov_vfio","net-admin/sriov-net-b":"intel.com/sriov_vfio"}"#
+        added,
+        [
+            // In the place of KubeVirt's own.
+            &json!({"name": "launcher-hook-network-info", "mountPath": "/etc/podinfo", "readOnly": true}),
+            &json!({"name": "hook-sidecar-sockets", "mountPath": "/var/run/kubevirt-hooks"}),
+            &json!({"name": "launcher-hook", "mountPath": "/var/run/launcher-hook", "readOnly": true}),
+            &json!({"name": "launcher-hook-devices", "mountPath": "/var/run/launcher-hook-devices"}),
+        ]
     );
+    assert_eq!(mounts.len(), known.len() + 3);
+    assert_eq!(sockets(&after).as_deref(), Some("1"));
+    // Apart from these it is KubeVirt's: command, environment, security context.
+    for field in ["lifecycle", "volumeMounts", "command", "resources"] {
+        let original = compute(&pod).get(field).cloned();
+        match original {
+            Some(original) => changed[field] = original,
+            None => drop(changed.as_object_mut().unwrap().remove(field)),
+        }
+    }
+    assert_eq!(&changed, compute(&pod));
+    assert_eq!(compute(&after)["command"][0], "/usr/bin/virt-launcher-monitor");
+}
+
+#[test]
+fn the_helper_is_a_sidecar_that_compute_waits_for() {
+    let after = injected(&kubevirt_pod(), Mode::Compute);
+    let containers = after["spec"]["initContainers"].as_array().unwrap();
     assert_eq!(
-        container(&after, "initContainers", "launcher-hook-install").unwrap(),
+        containers.last().unwrap(),
         &json!({
-            "name": "launcher-hook-install",
+            "name": "launcher-hook",
             "image": "registry.example/launcher-hook:1",
             "imagePullPolicy": "IfNotPresent",
-            "command": ["/launcher-hook", "install", "/var/run/launcher-hook"],
+            "restartPolicy": "Always",
+            "command": ["/launcher-hook"],
+            "args": [
+                "serve",
+                "--socket-dir=/var/run/kubevirt-hooks",
+                "--keep-serving",
+                "--socket-dir=/var/run/kubevirt-plugin",
+                "--network-info=/etc/launcher-hook/network-info",
+                "--network-status=/etc/launcher-hook/network-status",
+                "--networks-annotation=/etc/launcher-hook/networks",
+                "--install=/var/run/launcher-hook",
+                "--device-report=/var/run/launcher-hook-devices/devices.json",
+                "--fill-network-info=/etc/podinfo/network-info",
+                "--vmi-networks=/etc/launcher-hook/vmi-networks"
+            ],
+            "env": [{
+                "name": "SRIOV_NETWORK_RESOURCES",
+                "value": r#"{"default/sriov-net-a":"intel.com/sriov_vfio","net-admin/sriov-net-b":"intel.com/sriov_vfio"}"#
+            }],
+            "startupProbe": {
+                "exec": {"command": ["/launcher-hook", "ready", "--socket-dir=/var/run/kubevirt-hooks"]},
+                "periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": 600
+            },
             "resources": {
                 "requests": {"cpu": "5m", "memory": "16Mi"},
                 "limits": {"cpu": "100m", "memory": "16Mi"}
@@ -91,34 +223,28 @@ fn compute_runs_the_helper_in_front_of_its_own_command() {
                 "capabilities": {"drop": ["ALL"]},
                 "seccompProfile": {"type": "RuntimeDefault"}
             },
-            "volumeMounts": [{"name": "launcher-hook", "mountPath": "/var/run/launcher-hook"}]
+            "volumeMounts": [
+                {"name": "hook-sidecar-sockets", "mountPath": "/var/run/kubevirt-hooks", "subPath": "launcher-hook"},
+                {"name": "launcher-hook-podinfo", "mountPath": "/etc/launcher-hook", "readOnly": true},
+                {"name": "kubevirt-plugin-sockets", "mountPath": "/var/run/kubevirt-plugin", "subPath": "launcher-hook"},
+                {"name": "launcher-hook", "mountPath": "/var/run/launcher-hook"},
+                {"name": "launcher-hook-devices", "mountPath": "/var/run/launcher-hook-devices", "readOnly": true},
+                {"name": "launcher-hook-network-info", "mountPath": "/etc/podinfo"}
+            ]
         })
     );
 }
 
-fn named<'p>(list: &'p Value, key: &str, name: &str) -> Vec<&'p Value> {
-    list.as_array().unwrap().iter().filter(|one| one[key] == name).collect()
-}
-
 #[test]
-fn compute_gets_a_directory_of_its_own_for_network_info_and_the_annotations_beside_it() {
-    let pod = kubevirt_pod();
-    let after = patched(&pod, &decide_pod(&pod, &options(Mode::Compute)));
-    let mounts = &container(&after, "containers", "compute").unwrap()["volumeMounts"];
-    assert_eq!(
-        named(mounts, "mountPath", "/etc/podinfo"),
-        [&json!({"name": "launcher-hook-network-info", "mountPath": "/etc/podinfo"})]
-    );
-    assert_eq!(
-        named(mounts, "name", "launcher-hook-podinfo"),
-        [&json!({"name": "launcher-hook-podinfo", "mountPath": "/etc/launcher-hook", "readOnly": true})]
-    );
-    let volumes = &after["spec"]["volumes"];
-    assert_eq!(
-        named(volumes, "name", "launcher-hook-network-info"),
-        [&json!({"name": "launcher-hook-network-info", "emptyDir": {}})]
-    );
+fn the_volumes_of_the_helper() {
+    let after = injected(&kubevirt_pod(), Mode::Compute);
     let item = |path: &str, key: &str| json!({"path": path, "fieldRef": {"fieldPath": format!("metadata.annotations['{key}']")}});
+    let volumes = &after["spec"]["volumes"];
+    for name in
+        ["launcher-hook", "launcher-hook-devices", "launcher-hook-network-info", "hook-sidecar-sockets"]
+    {
+        assert_eq!(named(volumes, "name", name), [&json!({"name": name, "emptyDir": {}})]);
+    }
     assert_eq!(
         named(volumes, "name", "launcher-hook-podinfo"),
         [&json!({"name": "launcher-hook-podinfo", "downwardAPI": {"items": [
@@ -143,72 +269,83 @@ fn compute_gets_a_directory_of_its_own_for_network_info_and_the_annotations_besi
 )]
 fn a_pod_without_network_info_gets_none(#[case] change: fn(&mut Vec<Value>), #[case] left: usize) {
     let mut pod = kubevirt_pod();
-    change(pod["spec"]["containers"][0]["volumeMounts"].as_array_mut().unwrap());
-    let after = patched(&pod, &decide_pod(&pod, &options(Mode::Compute)));
-    let compute = container(&after, "containers", "compute").unwrap();
-    let mounts = named(&compute["volumeMounts"], "mountPath", "/etc/podinfo");
+    change(compute_of(&mut pod)["volumeMounts"].as_array_mut().unwrap());
+    let after = injected(&pod, Mode::Compute);
+    let mounts = named(&compute(&after)["volumeMounts"], "mountPath", "/etc/podinfo");
     assert_eq!(mounts.iter().filter(|mount| mount["name"] != "launcher-hook-network-info").count(), left);
     assert_eq!(mounts.len(), left);
-    let command = compute["command"].to_string();
-    assert!(!command.contains("fill") && command.contains("--network-info="), "{command}");
+    let arguments = helper(&after).unwrap()["args"].to_string();
+    assert!(!arguments.contains("fill") && arguments.contains("--network-info="), "{arguments}");
 }
 
 #[test]
-fn a_sidecar_gets_the_socket_directory_and_network_info() {
-    let mut pod = kubevirt_pod();
-    pod["spec"]["volumes"]
-        .as_array_mut()
-        .unwrap()
-        .push(json!({"name": "kubevirt-plugin-sockets", "emptyDir": {}}));
-    let after = patched(&pod, &decide_pod(&pod, &options(Mode::Sidecar)));
-    let sidecar = container(&after, "containers", "launcher-hook").unwrap();
+fn mode_sidecar_leaves_compute_alone_but_for_the_sockets() {
+    let pod = kubevirt_pod();
+    let after = injected(&pod, Mode::Sidecar);
+    let sidecar = helper(&after).unwrap();
     assert_eq!(
         sidecar["args"],
         json!([
             "serve",
             "--socket-dir=/var/run/kubevirt-hooks",
-            "--verify=off",
+            "--keep-serving",
+            "--socket-dir=/var/run/kubevirt-plugin",
             "--network-info=/etc/launcher-hook/network-info",
             "--network-status=/etc/launcher-hook/network-status",
             "--networks-annotation=/etc/launcher-hook/networks",
-            "--socket-dir=/var/run/kubevirt-plugin"
+            "--verify=off"
         ])
     );
+    assert_eq!(sidecar["volumeMounts"].as_array().unwrap().len(), 3);
+    assert_eq!(sidecar["restartPolicy"], "Always");
+    assert_eq!((sidecar.get("env"), compute(&after).get("lifecycle")), (None, None));
+    let own = compute(&pod)["volumeMounts"].as_array().unwrap();
+    let mounts = compute(&after)["volumeMounts"].as_array().unwrap();
+    assert_eq!(mounts[..own.len()], own[..]);
     assert_eq!(
-        sidecar["volumeMounts"],
-        json!([
-            {"name": "hook-sidecar-sockets", "mountPath": "/var/run/kubevirt-hooks", "subPath": "launcher-hook"},
-            {"name": "launcher-hook-podinfo", "mountPath": "/etc/launcher-hook", "readOnly": true},
-            {"name": "kubevirt-plugin-sockets", "mountPath": "/var/run/kubevirt-plugin", "subPath": "launcher-hook"}
-        ])
+        mounts[own.len()..],
+        [json!({"name": "hook-sidecar-sockets", "mountPath": "/var/run/kubevirt-hooks"})]
     );
-    assert_eq!(sockets(&after), "1");
-    assert_eq!(
-        container(&after, "containers", "compute").unwrap()["command"],
-        json!(["/usr/bin/virt-launcher-monitor"])
-    );
+}
+
+#[test]
+fn without_the_volume_of_plugins_there_is_no_socket_for_them() {
+    let mut pod = kubevirt_pod();
+    pod["spec"]["volumes"]
+        .as_array_mut()
+        .unwrap()
+        .retain(|volume| volume["name"] != "kubevirt-plugin-sockets");
+    let after = injected(&pod, Mode::Sidecar);
+    assert!(!helper(&after).unwrap().to_string().contains("plugin"), "{after}");
 }
 
 #[rstest]
 fn a_second_call_changes_nothing(
     #[values(Mode::Off, Mode::Sidecar, Mode::Compute)] mode: Mode,
-    #[values(kubevirt_pod(), pod_with_hook_sidecar(), pod("vf"))] pod: Value,
+    #[values(
+        kubevirt_pod(),
+        fixture("hook-sidecar"),
+        fixture("binding-plugin"),
+        fixture("dedicated-cpus"),
+        pod("vf")
+    )]
+    pod: Value,
 ) {
-    let mut pod = pod;
-    pod["spec"]["containers"][0]["command"] = json!(["/usr/bin/virt-launcher-monitor"]);
-    let once = patched(&pod, &decide_pod(&pod, &options(mode)));
-    assert_eq!(decide_pod(&once, &options(mode)).outcome, Outcome::Unchanged);
+    let once = injected(&pod, mode);
+    for again in [Mode::Off, Mode::Sidecar, Mode::Compute] {
+        let outcome = decide_pod(&once, &options(again)).outcome;
+        assert!(outcome == Outcome::Unchanged || mode == Mode::Off, "{outcome:?}");
+    }
 }
 
-#[rstest]
-fn what_kubevirt_made_for_its_own_sidecars_is_used(#[values(Mode::Sidecar, Mode::Compute)] mode: Mode) {
-    let pod = pod_with_hook_sidecar();
-    let after = patched(&pod, &decide_pod(&pod, &options(mode)));
-    assert_eq!(sockets(&after), "2");
-    assert_eq!(named(&after["spec"]["volumes"], "name", "hook-sidecar-sockets").len(), 1);
-    let mounts = &container(&after, "containers", "compute").unwrap()["volumeMounts"];
-    assert_eq!(named(mounts, "mountPath", "/var/run/kubevirt-hooks").len(), 1);
-    assert!(container(&after, "containers", "hook-sidecar-0").is_some());
+#[test]
+fn a_pod_with_another_hook_after_its_start_keeps_it() {
+    let mut pod = kubevirt_pod();
+    let other = json!({"exec": {"command": ["/bin/true"]}});
+    compute_of(&mut pod)["lifecycle"] = json!({"preStop": other});
+    let lifecycle = compute(&injected(&pod, Mode::Compute))["lifecycle"].clone();
+    assert_eq!(lifecycle["preStop"], other);
+    assert_eq!(lifecycle["postStart"]["exec"]["command"][1], "report-devices");
 }
 
 #[rstest]
@@ -224,8 +361,8 @@ fn the_annotation_wins_over_the_flag(
     if let Some(mode) = annotation {
         pod["metadata"]["annotations"][annotation::LAUNCHER_HOOK] = json!(mode);
     }
-    let after = patched(&pod, &decide_pod(&pod, &options(flag)));
-    assert_eq!(container(&after, "initContainers", "launcher-hook-install").is_some(), expected);
+    let after = injected(&pod, flag);
+    assert_eq!(helper(&after).is_some(), expected);
 }
 
 #[rstest]
@@ -234,9 +371,9 @@ fn the_annotation_wins_over_the_flag(
 fn pods_that_do_not_need_it_do_not_get_it(#[case] change: fn(&mut Value)) {
     let mut pod = kubevirt_pod();
     change(&mut pod);
-    let after = patched(&pod, &decide_pod(&pod, &options(Mode::Compute)));
-    assert!(container(&after, "initContainers", "launcher-hook-install").is_none());
-    assert_eq!(sockets(&after), "0");
+    let after = injected(&pod, Mode::Compute);
+    assert!(helper(&after).is_none());
+    assert_eq!(sockets(&after).as_deref(), Some("0"));
 }
 
 #[test]
@@ -245,7 +382,7 @@ fn only_virt_launcher_pods_get_it() {
     pod["metadata"]["labels"] = json!({});
     let all = Options { scope: Scope::AllPods, ..options(Mode::Compute) };
     let after = patched(&pod, &decide_pod(&pod, &all));
-    assert!(container(&after, "initContainers", "launcher-hook-install").is_none());
+    assert!(helper(&after).is_none());
 }
 
 #[rstest]
@@ -253,17 +390,22 @@ fn only_virt_launcher_pods_get_it() {
     |pod: &mut Value| pod["metadata"]["annotations"][annotation::LAUNCHER_HOOK] = json!("yes"),
     r#"annotation kubevirt-sriov.io/launcher-hook: "yes" is not a mode: write off, sidecar or compute"#
 )]
-#[case::no_command(
-    |pod: &mut Value| { pod["spec"]["containers"][0].as_object_mut().unwrap().remove("command"); },
-    "container compute has no command for launcher-hook to run in front of"
-)]
 #[case::no_count(
-    |pod: &mut Value| pod["spec"]["containers"][0]["args"] = json!(["--hook-sidecars", "many"]),
-    r#"container compute: argument --hook-sidecars: "many" is no number of hook sidecars"#
+    |pod: &mut Value| compute_of(pod)["args"] = json!(["--hook-sidecars", "many"]),
+    r#"container compute: flag --hook-sidecars: "many" is not a number of hook sidecars: write one, as KubeVirt does"#
+)]
+#[case::no_joined_count(
+    |pod: &mut Value| compute_of(pod)["args"] = json!(["--hook-sidecars=many"]),
+    r#"container compute: flag --hook-sidecars: "many" is not a number of hook sidecars: write one, as KubeVirt does"#
 )]
 #[case::count_missing(
-    |pod: &mut Value| pod["spec"]["containers"][0]["args"] = json!(["--hook-sidecars"]),
-    r#"container compute: argument --hook-sidecars: "" is no number of hook sidecars"#
+    |pod: &mut Value| compute_of(pod)["args"] = json!(["--hook-sidecars"]),
+    r#"container compute: flag --hook-sidecars: "" is not a number of hook sidecars: write one, as KubeVirt does"#
+)]
+#[case::another_post_start(
+    |pod: &mut Value| compute_of(pod)["lifecycle"] = json!({"postStart": {"exec": {"command": ["/bin/true"]}}}),
+    "container compute has a lifecycle.postStart, which launcher-hook needs for itself in mode compute: remove it, or \
+     write sidecar or off into annotation kubevirt-sriov.io/launcher-hook"
 )]
 #[case::mounts_unreadable(
     |pod: &mut Value| pod["spec"]["containers"][0]["volumeMounts"] = json!("none"),
@@ -284,42 +426,19 @@ fn without_an_image_a_pod_that_asks_for_the_helper_is_refused() {
     assert!(denial.message.contains("--launcher-hook-image"), "{}", denial.message);
 }
 
-#[test]
-fn a_pod_without_the_flag_gets_it() {
-    let mut pod = kubevirt_pod();
-    pod["spec"]["containers"][0]["args"] = json!(["--name", "vm"]);
-    let after = patched(&pod, &decide_pod(&pod, &options(Mode::Sidecar)));
-    assert_eq!(sockets(&after), "1");
-}
-
-/// As KubeVirt makes pods of VMs with dedicated CPUs.
-fn guaranteed_pod() -> Value {
-    let mut pod = kubevirt_pod();
-    for list in ["containers", "initContainers"] {
-        for container in pod["spec"][list].as_array_mut().into_iter().flatten() {
-            container["resources"] = json!({
-                "requests": {"cpu": "2", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "1024Mi"}
-            });
-        }
-    }
-    pod
-}
-
 #[rstest]
-#[case::burstable(kubevirt_pod(), "5m")]
-#[case::guaranteed(guaranteed_pod(), "100m")]
+#[case::burstable("plain", "5m")]
+#[case::guaranteed("dedicated-cpus", "100m")]
 fn the_pod_keeps_its_qos_class(
-    #[case] pod: Value,
+    #[case] pod: &str,
     #[case] cpu_request: &str,
-    #[values(("compute", "initContainers", "launcher-hook-install"), ("sidecar", "containers", "launcher-hook"))]
-    place: (&str, &str, &str),
+    #[values("compute", "sidecar")] mode: &str,
 ) {
-    let (mode, list, name) = place;
-    let mut pod = pod;
+    let mut pod = fixture(pod);
     pod["metadata"]["annotations"][annotation::LAUNCHER_HOOK] = json!(mode);
-    let after = patched(&pod, &decide_pod(&pod, &options(Mode::Off)));
+    let after = injected(&pod, Mode::Off);
     assert_eq!(
-        container(&after, list, name).unwrap()["resources"],
+        helper(&after).unwrap()["resources"],
         json!({
             "requests": {"cpu": cpu_request, "memory": "16Mi"},
             "limits": {"cpu": "100m", "memory": "16Mi"}
