@@ -32,6 +32,7 @@ pub use options::{Options, Scope, Unresolved};
 pub(crate) use patch::NOTHING;
 pub use patch::Patch;
 pub use pod::{Container, Owner, Pod};
+pub(crate) use quantity::whole;
 pub use review::{Kind, Request, Subject, Unreadable, read, read_vmi, review_of};
 pub use vmi::{VmiDecision, decide_vmi};
 

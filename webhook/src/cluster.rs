@@ -10,8 +10,10 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, ObjectList};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt as _};
+use serde_json::Value;
 use thiserror::Error;
 
+use crate::doctor::facts::Nad;
 use crate::network::Network;
 
 /// How much is asked for at once.
@@ -64,6 +66,27 @@ pub async fn networks(
         Some((name, Network::from_annotations(resource_annotations, annotations)))
     };
     // A name that the API server has taken is a valid one.
+    Ok(nads.into_iter().filter_map(read).collect())
+}
+
+/// All NADs with what they ask of devices, which their metadata do not say.
+///
+/// # Errors
+/// If they cannot be listed.
+pub async fn nads(
+    client: &Client,
+    resource_annotations: &[String],
+) -> Result<BTreeMap<NadName, Nad>, Unseen> {
+    let api = &dynamic(client, nad::GROUP, nad::KIND, nad::PLURAL);
+    let list = |page| async move { api.list(&page).await };
+    let nads = pages("NetworkAttachmentDefinitions", ListParams::default(), list).await?;
+    let read = |nad: DynamicObject| {
+        let name = NadName::new(&nad.namespace().unwrap_or_default(), &nad.name_any()).ok()?;
+        let annotations = nad.annotations().iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let config = nad.data.pointer("/spec/config").and_then(Value::as_str);
+        Some((name, Nad::read(resource_annotations, annotations, config)))
+    };
+    // A name that the API server has accepted is a valid one.
     Ok(nads.into_iter().filter_map(read).collect())
 }
 

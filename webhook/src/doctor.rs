@@ -25,7 +25,7 @@ pub enum Check {
     /// Does a node advertise each resource that a NAD names, and a NAD name each that a node advertises? Are there
     /// enough, or do pods wait?
     Resource,
-    /// Do the pods of VMIs with SR-IOV interfaces hold what they need?
+    /// Do the pods of VMIs hold the devices that their networks need, and were these attached?
     Vmi,
 }
 
@@ -54,10 +54,25 @@ impl Check {
 pub enum State {
     /// As it should be.
     Ok,
-    /// It works, or cannot be told from here, but somebody should know.
+    /// It works, but somebody should know.
     Warning,
+    /// It could not be seen, and may be wrong.
+    Unknown,
     /// Some virtual machine gets no VF because of it.
     Wrong,
+}
+
+impl State {
+    /// The word for it in tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Unknown => "unknown",
+            Self::Wrong => "WRONG",
+        }
+    }
 }
 
 /// What was found about one thing.
@@ -83,6 +98,10 @@ impl Finding {
         Self { check, state: State::Warning, found: found.into(), remedy: Some(remedy.into()) }
     }
 
+    fn unknown(check: Check, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { check, state: State::Unknown, found: found.into(), remedy: Some(remedy.into()) }
+    }
+
     fn wrong(check: Check, found: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { check, state: State::Wrong, found: found.into(), remedy: Some(remedy.into()) }
     }
@@ -91,8 +110,16 @@ impl Finding {
 /// All that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Whether nothing is wrong.
+    /// Whether nothing is wrong, and nothing unknown.
     pub healthy: bool,
     /// In the order of [`Check::ALL`].
     pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// The worst of all.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.findings.iter().map(|finding| finding.state).max().unwrap_or(State::Ok)
+    }
 }

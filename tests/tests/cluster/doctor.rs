@@ -1,7 +1,7 @@
 //! `doctor` and live `review` on a cluster in which all is well, and after each thing that goes wrong.
 
 use serde_json::{Value, json};
-use tests::cluster::{ControlPlane, Release, manifest};
+use tests::cluster::{ControlPlane, Kubectl, Release, Webhook, manifest};
 
 /// What doctor says is not well, as `check: state`.
 fn not_well(release: &Release) -> Vec<String> {
@@ -23,15 +23,19 @@ fn patch_status(release: &Release, object: &[&str], status: &Value) {
     release.kubectl().run([&["patch"], object, &arguments[..]].concat()).expect_success();
 }
 
-#[test]
-fn the_doctor_finds_what_is_wrong_and_nothing_else() {
-    let release = Release::in_control_plane(ControlPlane::start("doctor"), "doctor");
-    let kubectl = release.kubectl();
+fn install_kubevirt_crds(kubectl: &Kubectl) {
     kubectl.apply(&manifest("kubevirt-crds.yaml", &[])).expect_success();
     let crds = ["crd/kubevirts.kubevirt.io", "crd/virtualmachineinstances.kubevirt.io"];
     kubectl
         .run([&["wait", "--for=condition=Established", "--timeout=60s"], &crds[..]].concat())
         .expect_success();
+}
+
+#[test]
+fn the_doctor_finds_what_is_wrong_and_nothing_else() {
+    let release = Release::in_control_plane(ControlPlane::start("doctor"), "doctor");
+    let kubectl = release.kubectl();
+    install_kubevirt_crds(&kubectl);
     release.apply_network("storage", "intel.com/sriov_vfio");
     release.deploy("install", &[]).expect_success();
     let replica = release.replica("replica");
@@ -123,4 +127,167 @@ fn the_doctor_finds_what_is_wrong_and_nothing_else() {
     let gone = not_well(&release);
     assert_eq!(gone[..2], ["webhook: wrong", "webhook: wrong"], "{gone:?}");
     assert!(gone.contains(&"kubevirt: wrong".to_owned()), "{gone:?}");
+}
+
+/// A VMI with one interface, and its pod with these containers.
+fn machine(release: &Release, name: &str, interface: Value, network: &str, containers: &Value) {
+    let mut interface = interface;
+    interface["name"] = json!("fast");
+    let namespace = release.namespace();
+    apply(
+        release,
+        &json!({
+            "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {
+                "domain": {"devices": {"interfaces": [interface]}},
+                "networks": [{"name": "fast", "multus": {"networkName": network}}],
+            },
+            "status": {"phase": "Running"},
+        }),
+    );
+    let path = "jsonpath={.metadata.uid}";
+    let uid = release
+        .kubectl()
+        .run(["get", "vmi", name, "--namespace", namespace, "--output", path])
+        .expect_success();
+    apply(
+        release,
+        &json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {
+                "name": format!("virt-launcher-{name}"), "namespace": namespace,
+                "labels": {"kubevirt.io": "virt-launcher", "kubevirt.io/created-by": uid},
+                "annotations": {"k8s.v1.cni.cncf.io/networks": network},
+            },
+            "spec": {"nodeName": "rack1", "containers": containers},
+        }),
+    );
+}
+
+/// Five of six virtual machines without their device, as they were started while no webhook was there; then what a
+/// person without permissions sees, and one with those of examples/doctor.yaml.
+#[test]
+fn machines_of_any_binding_are_looked_at() {
+    const RED: &str = "example.com/red";
+    const TAP: &str = "macvtap.network.kubevirt.io/bond0";
+    let release = Release::in_control_plane(ControlPlane::start("doctor-machines"), "doctor-machines");
+    let kubectl = release.kubectl();
+    install_kubevirt_crds(&kubectl);
+    apply(&release, &json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "rack1"}}));
+    // The API server makes "1k" of 1000.
+    let count = json!({RED: "6", TAP: "1000"});
+    patch_status(&release, &["node", "rack1"], &json!({"allocatable": count, "capacity": count}));
+    release.apply_network("red", RED);
+    release.apply_network("tap", TAP);
+    let nad = |name: &str, annotations: Value| {
+        json!({
+            "apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
+            "metadata": {"name": name, "namespace": release.namespace(), "annotations": annotations},
+            "spec": {"config": r#"{"cniVersion": "0.3.1", "type": "sriov"}"#},
+        })
+    };
+    apply(&release, &nad("bare", json!({})));
+    apply(&release, &nad("slip", json!({"k8s.v1.cni.cncf.io/resourcename": RED})));
+    let compute =
+        |limits: Value| json!([{"name": "compute", "image": "none", "resources": {"limits": limits}}]);
+    let meshed = json!([
+        {"name": "mesh", "image": "none", "resources": {"limits": {RED: "1"}}},
+        {"name": "compute", "image": "none"},
+    ]);
+    machine(&release, "fine", json!({"sriov": {}}), "red", &compute(json!({RED: "1"})));
+    machine(&release, "meshed", json!({"sriov": {}}), "red", &meshed);
+    machine(&release, "bare", json!({"sriov": {}}), "bare", &compute(json!({})));
+    machine(&release, "slip", json!({"sriov": {}}), "slip", &compute(json!({})));
+    machine(&release, "tapped", json!({"macvtap": {}}), "tap", &compute(json!({})));
+    machine(&release, "plugged", json!({"binding": {"name": "hostdev"}}), "red", &compute(json!({})));
+
+    let only = ["--only", "nad", "--only", "resource", "--only", "vmi"];
+    let output = release.doctor(&only);
+    assert_eq!(output.code, Some(1), "{output:?}");
+    let namespace = release.namespace();
+    let pod = |name: &str, rest: &str| format!("{namespace}/{name}: pod virt-launcher-{name}{rest}");
+    let expected = [
+        format!("{namespace}/bare: interface fast is sriov, but NAD {namespace}/bare names no resource"),
+        pod("meshed", &format!(": container mesh holds {RED}, compute does not")),
+        pod("plugged", &format!(" holds 0 of 1 {RED}")),
+        format!(
+            "{namespace}/slip: interface fast is sriov, but NAD {namespace}/slip names no resource; {namespace}/slip has an \
+             annotation k8s.v1.cni.cncf.io/resourcename: was k8s.v1.cni.cncf.io/resourceName meant?"
+        ),
+        pod("tapped", &format!(" holds 0 of 1 {TAP}")),
+    ];
+    let found: Vec<&str> =
+        output.stdout.lines().filter_map(|line| line.strip_prefix("WRONG    vmi       ")).collect();
+    assert_eq!(found, expected, "{}", output.stdout);
+    assert!(output.stdout.ends_with("\n5 things are wrong.\n"), "{}", output.stdout);
+    assert!(output.stdout.contains(&format!("{TAP}: 1000 on 1 node")), "{}", output.stdout);
+
+    // The node was restarted while a pod that had its devices was not yet running.
+    let change = r#"{"status": {"phase": "Pending", "startTime": "2026-03-01T08:00:00Z"}}"#;
+    let arguments = ["--subresource=status", "--type", "merge", "--patch", change, "--namespace", namespace];
+    kubectl.run([&["patch", "pod", "virt-launcher-fine"], &arguments[..]].concat()).expect_success();
+    let phase =
+        ["patch", "vmi", "fine", "--type", "merge", "--patch", r#"{"status": {"phase": "Scheduled"}}"#];
+    kubectl.run([&phase[..], &["--namespace", namespace]].concat()).expect_success();
+    let ready = json!([{"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "",
+                        "lastHeartbeatTime": "2026-03-01T10:00:00Z", "lastTransitionTime": "2026-03-01T10:00:00Z"}]);
+    patch_status(&release, &["node", "rack1"], &json!({"conditions": ready}));
+    let unknown = release.doctor(&["--only", "vmi"]).stdout;
+    assert!(
+        unknown.contains("unknown  vmi       doctor-machines/fine: pod virt-launcher-fine: its devices"),
+        "{unknown}"
+    );
+    apply(
+        &release,
+        &json!({
+            "apiVersion": "v1", "kind": "Event", "metadata": {"name": "rack1.restart", "namespace": "default"},
+            "involvedObject": {"kind": "Node", "name": "rack1", "uid": "rack1"}, "type": "Warning", "reason": "Rebooted",
+            "message": "Node rack1 has been rebooted", "lastTimestamp": "2026-03-01T09:59:59Z",
+        }),
+    );
+    let stale = release.doctor(&["--only", "vmi"]).stdout;
+    assert!(
+        stale.contains("and node rack1 was restarted at 2026-03-01T09:59:59Z: they are stale"),
+        "{stale}"
+    );
+
+    // Whoever may see nothing is told so.
+    let account = |name: &str| {
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount",
+                             "metadata": {"name": name, "namespace": release.system()}});
+        apply(&release, &account);
+        release.kubeconfig(name).display().to_string()
+    };
+    let stranger = account("stranger");
+    let output = Webhook::command(&["doctor", "--kubeconfig", &stranger]);
+    assert_eq!(output.code, Some(2), "{output:?}");
+    assert!(
+        output.stdout.ends_with("\nNothing wrong was seen; 7 things could not be seen.\n"),
+        "{}",
+        output.stdout
+    );
+
+    // The permissions of the example are all that it takes.
+    let doctor = account("doctor");
+    kubectl.run(["apply", "--filename", &example("doctor.yaml")]).expect_success();
+    let subject = format!("--serviceaccount={}:doctor", release.system());
+    let role = ["create", "clusterrolebinding", "doctor", "--clusterrole=sriov-webhook-doctor", &subject];
+    kubectl.run(role).expect_success();
+    let role =
+        ["create", "rolebinding", "doctor", "--role=sriov-webhook-doctor", "--namespace=default", &subject];
+    kubectl.run(role).expect_success();
+    let mut arguments = vec!["doctor", "--kubeconfig", &doctor];
+    arguments.extend(only);
+    let output = Webhook::command(&arguments);
+    assert_eq!(output.code, Some(1), "{output:?}");
+    assert!(
+        output.stdout.contains("they are stale") && !output.stdout.contains("unknown"),
+        "{}",
+        output.stdout
+    );
+}
+
+fn example(file: &str) -> String {
+    format!("{}/../examples/{file}", env!("CARGO_MANIFEST_DIR"))
 }

@@ -10,12 +10,12 @@ use super::cluster_options::ClusterOptions;
 use crate::admission::Options;
 use crate::commands::AdmissionOptions;
 use crate::doctor::look::{Settings, look};
-use crate::doctor::{Check, Report, judge, report};
+use crate::doctor::{Check, Report, State, judge, report};
 
 /// Look at a cluster: does each virtual machine get the VFs that its networks need, and if not, why?
 ///
-/// Reads registrations, KubeVirts, NetworkAttachmentDefinitions, nodes, VMIs and virt-launcher pods. Changes
-/// nothing: the one pod that it asks for is a dry run, and would be refused.
+/// Reads registrations, KubeVirts, NetworkAttachmentDefinitions, nodes, VMIs and virt-launcher pods, and where a node
+/// may have been restarted its events. Changes nothing: the one pod that it requests is a dry run, and would be refused.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -26,7 +26,8 @@ Examples:
 
 Pods are judged by the flags under Decisions, not by those that the replicas have: give it the same ones.
 
-Exit status: 0 when nothing is wrong, 1 when something is, 2 when the cluster cannot be asked.")]
+Exit status: 0 when nothing is wrong, 1 when something is, 2 when the cluster cannot be asked, or not about everything \
+that was to be looked at: then nothing that was seen is wrong.")]
 pub(super) struct Arguments {
     /// What to print
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
@@ -67,11 +68,12 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
             Output::Table => report::write_table(&report, &mut out)?,
             Output::Json => report::write_json(&report, &mut out)?,
         }
-        Ok(report.healthy)
+        Ok(report.state())
     });
     match printed {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+        Ok(State::Ok | State::Warning) => ExitCode::SUCCESS,
+        Ok(State::Wrong) => ExitCode::from(1),
+        Ok(State::Unknown) => ExitCode::from(2),
         Err(error) => {
             eprintln!("sriov-webhook doctor: {}", ::certs::store::chain(&*error));
             ExitCode::from(2)

@@ -1,13 +1,22 @@
 //! What can be seen of a cluster, without judging it.
 
+mod cni;
+mod machine;
+mod nad;
+mod node;
+mod pod;
+
 use std::collections::BTreeMap;
 
-use contract::NadName;
-use contract::vmi::Vmi;
-use serde_json::Value;
+use k8s_openapi::jiff::Timestamp;
 
 use crate::cluster::Unseen;
-use crate::network::Network;
+
+pub use cni::{Cni, CniConfig};
+pub use machine::{Machine, MachineNetwork, ReportedInterface};
+pub use nad::{Misspelt, Nad, Nads};
+pub use node::{Node, Ready};
+pub use pod::{Device, Ended, LauncherPod};
 
 /// What entries of ours are called, behind a name of their own.
 pub const OUR_DOMAIN: &str = ".kubevirt-sriov.io";
@@ -20,15 +29,18 @@ pub struct Facts {
     /// What the API server did with a pod that our webhook refuses.
     pub probe: Option<Probe>,
     /// NADs.
-    pub networks: Option<Result<BTreeMap<NadName, Network>, Unseen>>,
+    pub networks: Option<Result<Nads, Unseen>>,
     /// Nodes.
     pub nodes: Option<Result<Vec<Node>, Unseen>>,
     /// KubeVirts, of which there should be one.
     pub kubevirts: Option<Result<Vec<KubeVirt>, Unseen>>,
-    /// VMIs that run or are to run.
+    /// VMIs, those that have ended included.
     pub machines: Option<Result<Vec<Machine>, Unseen>>,
-    /// virt-launcher pods.
+    /// virt-launcher pods, those that have ended included.
     pub pods: Option<Result<Vec<LauncherPod>, Unseen>>,
+    /// When nodes were last restarted, by the events that kubelets wrote of it; an API server keeps them for an hour.
+    /// `None` if nothing depended on them.
+    pub restarts: Option<Result<BTreeMap<String, Timestamp>, Unseen>>,
 }
 
 /// An entry of a MutatingWebhookConfiguration.
@@ -81,15 +93,6 @@ pub enum Probe {
     },
 }
 
-/// A node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
-    /// Its name.
-    pub name: String,
-    /// How many of each extended resource it has to give.
-    pub allocatable: BTreeMap<String, u64>,
-}
-
 /// A KubeVirt.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KubeVirt {
@@ -101,32 +104,4 @@ pub struct KubeVirt {
     pub gates: Vec<String>,
     /// Gates that are switched off.
     pub disabled_gates: Vec<String>,
-}
-
-/// A VMI.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Machine {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// By which its pods are found.
-    pub uid: String,
-    /// Its networks and interfaces.
-    pub vmi: Vmi,
-}
-
-/// A virt-launcher pod.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LauncherPod {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// The uid of its VMI.
-    pub created_by: String,
-    /// Why it has no node.
-    pub unschedulable: Option<String>,
-    /// The whole of it, for the code that decides.
-    pub pod: Value,
 }

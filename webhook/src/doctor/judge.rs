@@ -1,16 +1,23 @@
 //! What the facts mean, and what to do about them.
 
+mod attached;
 mod demand;
+mod holding;
 mod kubevirt;
 mod machines;
+mod nads;
 mod resources;
+mod stale;
 mod webhook;
+
+pub(super) use stale::may_be_stale;
 
 use super::facts::{Entry, Facts};
 use super::{Check, Finding, Report, State};
 use crate::admission::Options;
+use crate::cluster::Unseen;
 
-/// Judges what was seen. What could not be seen is a warning, as long as no virtual machine depends on it.
+/// Judges what was seen. What could not be seen is [unknown](State::Unknown), never well.
 #[must_use]
 pub fn judge(facts: &Facts, checks: &[Check], options: &Options) -> Report {
     let mut findings = Vec::new();
@@ -19,22 +26,28 @@ pub fn judge(facts: &Facts, checks: &[Check], options: &Options) -> Report {
             Check::Webhook => webhook::registration(facts),
             Check::Injector => webhook::injectors(facts),
             Check::Kubevirt => kubevirt::versions(facts),
-            Check::Nad => resources::networks(facts),
+            Check::Nad => nads::networks(facts, checks, options),
             Check::Resource => resources::resources(facts),
             Check::Vmi => machines::machines(facts, options),
         });
     }
-    Report { healthy: findings.iter().all(|finding| finding.state != State::Wrong), findings }
+    let is_healthy = |finding: &Finding| matches!(finding.state, State::Ok | State::Warning);
+    Report { healthy: findings.iter().all(is_healthy), findings }
 }
 
 /// What was not looked at has nothing to be said about.
-fn seen<T, E: std::fmt::Display>(check: Check, look: Option<&Result<T, E>>) -> Result<&T, Vec<Finding>> {
+fn seen<T>(check: Check, look: Option<&Result<T, Unseen>>) -> Result<&T, Vec<Finding>> {
     match look {
         None => Err(Vec::new()),
         Some(Ok(seen)) => Ok(seen),
         Some(Err(unseen)) => {
-            let remedy = "use a kubeconfig that may list them, or leave this out with --only";
-            Err(vec![Finding::warning(check, unseen.to_string(), remedy)])
+            let remedy = match unseen {
+                Unseen::NotServed { .. } => "install what brings them, or leave this out with --only",
+                _ => {
+                    "use a kubeconfig that may list them (examples/doctor.yaml), or leave this out with --only"
+                }
+            };
+            Err(vec![Finding::unknown(check, unseen.to_string(), remedy)])
         }
     }
 }

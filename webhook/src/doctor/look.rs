@@ -1,17 +1,21 @@
 //! Reads a cluster for [`judge`](super::judge).
 
+use std::collections::BTreeMap;
+
 use certs::store::chain;
 use contract::{annotation, kubevirt};
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhook, MutatingWebhookConfiguration, RuleWithOperations,
 };
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Event, Node, Pod};
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{DynamicObject, ListParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::Check;
-use super::facts::{Entry, Facts, KubeVirt, LauncherPod, Machine, Node as NodeFacts, Probe};
+use super::facts::{Entry, Facts, KubeVirt, LauncherPod, Machine, Nads, Node as NodeFacts, Probe};
+use super::judge::may_be_stale;
 use crate::cluster::{self, Unseen};
 
 /// What is to be looked at, and how.
@@ -41,9 +45,9 @@ pub async fn look(client: &Client, settings: &Settings) -> Facts {
         facts.kubevirts = Some(kubevirts(client).await);
     }
     if wants(&[Check::Nad, Check::Resource, Check::Vmi]) {
-        facts.networks = Some(cluster::networks(client, &settings.resource_annotations).await);
+        facts.networks = Some(cluster::nads(client, &settings.resource_annotations).await.map(Nads));
     }
-    if wants(&[Check::Resource]) {
+    if wants(&[Check::Resource, Check::Vmi]) {
         facts.nodes = Some(nodes(client).await);
     }
     if wants(&[Check::Vmi]) {
@@ -51,6 +55,9 @@ pub async fn look(client: &Client, settings: &Settings) -> Facts {
     }
     if wants(&[Check::Resource, Check::Vmi]) {
         facts.pods = Some(pods(client).await);
+    }
+    if wants(&[Check::Vmi]) && may_be_stale(&facts) {
+        facts.restarts = Some(restarts(client).await);
     }
     facts
 }
@@ -140,13 +147,25 @@ async fn nodes(client: &Client) -> Result<Vec<NodeFacts>, Unseen> {
     let api: Api<Node> = Api::all(client.clone());
     let api = &api;
     let nodes = cluster::pages("nodes", ListParams::default(), |page| async move { api.list(&page).await });
-    let facts = |node: Node| {
-        let allocatable = node.status.clone().and_then(|status| status.allocatable).unwrap_or_default();
-        let extended = allocatable.into_iter().filter(|(name, _)| name.contains('/'));
-        let counted = extended.filter_map(|(name, quantity)| Some((name, quantity.0.parse().ok()?)));
-        NodeFacts { name: node.name_any(), allocatable: counted.collect() }
-    };
-    Ok(nodes.await?.into_iter().map(facts).collect())
+    Ok(nodes.await?.iter().map(NodeFacts::read).collect())
+}
+
+/// The events that kubelets write after a restart of their node. An API server keeps them for an hour.
+async fn restarts(client: &Client) -> Result<BTreeMap<String, Timestamp>, Unseen> {
+    let api: Api<Event> = Api::namespaced(client.clone(), "default");
+    let api = &api;
+    let parameters = ListParams::default().fields("reason=Rebooted,involvedObject.kind=Node");
+    let events = cluster::pages("events", parameters, |page| async move { api.list(&page).await }).await?;
+    let mut restarts: BTreeMap<String, Timestamp> = BTreeMap::new();
+    for event in events {
+        let time = event.last_timestamp.or(event.first_timestamp).map(|time| time.0);
+        let time = time.or(event.event_time.map(|time| time.0));
+        if let (Some(node), Some(time)) = (event.involved_object.name, time) {
+            let last = restarts.entry(node).or_insert(time);
+            *last = time.max(*last);
+        }
+    }
+    Ok(restarts)
 }
 
 async fn kubevirts(client: &Client) -> Result<Vec<KubeVirt>, Unseen> {
@@ -169,43 +188,11 @@ async fn kubevirts(client: &Client) -> Result<Vec<KubeVirt>, Unseen> {
 
 async fn machines(client: &Client) -> Result<Vec<Machine>, Unseen> {
     let vmis = cluster::kubevirt(client, "VirtualMachineInstance", "virtualmachineinstances").await?;
-    let facts = |vmi: DynamicObject| {
-        let phase = vmi.data.pointer("/status/phase").and_then(Value::as_str).unwrap_or_default();
-        if matches!(phase, "Succeeded" | "Failed") {
-            return None;
-        }
-        let parts = json!({"metadata": {"name": vmi.name_any()}, "spec": vmi.data.get("spec")});
-        Some(Machine {
-            namespace: vmi.namespace().unwrap_or_default(),
-            name: vmi.name_any(),
-            uid: vmi.uid().unwrap_or_default(),
-            vmi: serde_json::from_value(parts).ok()?,
-        })
-    };
-    Ok(vmis.into_iter().filter_map(facts).collect())
+    Ok(vmis.iter().map(Machine::read).collect())
 }
 
 async fn pods(client: &Client) -> Result<Vec<LauncherPod>, Unseen> {
-    let pods = cluster::launcher_pods(client, &[]).await?;
-    let facts = |pod: Pod| {
-        let status = pod.status.as_ref();
-        let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or_default();
-        if matches!(phase, "Succeeded" | "Failed") {
-            return None;
-        }
-        let conditions = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
-        let unschedulable = conditions
-            .filter(|condition| condition.type_ == "PodScheduled" && condition.status == "False")
-            .find_map(|condition| condition.message.clone());
-        Some(LauncherPod {
-            namespace: pod.namespace().unwrap_or_default(),
-            name: pod.name_any(),
-            created_by: pod.labels().get("kubevirt.io/created-by").cloned().unwrap_or_default(),
-            unschedulable,
-            pod: serde_json::to_value(&pod).ok()?,
-        })
-    };
-    Ok(pods.into_iter().filter_map(facts).collect())
+    Ok(cluster::launcher_pods(client, &[]).await?.iter().map(LauncherPod::read).collect())
 }
 
 fn full_name(object: &DynamicObject) -> String {

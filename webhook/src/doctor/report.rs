@@ -7,14 +7,10 @@ use super::{Report, State};
 /// Prints one line for each finding, and below it what to do.
 ///
 /// # Errors
-/// Where `out` cannot be written.
+/// If `out` cannot be written.
 pub fn write_table(report: &Report, out: &mut impl Write) -> io::Result<()> {
     for finding in &report.findings {
-        let state = match finding.state {
-            State::Ok => "ok",
-            State::Warning => "warning",
-            State::Wrong => "WRONG",
-        };
+        let state = finding.state.as_str();
         writeln!(out, "{state:<8} {:<9} {}", finding.check.as_str(), finding.found)?;
         if let Some(remedy) = &finding.remedy {
             writeln!(out, "{:<18} -> {remedy}", "")?;
@@ -22,18 +18,24 @@ pub fn write_table(report: &Report, out: &mut impl Write) -> io::Result<()> {
     }
     let count = |state| report.findings.iter().filter(|finding| finding.state == state).count();
     let things = |number: usize| if number == 1 { "1 thing".to_owned() } else { format!("{number} things") };
-    match (count(State::Wrong), count(State::Warning)) {
-        (0, 0) => writeln!(out, "\nAll is well."),
-        (0, warnings) => writeln!(out, "\nNothing is wrong; {} to look at.", things(warnings)),
-        (1, _) => writeln!(out, "\n1 thing is wrong."),
-        (wrong, _) => writeln!(out, "\n{wrong} things are wrong."),
-    }
+    let (wrong, unknown, warnings) = (count(State::Wrong), count(State::Unknown), count(State::Warning));
+    let unknown =
+        if unknown > 0 { format!("; {} could not be seen", things(unknown)) } else { String::new() };
+    let verdict = match (wrong, warnings) {
+        (0, 0) if unknown.is_empty() => "All is well".to_owned(),
+        (0, 0) => "Nothing wrong was seen".to_owned(),
+        (0, warnings) if unknown.is_empty() => format!("Nothing is wrong; {} to look at", things(warnings)),
+        (0, warnings) => format!("Nothing wrong was seen; {} to look at", things(warnings)),
+        (1, _) => "1 thing is wrong".to_owned(),
+        (wrong, _) => format!("{wrong} things are wrong"),
+    };
+    writeln!(out, "\n{verdict}{unknown}.")
 }
 
 /// Prints the report as one JSON document.
 ///
 /// # Errors
-/// Where `out` cannot be written.
+/// If `out` cannot be written.
 pub fn write_json(report: &Report, out: &mut impl Write) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, report)?;
     writeln!(out)

@@ -1,7 +1,5 @@
 //! Who wants a resource: virtual machines that hold it, and those that wait for it.
 
-use serde_json::Value;
-
 use crate::doctor::facts::{LauncherPod, Node};
 
 /// How often a node has the resource, and how many of these its virtual machines hold.
@@ -15,9 +13,8 @@ pub(super) struct Held<'f> {
 /// The nodes that advertise the resource.
 pub(super) fn held<'f>(resource: &str, nodes: &'f [Node], pods: &[LauncherPod]) -> Vec<Held<'f>> {
     let on = |node: &Node| {
-        let there =
-            |pod: &&LauncherPod| pod.pod.pointer("/spec/nodeName").is_some_and(|name| *name == node.name);
-        pods.iter().filter(there).map(|pod| limit(resource, &pod.pod)).sum()
+        let there = |pod: &&LauncherPod| pod.is_live() && pod.node.as_ref() == Some(&node.name);
+        pods.iter().filter(there).flat_map(|pod| pod.holders(resource)).map(|(_, count)| count).sum()
     };
     nodes
         .iter()
@@ -30,8 +27,9 @@ pub(super) fn held<'f>(resource: &str, nodes: &'f [Node], pods: &[LauncherPod]) 
 
 /// The pods for which the scheduler finds no node because the resource is short.
 pub(super) fn waiting(resource: &str, pods: &[LauncherPod]) -> Vec<String> {
-    let waits =
-        |pod: &&LauncherPod| pod.unschedulable.as_deref().is_some_and(|reason| is_short(resource, reason));
+    let waits = |pod: &&LauncherPod| {
+        pod.is_live() && pod.unschedulable.as_deref().is_some_and(|reason| is_short(resource, reason))
+    };
     pods.iter().filter(waits).map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect()
 }
 
@@ -46,20 +44,12 @@ fn is_short(resource: &str, reason: &str) -> bool {
     false
 }
 
-/// What the pod's containers ask for together.
-fn limit(resource: &str, pod: &Value) -> u64 {
-    let containers = pod.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
-    let limits =
-        containers.filter_map(|container| container.pointer("/resources/limits")?.get(resource)?.as_str());
-    limits.filter_map(|limit| limit.parse::<u64>().ok()).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use rstest::rstest;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -88,23 +78,27 @@ mod tests {
                 .map(|count| (RESOURCE.to_owned(), count))
                 .into_iter()
                 .collect::<BTreeMap<_, _>>(),
+            ..Node::default()
         };
-        let pod = |node: Option<&str>, limits: Value| LauncherPod {
-            namespace: "default".to_owned(),
-            name: "virt-launcher-a".to_owned(),
-            created_by: String::new(),
-            unschedulable: None,
-            pod: json!({"spec": {"nodeName": node, "containers": [
-                {"name": "compute", "resources": {"limits": limits}},
-                {"name": "without-limits"},
-            ]}}),
+        let pod_in_phase = |phase: &str, node: Option<&str>, limits: Value| {
+            let pod = json!({
+                "metadata": {"name": "virt-launcher-a", "namespace": "default"},
+                "spec": {"nodeName": node, "containers": [
+                    {"name": "compute", "resources": {"limits": limits}},
+                    {"name": "without-limits"},
+                ]},
+                "status": {"phase": phase},
+            });
+            LauncherPod::read(&serde_json::from_value(pod).unwrap())
         };
+        let pod = |node: Option<&str>, limits: Value| pod_in_phase("Running", node, limits);
         let nodes = [node("a", Some(4)), node("b", Some(2)), node("none", None)];
         let pods = [
             pod(Some("a"), json!({RESOURCE: "2"})),
             pod(Some("a"), json!({RESOURCE: "1", "intel.com/other": "7"})),
             pod(None, json!({RESOURCE: "5"})),
             pod(Some("none"), json!({RESOURCE: "6"})),
+            pod_in_phase("Failed", Some("a"), json!({RESOURCE: "9"})),
         ];
         let expected =
             [Held { node: "a", held: 3, allocatable: 4 }, Held { node: "b", held: 0, allocatable: 2 }];

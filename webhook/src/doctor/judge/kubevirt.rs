@@ -30,12 +30,12 @@ fn one(kubevirt: &KubeVirt, facts: &Facts) -> Finding {
     let KubeVirt { name, version, gates, disabled_gates } = kubevirt;
     let Some(version) = version else {
         let remedy = format!("kubectl describe kubevirt of {name} says how far its installation is");
-        return Finding::warning(CHECK, format!("{name}: no version yet"), remedy);
+        return Finding::unknown(CHECK, format!("{name}: no version yet"), remedy);
     };
     let Some(minor) = minor(version) else {
         let remedy =
             "up to 1.8 KubeVirt asks for VFs itself, from 1.9 on the webhook has to: find out which it is";
-        return Finding::warning(CHECK, format!("{name}: version {version:?} is not understood"), remedy);
+        return Finding::unknown(CHECK, format!("{name}: version {version:?} is not understood"), remedy);
     };
     let has = |gates: &[String]| gates.iter().any(|gate| gate == GATE);
     let left_to_us = match minor {
@@ -55,6 +55,14 @@ fn one(kubevirt: &KubeVirt, facts: &Facts) -> Finding {
     let found = format!("{name}: {version} leaves VFs to a webhook");
     if !ours(facts).is_empty() {
         return Finding::ok(CHECK, found);
+    }
+    if let Some(Err(unseen)) = &facts.entries {
+        let remedy = "use a kubeconfig that may list them (examples/doctor.yaml)";
+        return Finding::unknown(
+            CHECK,
+            format!("{found}; whether there is one cannot be seen: {unseen}"),
+            remedy,
+        );
     }
     match others(facts).first() {
         Some(other) => Finding::ok(CHECK, format!("{found}, which is {}", other.configuration)),

@@ -1,21 +1,27 @@
-//! VMIs and their pods: does each hold what its networks need?
+//! VMIs and their pods: does each hold what its networks need, and was it attached?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use contract::{NadName, cut};
 
-use super::seen;
-use crate::admission::{Decision, Denial, Options, Outcome, Reason, Unreadable, decide, read, review_of};
-use crate::doctor::facts::{Facts, LauncherPod, Machine};
+use super::holding::{Holding, decision};
+use super::nads::{misspelt, no_resource};
+use super::{attached, seen, stale};
+use crate::admission::{Options, Outcome};
+use crate::cluster::Unseen;
+use crate::doctor::facts::{Facts, LauncherPod, Machine, MachineNetwork, Nads};
 use crate::doctor::{Check, Finding};
-use crate::network::Networks;
+use crate::network::Network;
 
 const CHECK: Check = Check::Vmi;
+
+/// Sentences of others are cut to this length.
+const LONGEST: usize = 400;
 
 pub(super) fn machines(facts: &Facts, options: &Options) -> Vec<Finding> {
     // That KubeVirt is missing is said where KubeVirt is looked at.
     let machines = match facts.machines.as_ref() {
-        Some(Err(crate::cluster::Unseen::NotServed { .. })) => return Vec::new(),
+        Some(Err(Unseen::NotServed { .. })) => return Vec::new(),
         machines => match seen(CHECK, machines) {
             Ok(machines) => machines,
             Err(findings) => return findings,
@@ -25,103 +31,260 @@ pub(super) fn machines(facts: &Facts, options: &Options) -> Vec<Finding> {
         Ok(pods) => pods,
         Err(findings) => return findings,
     };
-    let networks = match seen(CHECK, facts.networks.as_ref()) {
-        Ok(networks) => networks,
+    let nads = match seen(CHECK, facts.networks.as_ref()) {
+        Ok(nads) => nads,
         Err(findings) => return findings,
     };
     let mut by_machine: BTreeMap<&str, Vec<&LauncherPod>> = BTreeMap::new();
     for pod in pods {
         by_machine.entry(&pod.created_by).or_default().push(pod);
     }
-    // The helper's image is the release's matter: without one, a pod that has the helper would count as refused.
-    let mut options = options.clone();
-    options.launcher_hook.image.get_or_insert_with(|| "not looked at".to_owned());
     let mut findings = Vec::new();
-    let (mut looked_at, mut well) = (0, 0);
-    for machine in machines.iter().filter(|machine| has_sriov(machine)) {
-        looked_at += 1;
+    if let Some(Err(unseen)) = &facts.nodes {
+        let remedy = "whether a node was restarted under its virtual machines cannot be seen without; examples/doctor.yaml \
+                      has the permissions";
+        findings.push(Finding::unknown(CHECK, unseen.to_string(), remedy));
+    }
+    let (mut looked_at, mut well, mut not_attached_yet) = (0, 0, 0);
+    for machine in machines {
         let pods = by_machine.get(machine.uid.as_str()).map(Vec::as_slice).unwrap_or_default();
-        let found = one(machine, pods, networks, &options);
-        well += usize::from(found.is_empty());
+        let networks = match &machine.networks {
+            Ok(networks) => networks,
+            Err(problem) => {
+                findings.push(Finding::unknown(
+                    CHECK,
+                    format!("{}: its networks cannot be read: {problem}", machine.full_name()),
+                    "nothing can be said of it; correct the VMI",
+                ));
+                continue;
+            }
+        };
+        let needing: Vec<&MachineNetwork> =
+            networks.iter().filter(|network| needs_device(machine, network, nads, options)).collect();
+        if needing.is_empty() {
+            continue;
+        }
+        if machine.has_ended() {
+            findings.extend(pods.iter().filter_map(|pod| stale::refused(machine, pod)));
+            continue;
+        }
+        looked_at += 1;
+        let one = One { machine, networks: &needing, pods, facts, nads, options };
+        let found = one.findings();
+        if found.is_empty() {
+            well += 1;
+            not_attached_yet += usize::from(!pods.iter().any(|pod| attached::is_known(pod)));
+        }
         findings.extend(found);
     }
-    let summary = match looked_at {
-        0 => "none with SR-IOV interfaces".to_owned(),
-        _ => format!("{well} of {looked_at} with SR-IOV interfaces hold what their networks need"),
-    };
-    findings.insert(0, Finding::ok(CHECK, summary));
+    findings.splice(0..0, summary(machines.len(), looked_at, well, not_attached_yet));
     findings
 }
 
-fn has_sriov(machine: &Machine) -> bool {
-    machine.vmi.spec.domain.devices.interfaces.iter().flatten().any(contract::vmi::Interface::is_sriov)
+/// What is well, and only that.
+fn summary(all: usize, looked_at: usize, well: usize, not_attached_yet: usize) -> Option<Finding> {
+    let number = |number: usize| if number == 1 { "1 VMI".to_owned() } else { format!("{number} VMIs") };
+    let found = match (all, looked_at, well) {
+        (0, ..) => "there are no VMIs".to_owned(),
+        (all, 0, _) => format!("{} with no network that needs a device", number(all)),
+        (_, _, 0) => return None,
+        (_, looked_at, well) => {
+            let attached = match not_attached_yet {
+                0 => String::new(),
+                more => format!("; of {more} Multus has not yet said what it attached"),
+            };
+            format!("{well} of {} with networks that need devices hold them{attached}", number(looked_at))
+        }
+    };
+    Some(Finding::ok(CHECK, found))
 }
 
-fn one(
+/// The NAD of a network, if its name is a name.
+pub(super) fn nad_of(machine: &Machine, network: &MachineNetwork, options: &Options) -> Option<NadName> {
+    // KubeVirt hands the default network's name to Multus as it is.
+    let namespace = if network.multus.default { &options.multus_namespace } else { &machine.namespace };
+    network.multus.nad(namespace).ok()
+}
+
+/// Whether a network needs a device, or nobody can say that it does not.
+pub(super) fn needs_device(
     machine: &Machine,
-    pods: &[&LauncherPod],
-    networks: &impl Networks,
+    network: &MachineNetwork,
+    nads: &Nads,
     options: &Options,
-) -> Vec<Finding> {
-    let Machine { namespace, name, .. } = machine;
-    if pods.is_empty() {
-        return vec![Finding::warning(
-            CHECK,
-            format!("{namespace}/{name}: has no pod"),
-            format!(
-                "kubectl --namespace {namespace} describe vmi {name} says why; a refusal of the webhook is there word for word"
-            ),
-        )];
+) -> bool {
+    let nad = nad_of(machine, network, options);
+    network.sriov || nad.and_then(|nad| nads.0.get(&nad)).is_none_or(|nad| !nad.names_no_resource())
+}
+
+/// The NADs of sriov interfaces that name no resource.
+pub(super) fn without_resource(facts: &Facts, options: &Options) -> BTreeSet<NadName> {
+    let (Some(Ok(machines)), Some(Ok(nads))) = (&facts.machines, &facts.networks) else {
+        return BTreeSet::new();
+    };
+    let of_machine = |machine: &'_ Machine| {
+        let networks = machine.networks.as_deref().unwrap_or_default().iter().filter(|network| network.sriov);
+        networks.filter_map(|network| nad_of(machine, network, options)).collect::<Vec<_>>()
+    };
+    let used = machines.iter().filter(|machine| !machine.has_ended()).flat_map(of_machine);
+    used.filter(|name| nads.0.get(name).is_some_and(crate::doctor::facts::Nad::names_no_resource)).collect()
+}
+
+/// A VMI, and all that is known of it.
+struct One<'f> {
+    machine: &'f Machine,
+    /// Those that need a device.
+    networks: &'f [&'f MachineNetwork],
+    pods: &'f [&'f LauncherPod],
+    facts: &'f Facts,
+    nads: &'f Nads,
+    options: &'f Options,
+}
+
+impl One<'_> {
+    fn findings(&self) -> Vec<Finding> {
+        let Self { machine, pods, .. } = self;
+        let mut findings = self.without_resource();
+        let live: Vec<&LauncherPod> = pods.iter().copied().filter(|pod| pod.is_live()).collect();
+        if live.is_empty() {
+            findings.extend(self.no_pod());
+        }
+        for pod in &live {
+            let found = self.pod(pod);
+            findings.extend(found);
+        }
+        if let Some(reason) = &machine.not_synchronized {
+            let found = format!("{}: KubeVirt says: {}", machine.full_name(), said(reason));
+            let remedy = "docs/troubleshooting.md has the sentences of KubeVirt and libvirt, and what to do";
+            findings.push(if machine.phase == "Running" {
+                Finding::warning(CHECK, found, remedy)
+            } else {
+                Finding::wrong(CHECK, found, remedy)
+            });
+        }
+        findings
     }
-    pods.iter().filter_map(|pod| lack(machine, pod, networks, options)).collect()
+
+    /// Interfaces that are to be VFs, of NADs that name no resource.
+    fn without_resource(&self) -> Vec<Finding> {
+        let one = |network: &&MachineNetwork| {
+            let name = nad_of(self.machine, network, self.options).filter(|_| network.sriov)?;
+            let nad = self.nads.0.get(&name).filter(|nad| nad.names_no_resource())?;
+            Some(Finding::wrong(
+                CHECK,
+                format!(
+                    "{}: interface {} is sriov, but NAD {name} names no resource{}",
+                    self.machine.full_name(),
+                    network.name,
+                    misspelt(&name, nad)
+                ),
+                no_resource(&name),
+            ))
+        };
+        self.networks.iter().filter_map(one).collect()
+    }
+
+    fn no_pod(&self) -> Vec<Finding> {
+        let Machine { namespace, name, .. } = self.machine;
+        let refused: Vec<Finding> =
+            self.pods.iter().filter_map(|pod| stale::refused(self.machine, pod)).collect();
+        if !refused.is_empty() {
+            return refused;
+        }
+        let gone = self.networks.iter().filter_map(|network| {
+            let nad = nad_of(self.machine, network, self.options);
+            match nad.as_ref().map(|nad| self.nads.0.get(nad).map(|nad| &nad.network)) {
+                None => Some(format!("network {} names no NAD", network.name)),
+                Some(None) => Some(format!("NAD {} does not exist", nad?)),
+                Some(Some(Network::Invalid(error))) => Some(format!("NAD {}: {error}", nad?)),
+                Some(Some(Network::Valid(_))) => None,
+            }
+        });
+        let why: Vec<String> = gone.collect();
+        let remedy = format!(
+            "kubectl --namespace {namespace} describe vmi {name} says why; a refusal of the webhook is there word for word"
+        );
+        vec![if why.is_empty() {
+            Finding::warning(CHECK, format!("{namespace}/{name}: has no pod"), remedy)
+        } else {
+            Finding::wrong(CHECK, format!("{namespace}/{name}: has no pod: {}", why.join("; ")), remedy)
+        }]
+    }
+
+    fn pod(&self, pod: &LauncherPod) -> Vec<Finding> {
+        let Self { machine, nads, options, .. } = self;
+        let place = format!("{}: pod {}", machine.full_name(), pod.name);
+        let restart = restart(machine);
+        let decision = match decision(pod, *nads, options) {
+            Ok(decision) => decision,
+            Err(denial) => {
+                return vec![Finding::wrong(CHECK, format!("{place}: {}", denial.message), restart)];
+            }
+        };
+        let mut findings = Vec::new();
+        let holdings = Holding::all(&decision, pod);
+        let lacking: Vec<String> =
+            holdings.iter().filter(|one| !one.is_misplaced()).filter_map(Holding::lack).collect();
+        if !lacking.is_empty() {
+            findings.push(Finding::wrong(CHECK, format!("{place} {}", lacking.join(", ")), &restart));
+        }
+        for lack in holdings.iter().filter(|one| one.is_misplaced()).filter_map(Holding::lack) {
+            let remedy = "the virtual machine runs in compute and can only use what that holds: request the resource \
+                          there (whoever injects the other container must not take it), and restart the virtual machine";
+            findings.push(Finding::wrong(CHECK, format!("{place}: {lack}"), remedy));
+        }
+        if let Outcome::Denied(denial) = &decision.outcome
+            && findings.is_empty()
+        {
+            return vec![Finding::wrong(
+                CHECK,
+                format!("{place} would be refused today: {}", denial.message),
+                "correct what the sentence says; the running virtual machine goes on until it is restarted",
+            )];
+        }
+        findings.extend(pod.unschedulable.as_ref().map(|reason| {
+            Finding::warning(
+                CHECK,
+                format!("{place} has no node: {}", said(reason)),
+                "where a resource is insufficient, all its VFs are taken: create more, or stop another virtual machine",
+            )
+        }));
+        findings.extend(self.not_selected(&decision, &place));
+        findings.extend(attached::findings(machine, self.networks, pod, &decision));
+        findings.extend(stale::findings(machine, pod, self.facts));
+        findings
+    }
+
+    /// Networks of the VMI that the pod does not select.
+    fn not_selected(&self, decision: &crate::admission::Decision, place: &str) -> Vec<Finding> {
+        let mut selected: Vec<&NadName> =
+            decision.attachments.iter().map(|attachment| &attachment.nad).collect();
+        let mut findings = Vec::new();
+        for network in self.networks {
+            let Some(nad) = nad_of(self.machine, network, self.options) else { continue };
+            if let Some(index) = selected.iter().position(|selected| **selected == nad) {
+                selected.swap_remove(index);
+                continue;
+            }
+            let Machine { namespace, name, .. } = self.machine;
+            findings.push(Finding::warning(
+                CHECK,
+                format!("{place} does not select NAD {nad} of network {}: it was added after the pod was made", network.name),
+                format!("migrate the virtual machine: virtctl --namespace {namespace} migrate {name}; or restart it"),
+            ));
+        }
+        findings
+    }
 }
 
-fn lack(
-    machine: &Machine,
-    pod: &LauncherPod,
-    networks: &impl Networks,
-    options: &Options,
-) -> Option<Finding> {
-    let vmi = format!("{}/{}", machine.namespace, machine.name);
-    let place = format!("{vmi}: pod {}", pod.name);
-    let restart = format!(
+fn restart(machine: &Machine) -> String {
+    format!(
         "restart the virtual machine: virtctl --namespace {} restart {}; what a pod holds is settled when it is created",
         machine.namespace, machine.name
-    );
-    let decision = match decision(&pod.pod, networks, options) {
-        Ok(decision) => decision,
-        Err(denial) => return Some(Finding::wrong(CHECK, format!("{place}: {}", denial.message), restart)),
-    };
-    if let Outcome::Denied(denial) = &decision.outcome {
-        return Some(Finding::wrong(
-            CHECK,
-            format!("{place} would be refused today: {}", denial.message),
-            "put right what the sentence says; the running virtual machine goes on until it is restarted",
-        ));
-    }
-    let lacking: Vec<String> = decision
-        .needs
-        .iter()
-        .filter(|need| need.added > 0)
-        .map(|need| format!("{} of {} {}", need.present, need.needed, need.resource))
-        .collect();
-    if !lacking.is_empty() {
-        return Some(Finding::wrong(CHECK, format!("{place} holds {}", lacking.join(", ")), restart));
-    }
-    pod.unschedulable.as_ref().map(|reason| {
-        Finding::warning(
-            CHECK,
-            format!("{place} has no node: {reason}"),
-            "where a resource is insufficient, all its VFs are taken: create more, or stop another virtual machine",
-        )
-    })
+    )
 }
 
-/// What the webhook would do with the pod if it were created now.
-fn decision(pod: &Value, networks: &impl Networks, options: &Options) -> Result<Decision, Denial> {
-    match read(review_of(pod.clone()).to_string().as_bytes()) {
-        Ok(request) => Ok(decide(&request, networks, options)),
-        Err(Unreadable::Answerable { denial, .. }) => Err(denial),
-        Err(Unreadable::NoReview(message)) => Err(Denial { reason: Reason::ObjectUnreadable, message }),
-    }
+/// A sentence of somebody else's, on one line and not too long.
+pub(super) fn said(text: &str) -> String {
+    cut(text, LONGEST).replace(char::is_control, " ")
 }

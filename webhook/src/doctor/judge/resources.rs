@@ -6,46 +6,16 @@ use contract::NadName;
 
 use super::demand::{held, waiting};
 use super::seen;
-use crate::cluster::Unseen;
-use crate::doctor::facts::{Facts, LauncherPod, Node};
+use crate::doctor::facts::{Facts, LauncherPod, Nads, Node, Ready};
 use crate::doctor::{Check, Finding};
 use crate::network::Network;
+
+const CHECK: Check = Check::Resource;
 
 /// So many names in one line; the rest is counted.
 const NAMED: usize = 3;
 
-pub(super) fn networks(facts: &Facts) -> Vec<Finding> {
-    const CHECK: Check = Check::Nad;
-    if let Some(Err(unseen @ Unseen::NotServed { .. })) = &facts.networks {
-        return vec![Finding::wrong(CHECK, unseen.to_string(), "install Multus, which brings them")];
-    }
-    let networks = match seen(CHECK, facts.networks.as_ref()) {
-        Ok(networks) => networks,
-        Err(findings) => return findings,
-    };
-    if networks.is_empty() {
-        let remedy = "create one for each network; examples/nads.yaml shows three";
-        return vec![Finding::warning(CHECK, "there are none", remedy)];
-    }
-    let mut findings: Vec<Finding> = networks
-        .iter()
-        .filter_map(|(name, network)| match network {
-            Network::Valid(_) => None,
-            Network::Invalid(error) => Some(Finding::wrong(
-                CHECK,
-                format!("{name}: {error}"),
-                "correct the annotation; until then pods that name it are refused",
-            )),
-        })
-        .collect();
-    let valid = networks.len() - findings.len();
-    let named = resources_of(networks).values().flatten().collect::<BTreeSet<_>>().len();
-    findings.insert(0, Finding::ok(CHECK, format!("{valid} in order, {named} of them name a resource")));
-    findings
-}
-
 pub(super) fn resources(facts: &Facts) -> Vec<Finding> {
-    const CHECK: Check = Check::Resource;
     let networks = match seen(CHECK, facts.networks.as_ref()) {
         Ok(networks) => networks,
         Err(findings) => return findings,
@@ -63,9 +33,14 @@ pub(super) fn resources(facts: &Facts) -> Vec<Finding> {
             &[]
         }
     };
+    if needed.is_empty() {
+        findings.push(Finding::ok(CHECK, "no NAD names a resource, so no pod needs one"));
+    }
     for (resource, nads) in &needed {
         findings.push(one(resource, nads, nodes, pods));
+        findings.extend(lost(resource, nodes, pods));
     }
+    findings.extend(nodes.iter().filter_map(|node| silent(node, &needed)));
     // Only what stands beside a resource that a NAD names, or is the device plugin's or the operator's own, is
     // taken for SR-IOV: graphics cards and KubeVirt's own devices are advertised in the same way.
     let domains: BTreeSet<&str> =
@@ -86,10 +61,10 @@ pub(super) fn resources(facts: &Facts) -> Vec<Finding> {
 }
 
 /// Each resource, and the NADs that name it.
-fn resources_of(networks: &BTreeMap<NadName, Network>) -> BTreeMap<String, Vec<&NadName>> {
+pub(super) fn resources_of(nads: &Nads) -> BTreeMap<String, Vec<&NadName>> {
     let mut resources: BTreeMap<String, Vec<&NadName>> = BTreeMap::new();
-    for (name, network) in networks {
-        if let Network::Valid(requirements) = network {
+    for (name, nad) in &nads.0 {
+        if let Network::Valid(requirements) = &nad.network {
             for resource in &requirements.resources {
                 resources.entry(resource.to_string()).or_default().push(name);
             }
@@ -99,7 +74,6 @@ fn resources_of(networks: &BTreeMap<NadName, Network>) -> BTreeMap<String, Vec<&
 }
 
 fn one(resource: &str, nads: &[&NadName], nodes: &[Node], pods: &[LauncherPod]) -> Finding {
-    const CHECK: Check = Check::Resource;
     let by = format!("named by {}", some(nads));
     let counts: Vec<u64> = nodes.iter().filter_map(|node| node.allocatable.get(resource).copied()).collect();
     if counts.is_empty() {
@@ -116,6 +90,13 @@ fn one(resource: &str, nads: &[&NadName], nodes: &[Node], pods: &[LauncherPod]) 
             format!("{resource}: {}; {by}", supply(resource, nodes)),
             "the device plugin knows it and finds no VF: are VFs created and bound to vfio-pci? launcher-hook check \
              on the node says what is missing",
+        );
+    }
+    if nodes.iter().filter(|node| node.allocatable.contains_key(resource)).all(Node::is_silent) {
+        return Finding::wrong(
+            CHECK,
+            format!("{resource}: {}, and none of them is ready; {by}", supply(resource, nodes)),
+            "kubectl describe node says why; until one is ready, no pod that needs the resource is started",
         );
     }
     let waiting = waiting(resource, pods);
@@ -142,8 +123,49 @@ fn one(resource: &str, nads: &[&NadName], nodes: &[Node], pods: &[LauncherPod]) 
     Finding::ok(CHECK, format!("{resource}: {}; {by}", supply(resource, nodes)))
 }
 
+/// A node that advertises resources and does not answer.
+fn silent(node: &Node, needed: &BTreeMap<String, Vec<&NadName>>) -> Option<Finding> {
+    let Ready { reason, since, .. } = node.ready.as_ref().filter(|ready| !ready.is_true)?;
+    let counted = node.allocatable.iter().filter(|(resource, _)| needed.contains_key(*resource));
+    let counted: Vec<String> = counted.map(|(resource, count)| format!("{count} {resource}")).collect();
+    if counted.is_empty() {
+        return None;
+    }
+    let since = since.map(|since| format!(" since {since}")).unwrap_or_default();
+    Some(Finding::warning(
+        CHECK,
+        format!(
+            "node {} is not ready{since} ({reason}): nobody can have its {}",
+            node.name,
+            counted.join(", ")
+        ),
+        format!(
+            "kubectl describe node {} says why; until it is ready, what the API server has of its pods and devices is old",
+            node.name
+        ),
+    ))
+}
+
+/// Nodes that advertise fewer devices than virtual machines hold there: devices have gone from under them.
+fn lost(resource: &str, nodes: &[Node], pods: &[LauncherPod]) -> Vec<Finding> {
+    let lost = held(resource, nodes, pods).into_iter().filter(|one| one.held > one.allocatable);
+    lost.map(|one| {
+        Finding::wrong(
+            CHECK,
+            format!(
+                "{resource}: virtual machines on node {} hold {}, and it advertises {}: devices have gone since they started",
+                one.node, one.held, one.allocatable
+            ),
+            "were the VFs created again after the node's restart, is the device plugin's configuration the same, is a \
+             VF unhealthy? launcher-hook check on the node says what is missing; then delete the pods of virtual \
+             machines whose VF is gone, so that new ones are allocated",
+        )
+    })
+    .collect()
+}
+
 /// The first few by name, the others by number.
-fn some(things: &[impl ToString]) -> String {
+pub(super) fn some(things: &[impl ToString]) -> String {
     let names: Vec<String> = things.iter().take(NAMED).map(ToString::to_string).collect();
     let more = things.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
@@ -153,9 +175,12 @@ fn some(things: &[impl ToString]) -> String {
 fn supply(resource: &str, nodes: &[Node]) -> String {
     let counts: Vec<u64> = nodes.iter().filter_map(|node| node.allocatable.get(resource).copied()).collect();
     let total: u64 = counts.iter().sum();
+    let cordoned =
+        nodes.iter().filter(|node| node.cordoned && node.allocatable.contains_key(resource)).count();
+    let cordoned = if cordoned > 0 { format!(", {cordoned} of them cordoned") } else { String::new() };
     match counts.len() {
-        1 => format!("{total} on 1 node"),
-        several => format!("{total} on {several} nodes"),
+        1 => format!("{total} on 1 node{cordoned}"),
+        several => format!("{total} on {several} nodes{cordoned}"),
     }
 }
 

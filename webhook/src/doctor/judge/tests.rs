@@ -1,4 +1,6 @@
-use std::collections::BTreeMap;
+mod machines;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use contract::{NadName, annotation};
 use rstest::rstest;
@@ -6,9 +8,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cluster::Unseen;
-use crate::doctor::facts::{KubeVirt, LauncherPod, Machine, Node, Probe};
+use crate::doctor::facts::{KubeVirt, LauncherPod, Machine, Nad, Nads, Node, Probe, Ready};
 use crate::doctor::report::write_table;
-use crate::network::Network;
 
 const RESOURCE: &str = "intel.com/sriov_vfio";
 
@@ -22,9 +23,12 @@ fn entry(configuration: &str, name: &str) -> Entry {
     }
 }
 
-fn network(resource: &str) -> Network {
-    let keys = [annotation::RESOURCE_NAME.to_owned()];
-    Network::from_annotations(&keys, [(annotation::RESOURCE_NAME, resource)])
+fn network(resource: &str) -> Nad {
+    Nad::read(&[annotation::RESOURCE_NAME.to_owned()], [(annotation::RESOURCE_NAME, resource)], None)
+}
+
+fn nads<const N: usize>(nads: [(NadName, Nad); N]) -> Option<Result<Nads, Unseen>> {
+    Some(Ok(Nads(BTreeMap::from(nads))))
 }
 
 fn nad(name: &str) -> NadName {
@@ -33,7 +37,13 @@ fn nad(name: &str) -> NadName {
 
 fn node(name: &str, allocatable: &[(&str, u64)]) -> Node {
     let allocatable = allocatable.iter().map(|(resource, count)| ((*resource).to_owned(), *count)).collect();
-    Node { name: name.to_owned(), allocatable }
+    Node { name: name.to_owned(), allocatable, ..Node::default() }
+}
+
+/// The same node, after it has stopped answering.
+fn silent(node: Node) -> Node {
+    let since = Some("2026-03-01T08:00:00Z".parse().unwrap());
+    Node { ready: Some(Ready { is_true: false, since, reason: "NodeStatusUnknown".to_owned() }), ..node }
 }
 
 fn kubevirt(version: &str) -> KubeVirt {
@@ -44,38 +54,48 @@ fn kubevirt(version: &str) -> KubeVirt {
     }
 }
 
-fn machine() -> Machine {
+/// A VMI with one interface, `fast`.
+fn machine_with(name: &str, interface: Value, network: &str, status: Value) -> Machine {
+    let mut interface = interface;
+    interface["name"] = json!("fast");
     let vmi = json!({
+        "apiVersion": "kubevirt.io/v1",
+        "kind": "VirtualMachineInstance",
+        "metadata": {"name": name, "namespace": "default", "uid": format!("uid-of-{name}")},
         "spec": {
-            "domain": {"devices": {"interfaces": [{"name": "fast", "sriov": {}}]}},
-            "networks": [{"name": "fast", "multus": {"networkName": "storage"}}],
+            "domain": {"devices": {"interfaces": [interface]}},
+            "networks": [{"name": "fast", "multus": {"networkName": network}}],
         },
+        "status": status,
     });
-    Machine {
-        namespace: "default".to_owned(),
-        name: "database".to_owned(),
-        uid: "1234".to_owned(),
-        vmi: serde_json::from_value(vmi).unwrap(),
-    }
+    Machine::read(&serde_json::from_value(vmi).unwrap())
+}
+
+fn machine() -> Machine {
+    machine_with("database", json!({"sriov": {}}), "storage", json!({"phase": "Running"}))
+}
+
+/// A pod of such a VMI; `change` is merged into it.
+fn pod_of(machine: &str, networks: &str, limits: Value, change: &Value) -> LauncherPod {
+    let mut pod = json!({
+        "metadata": {
+            "name": format!("virt-launcher-{machine}-abcde"),
+            "namespace": "default",
+            "labels": {"kubevirt.io": "virt-launcher", "kubevirt.io/created-by": format!("uid-of-{machine}")},
+            "annotations": {(annotation::NETWORKS): networks},
+        },
+        "spec": {
+            "nodeName": "a",
+            "containers": [{"name": "compute", "resources": {"limits": limits, "requests": limits}}],
+        },
+        "status": {"phase": "Running"},
+    });
+    json_patch::merge(&mut pod, change);
+    LauncherPod::read(&serde_json::from_value(pod).unwrap())
 }
 
 fn pod(networks: &str, limits: Value) -> LauncherPod {
-    let pod = json!({
-        "metadata": {
-            "name": "virt-launcher-database-abcde",
-            "namespace": "default",
-            "labels": {"kubevirt.io": "virt-launcher"},
-            "annotations": {(annotation::NETWORKS): networks},
-        },
-        "spec": {"containers": [{"name": "compute", "resources": {"limits": limits, "requests": limits}}]},
-    });
-    LauncherPod {
-        namespace: "default".to_owned(),
-        name: "virt-launcher-database-abcde".to_owned(),
-        created_by: "1234".to_owned(),
-        unschedulable: None,
-        pod,
-    }
+    pod_of("database", networks, limits, &json!({}))
 }
 
 /// A cluster in which all is well.
@@ -83,10 +103,7 @@ fn well() -> Facts {
     Facts {
         entries: Some(Ok(vec![entry("kubevirt-sriov", "pods.kubevirt-sriov.io")])),
         probe: Some(Probe::Refused { entry: "pods.kubevirt-sriov.io".to_owned() }),
-        networks: Some(Ok(BTreeMap::from([
-            (nad("storage"), network(RESOURCE)),
-            (nad("plain"), network("")),
-        ]))),
+        networks: nads([(nad("storage"), network(RESOURCE)), (nad("plain"), network(""))]),
         nodes: Some(Ok(vec![
             node("a", &[(RESOURCE, 4), ("devices.kubevirt.io/kvm", 1000)]),
             node("b", &[(RESOURCE, 2)]),
@@ -94,6 +111,7 @@ fn well() -> Facts {
         kubevirts: Some(Ok(vec![kubevirt("v1.9.0")])),
         machines: Some(Ok(vec![machine()])),
         pods: Some(Ok(vec![pod("storage", json!({RESOURCE: "1"}))])),
+        restarts: None,
     }
 }
 
@@ -118,7 +136,7 @@ fn a_cluster_in_which_all_is_well() {
     ok       kubevirt  kubevirt/kubevirt: v1.9.0 leaves VFs to a webhook
     ok       nad       2 in order, 1 of them name a resource
     ok       resource  intel.com/sriov_vfio: 6 on 2 nodes; named by default/storage
-    ok       vmi       1 of 1 with SR-IOV interfaces hold what their networks need
+    ok       vmi       1 of 1 VMI with networks that need devices hold them; of 1 Multus has not yet said what it attached
 
     All is well.
     ");
@@ -129,10 +147,7 @@ fn a_cluster_in_which_little_is() {
     let mut facts = well();
     facts.entries = Some(Ok(vec![entry("network-resources-injector-config", "injector.k8s.cni.cncf.io")]));
     facts.probe = Some(Probe::Passed { namespace: "default".to_owned() });
-    facts.networks = Some(Ok(BTreeMap::from([
-        (nad("storage"), network(RESOURCE)),
-        (nad("wrong"), network("not a resource")),
-    ])));
+    facts.networks = nads([(nad("storage"), network(RESOURCE)), (nad("wrong"), network("not a resource"))]);
     facts.nodes = Some(Ok(vec![node("a", &[("intel.com/other", 4)])]));
     facts.pods = Some(Ok(vec![pod("storage", json!({}))]));
     let report = judged(&facts);
@@ -166,11 +181,11 @@ fn a_cluster_in_which_little_is() {
 )]
 #[case::another_refuses(
     |facts: &mut Facts| facts.probe = Some(Probe::Refused { entry: "policy.example.com".to_owned() }),
-    Check::Webhook, State::Warning, "cannot be told: webhook policy.example.com"
+    Check::Webhook, State::Unknown, "cannot be told: webhook policy.example.com"
 )]
 #[case::may_not_ask(
     |facts: &mut Facts| facts.probe = Some(Probe::Hindered { reason: "pods is forbidden".to_owned() }),
-    Check::Webhook, State::Warning, "cannot be told: pods is forbidden"
+    Check::Webhook, State::Unknown, "cannot be told: pods is forbidden"
 )]
 #[case::another_injector(
     |facts: &mut Facts| facts.entries = Some(Ok(vec![
@@ -185,7 +200,7 @@ fn a_cluster_in_which_little_is() {
 )]
 #[case::kubevirt_on_its_way(
     |facts: &mut Facts| facts.kubevirts = Some(Ok(vec![KubeVirt { version: None, ..kubevirt("") }])),
-    Check::Kubevirt, State::Warning, "no version yet"
+    Check::Kubevirt, State::Unknown, "no version yet"
 )]
 #[case::no_multus_for_networks(
     |facts: &mut Facts| { facts.networks = Some(Err(Unseen::NotServed { kind: "NetworkAttachmentDefinitions" }));
@@ -193,7 +208,7 @@ fn a_cluster_in_which_little_is() {
     Check::Nad, State::Wrong, "install Multus"
 )]
 #[case::an_invalid_network(
-    |facts: &mut Facts| facts.networks = Some(Ok(BTreeMap::from([(nad("storage"), network(RESOURCE)), (nad("bad"), network("a b"))]))),
+    |facts: &mut Facts| facts.networks = nads([(nad("storage"), network(RESOURCE)), (nad("bad"), network("a b"))]),
     Check::Nad, State::Wrong, "default/bad: its annotation k8s.v1.cni.cncf.io/resourceName"
 )]
 #[case::nobody_advertises(
@@ -204,14 +219,31 @@ fn a_cluster_in_which_little_is() {
     |facts: &mut Facts| facts.nodes = Some(Ok(vec![node("a", &[(RESOURCE, 0)])])),
     Check::Resource, State::Wrong, "0 on 1 node"
 )]
+#[case::a_node_is_silent(
+    |facts: &mut Facts| facts.nodes = Some(Ok(vec![silent(node("a", &[(RESOURCE, 4)])), node("b", &[(RESOURCE, 2)])])),
+    Check::Resource, State::Warning,
+    "node a is not ready since 2026-03-01T08:00:00Z (NodeStatusUnknown): nobody can have its 4 intel.com/sriov_vfio"
+)]
+#[case::all_nodes_are_silent(
+    |facts: &mut Facts| facts.nodes = Some(Ok(vec![silent(node("a", &[(RESOURCE, 4)]))])),
+    Check::Resource, State::Wrong, "intel.com/sriov_vfio: 4 on 1 node, and none of them is ready; named by default/storage"
+)]
+#[case::devices_have_gone(
+    |facts: &mut Facts| facts.pods = Some(Ok((0..5).map(|index| LauncherPod {
+        name: format!("launcher-{index}"),
+        ..pod("storage", json!({RESOURCE: "1"}))
+    }).collect())),
+    Check::Resource, State::Wrong,
+    "intel.com/sriov_vfio: virtual machines on node a hold 5, and it advertises 4: devices have gone since they started"
+)]
 #[case::all_taken(
     |facts: &mut Facts| {
         facts.nodes = Some(Ok(vec![node("a", &[(RESOURCE, 1)])]));
-        let mut holds = pod("storage", json!({RESOURCE: "1"}));
-        holds.pod["spec"]["nodeName"] = json!("a");
+        let holds = pod("storage", json!({RESOURCE: "1"}));
         let waits = LauncherPod {
             name: "late".to_owned(),
             created_by: "5678".to_owned(),
+            node: None,
             unschedulable: Some("0/1 nodes are available: 1 Insufficient intel.com/sriov_vfio.".to_owned()),
             ..pod("storage", json!({RESOURCE: "1"}))
         };
@@ -222,7 +254,7 @@ fn a_cluster_in_which_little_is() {
 )]
 #[case::pods_may_not_be_listed(
     |facts: &mut Facts| facts.pods = Some(Err(Unseen::Forbidden { kind: "pods", reason: "no".to_owned() })),
-    Check::Resource, State::Warning, "pods may not be listed"
+    Check::Resource, State::Unknown, "pods may not be listed"
 )]
 #[case::no_network_names_it(
     |facts: &mut Facts| facts.nodes = Some(Ok(vec![node("a", &[(RESOURCE, 1), ("intel.com/other", 3)])])),
@@ -230,7 +262,7 @@ fn a_cluster_in_which_little_is() {
 )]
 #[case::nodes_may_not_be_listed(
     |facts: &mut Facts| facts.nodes = Some(Err(Unseen::Forbidden { kind: "nodes", reason: "no".to_owned() })),
-    Check::Resource, State::Warning, "nodes may not be listed"
+    Check::Resource, State::Unknown, "nodes may not be listed"
 )]
 #[case::a_pod_without_its_vf(
     |facts: &mut Facts| facts.pods = Some(Ok(vec![pod("storage, storage", json!({RESOURCE: "1"}))])),
@@ -266,7 +298,7 @@ fn one_thing_is_not_well(
     assert_eq!((finding.check, finding.state), (check, state), "{}", table(&report));
     let said = format!("{} {}", finding.found, finding.remedy.as_deref().unwrap_or_default());
     assert!(said.contains(text), "{said}");
-    assert_eq!(report.healthy, state != State::Wrong);
+    assert_eq!(report.healthy, state == State::Warning);
 }
 
 #[rstest]
@@ -322,6 +354,34 @@ fn a_pod_with_the_helper_is_well_whatever_its_image() {
     facts.pods = Some(Ok(vec![with_helper]));
     let report = judged(&facts);
     assert!(report.healthy, "{}", table(&report));
+}
+
+#[test]
+fn what_may_not_be_seen_is_neither_well_nor_wrong() {
+    fn forbidden<T>(kind: &'static str) -> Option<Result<T, Unseen>> {
+        Some(Err(Unseen::Forbidden { kind, reason: "not yours".to_owned() }))
+    }
+    let facts = Facts {
+        entries: forbidden("MutatingWebhookConfigurations"),
+        probe: Some(Probe::Hindered { reason: "pods is forbidden".to_owned() }),
+        networks: forbidden("NetworkAttachmentDefinitions"),
+        nodes: forbidden("nodes"),
+        kubevirts: Some(Ok(vec![kubevirt("v1.9.0")])),
+        machines: forbidden("virtualmachineinstances"),
+        pods: forbidden("pods"),
+        restarts: None,
+    };
+    let report = judged(&facts);
+    assert!(!report.healthy);
+    let states: BTreeSet<_> = report.findings.iter().map(|finding| finding.state).collect();
+    assert_eq!(states, BTreeSet::from([State::Unknown]), "{}", table(&report));
+    let checks: BTreeSet<_> = report.findings.iter().map(|finding| finding.check).collect();
+    assert_eq!(checks, BTreeSet::from(Check::ALL));
+    assert!(
+        table(&report).ends_with("\nNothing wrong was seen; 7 things could not be seen.\n"),
+        "{}",
+        table(&report)
+    );
 }
 
 #[test]

@@ -79,12 +79,12 @@ fn answer(facts: &Facts) -> Option<Finding> {
             "is the namespace left out (webhook.namespaceSelector, webhook.excludedNamespaces, with scope all-pods the \
              release's own)? Try another with --probe-namespace; or is failurePolicy Ignore, and nobody answers?",
         ),
-        Probe::Refused { entry } | Probe::Unanswered { entry, .. } => Finding::warning(
+        Probe::Refused { entry } | Probe::Unanswered { entry, .. } => Finding::unknown(
             CHECK,
             format!("whether it answers cannot be told: webhook {entry} refuses the pod to try it with"),
             "try another namespace with --probe-namespace",
         ),
-        Probe::Hindered { reason } => Finding::warning(
+        Probe::Hindered { reason } => Finding::unknown(
             CHECK,
             format!("whether it answers cannot be told: {reason}"),
             "use a kubeconfig that may create pods (a dry run, none is made), or another --probe-namespace",

@@ -1,0 +1,73 @@
+//! Does a pod hold the devices that its networks need, where the virtual machine can have them?
+
+use contract::kubevirt::COMPUTE_CONTAINER;
+
+use crate::admission::{Decision, Denial, Options, Reason, Unreadable, decide, read, review_of};
+use crate::doctor::facts::LauncherPod;
+use crate::network::Networks;
+
+/// How many of a resource a pod's networks need, and who holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Holding<'f> {
+    pub(crate) resource: String,
+    pub(crate) needed: u64,
+    /// What the container that runs the virtual machine holds.
+    pub(crate) held: u64,
+    /// What other containers hold.
+    others: Vec<(&'f str, u64)>,
+}
+
+impl<'f> Holding<'f> {
+    /// Each resource that the decision says is needed.
+    pub(crate) fn all(decision: &Decision, pod: &'f LauncherPod) -> Vec<Self> {
+        let one = |need: &crate::admission::Need| {
+            let resource = need.resource.to_string();
+            let (compute, others): (Vec<_>, Vec<_>) =
+                pod.holders(&resource).into_iter().partition(|(name, _)| *name == COMPUTE_CONTAINER);
+            let held = compute.iter().map(|(_, count)| count).sum();
+            Self { resource, needed: need.needed, held, others }
+        };
+        decision.needs.iter().map(one).collect()
+    }
+
+    /// What is lacking, if something is.
+    pub(crate) fn lack(&self) -> Option<String> {
+        let Self { resource, needed, held, others } = self;
+        if held >= needed {
+            return None;
+        }
+        let names: Vec<&str> = others.iter().map(|(name, _)| *name).collect();
+        Some(match (names.as_slice(), held) {
+            ([], _) => format!("holds {held} of {needed} {resource}"),
+            ([name], 0) => format!("container {name} holds {resource}, {COMPUTE_CONTAINER} does not"),
+            (names, 0) => {
+                format!("containers {} hold {resource}, {COMPUTE_CONTAINER} does not", names.join(", "))
+            }
+            (names, _) => format!(
+                "{COMPUTE_CONTAINER} holds {held} of {needed} {resource}; others, which do not count, are in {}",
+                names.join(", ")
+            ),
+        })
+    }
+
+    /// Whether another container holds it.
+    pub(crate) fn is_misplaced(&self) -> bool {
+        self.held < self.needed && !self.others.is_empty()
+    }
+}
+
+/// What the webhook would do with the pod if it were created now.
+pub(crate) fn decision(
+    pod: &LauncherPod,
+    networks: &impl Networks,
+    options: &Options,
+) -> Result<Decision, Denial> {
+    // The helper's image is the release's matter: without one, a pod that has the helper would count as refused.
+    let mut options = options.clone();
+    options.launcher_hook.image.get_or_insert_with(|| "not looked at".to_owned());
+    match read(review_of(pod.pod.clone()).to_string().as_bytes()) {
+        Ok(request) => Ok(decide(&request, networks, &options)),
+        Err(Unreadable::Answerable { denial, .. }) => Err(denial),
+        Err(Unreadable::NoReview(message)) => Err(Denial { reason: Reason::ObjectUnreadable, message }),
+    }
+}

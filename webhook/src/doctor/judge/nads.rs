@@ -1,0 +1,110 @@
+//! NADs: are their annotations in order, and do they name what a virtual machine needs?
+
+use std::collections::BTreeSet;
+
+use contract::NadName;
+
+use super::resources::resources_of;
+use super::{machines, seen};
+use crate::admission::Options;
+use crate::cluster::Unseen;
+use crate::doctor::facts::{Cni, Facts, Misspelt, Nad};
+use crate::doctor::{Check, Finding};
+use crate::network::Network;
+
+const CHECK: Check = Check::Nad;
+
+pub(super) fn networks(facts: &Facts, checks: &[Check], options: &Options) -> Vec<Finding> {
+    if let Some(Err(unseen @ Unseen::NotServed { .. })) = &facts.networks {
+        return vec![Finding::wrong(CHECK, unseen.to_string(), "install Multus, which brings them")];
+    }
+    let nads = match seen(CHECK, facts.networks.as_ref()) {
+        Ok(nads) => nads,
+        Err(findings) => return findings,
+    };
+    if nads.0.is_empty() {
+        let remedy = "create one for each network; examples/nads.yaml shows three";
+        return vec![Finding::warning(CHECK, "there are none", remedy)];
+    }
+    // What a virtual machine lacks is said once, there.
+    let said = if checks.contains(&Check::Vmi) {
+        machines::without_resource(facts, options)
+    } else {
+        BTreeSet::new()
+    };
+    let mut findings: Vec<Finding> = Vec::new();
+    let mut valid = nads.0.len();
+    for (name, nad) in &nads.0 {
+        let wrong = wrong(name, nad);
+        valid -= usize::from(!wrong.is_empty());
+        findings.extend(wrong);
+        if !said.contains(name) {
+            findings.extend(odd(name, nad));
+        }
+    }
+    if valid > 0 {
+        let named = resources_of(nads).values().flatten().collect::<BTreeSet<_>>().len();
+        findings.insert(0, Finding::ok(CHECK, format!("{valid} in order, {named} of them name a resource")));
+    }
+    findings
+}
+
+fn wrong(name: &NadName, nad: &Nad) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Network::Invalid(error) = &nad.network {
+        findings.push(Finding::wrong(
+            CHECK,
+            format!("{name}: {error}"),
+            "correct the annotation; until then pods that name it are refused",
+        ));
+    }
+    if let Cni::Unreadable(problem) = &nad.cni {
+        findings.push(Finding::wrong(
+            CHECK,
+            format!("{name}: its spec.config {problem}"),
+            "correct it: Multus cannot attach it, and pods that name it do not start",
+        ));
+    }
+    findings
+}
+
+/// What a NAD seems to lack.
+fn odd(name: &NadName, nad: &Nad) -> Option<Finding> {
+    let misspelt = misspelt(name, nad);
+    if nad.names_no_resource() && nad.cni.wants_vf() {
+        return Some(Finding::warning(
+            CHECK,
+            format!(
+                "{name}: its CNI plugin configures a VF, and it names no resource that has VFs{misspelt}"
+            ),
+            no_resource(name),
+        ));
+    }
+    let Misspelt { key, meant } = nad.misspelt.first()?;
+    Some(Finding::warning(
+        CHECK,
+        format!("{name}: annotation {key} is not read: was {meant} meant?"),
+        format!(
+            "rename it, if so: kubectl --namespace {} edit net-attach-def {}; or give --resource-annotation, as to serve",
+            name.namespace(),
+            name.name()
+        ),
+    ))
+}
+
+/// What to add to a sentence that the NAD names no resource.
+pub(super) fn misspelt(name: &NadName, nad: &Nad) -> String {
+    let one =
+        |Misspelt { key, meant }: &Misspelt| format!("; {name} has an annotation {key}: was {meant} meant?");
+    nad.misspelt.iter().map(one).collect()
+}
+
+/// What to do about a NAD that names no resource.
+pub(super) fn no_resource(name: &NadName) -> String {
+    format!(
+        "kubectl --namespace {} annotate net-attach-def {} k8s.v1.cni.cncf.io/resourceName=PREFIX/NAME, with the resource \
+         that the nodes advertise; then restart the virtual machines that use it",
+        name.namespace(),
+        name.name()
+    )
+}
