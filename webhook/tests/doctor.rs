@@ -267,3 +267,22 @@ fn what_may_not_be_listed_is_unknown_and_ends_with_2() {
         serde_json::from_str(&stdout(&api.doctor(&["--only", "vmi", "--output", "json"]))).unwrap();
     assert_eq!((&report["healthy"], &report["findings"][0]["state"]), (&json!(false), &json!("unknown")));
 }
+
+#[test]
+fn the_map_shows_each_of_them() {
+    let api = FakeApi::start(one_of_six());
+    let output = api.doctor(&["--map"]);
+    insta::assert_snapshot!(stdout(&output));
+    assert_eq!(output.status.code(), Some(1));
+    let fine = api.doctor(&["--map", "--vmi", "lab/fine", "--output", "json"]);
+    // It holds its device, and nobody says which it is, nor whether the domain has it.
+    assert_eq!(fine.status.code(), Some(2), "{}", stdout(&fine));
+    let map: Value = serde_json::from_str(&stdout(&fine)).unwrap();
+    let network = &map["machines"][0]["pods"][0]["networks"][0];
+    assert_eq!(
+        (&network["wanted"]["vlan"], &network["resource"]["value"]),
+        (&json!("40"), &json!("example.com/red 1/1"))
+    );
+    let nobody = api.doctor(&["--map", "--vmi", "lab/nobody"]);
+    assert_eq!(nobody.status.code(), Some(2), "{}", stdout(&nobody));
+}

@@ -5,11 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use contract::NadName;
 
 use super::cluster_options::ClusterOptions;
 use crate::admission::Options;
 use crate::commands::AdmissionOptions;
 use crate::doctor::look::{Settings, look};
+use crate::doctor::map::{self, Map};
 use crate::doctor::{Check, Report, State, judge, report};
 
 /// Look at a cluster: does each virtual machine get the VFs that its networks need, and if not, why?
@@ -23,8 +25,14 @@ Examples:
   sriov-webhook doctor --scope all-pods --namespace-isolation
   sriov-webhook doctor --output json | jq '.findings[] | select(.state != \"ok\")'
   sriov-webhook doctor --only webhook --probe-namespace databases
+  sriov-webhook doctor --map
+  sriov-webhook doctor --map --vmi databases/postgres --output json
 
 Pods are judged by the flags under Decisions, not by those that the replicas have: give it the same ones.
+
+With --map it shows, for each VMI whose networks need devices, the whole way of each: network, NAD and what it wants, \
+resource, VF and PF, alias of the hostdev, MAC addresses, and what KubeVirt says of the running domain. A column that \
+disagrees with another has a ! in front; ? is not known, and a line below says what is needed to know it.
 
 Exit status: 0 when nothing is wrong, 1 when something is, 2 when the cluster cannot be asked, or not about everything \
 that was to be looked at: then nothing that was seen is wrong.")]
@@ -36,6 +44,14 @@ pub(super) struct Arguments {
     /// Look at this only; may be given several times
     #[arg(long, value_enum, value_name = "CHECK")]
     only: Vec<Check>,
+
+    /// Show for each VMI the way of each device from the network to the domain, and nothing else
+    #[arg(long, conflicts_with = "only")]
+    map: bool,
+
+    /// Show this VMI only; may be given several times
+    #[arg(long, value_name = "NAMESPACE/NAME", requires = "map")]
+    vmi: Vec<NadName>,
 
     /// MutatingWebhookConfiguration of the release, where there are several
     #[arg(long, value_name = "NAME")]
@@ -62,13 +78,18 @@ enum Output {
 
 pub(super) fn run(arguments: Arguments) -> ExitCode {
     let output = arguments.output;
-    let printed = examine(arguments).and_then(|report| {
+    let printed = examine(arguments).and_then(|seen| {
         let mut out = io::stdout().lock();
-        match output {
-            Output::Table => report::write_table(&report, &mut out)?,
-            Output::Json => report::write_json(&report, &mut out)?,
+        match (&seen, output) {
+            (Seen::Report(report), Output::Table) => report::write_table(report, &mut out)?,
+            (Seen::Report(report), Output::Json) => report::write_json(report, &mut out)?,
+            (Seen::Map(map), Output::Table) => map::write_table(map, &mut out)?,
+            (Seen::Map(map), Output::Json) => map::write_json(map, &mut out)?,
         }
-        Ok(report.state())
+        Ok(match seen {
+            Seen::Report(report) => report.state(),
+            Seen::Map(map) => map.state(),
+        })
     });
     match printed {
         Ok(State::Ok | State::Warning) => ExitCode::SUCCESS,
@@ -81,10 +102,21 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-fn examine(arguments: Arguments) -> anyhow::Result<Report> {
-    let Arguments { output: _, only, webhook_configuration, probe_namespace, cluster, admission } = arguments;
+/// What is to be printed.
+enum Seen {
+    Report(Report),
+    Map(Map),
+}
+
+fn examine(arguments: Arguments) -> anyhow::Result<Seen> {
+    let Arguments { output: _, only, map, vmi, webhook_configuration, probe_namespace, cluster, admission } =
+        arguments;
     let options = Options::from(admission);
-    let checks = if only.is_empty() { Check::ALL.to_vec() } else { only };
+    let checks = match (map, only.is_empty()) {
+        (true, _) => vec![Check::Vmi],
+        (false, true) => Check::ALL.to_vec(),
+        (false, false) => only,
+    };
     let settings = Settings {
         checks,
         configuration: webhook_configuration,
@@ -97,6 +129,10 @@ fn examine(arguments: Arguments) -> anyhow::Result<Report> {
         // Before everything else fails for the same reason, one by one.
         client.apiserver_version().await.context("the API server does not answer")?;
         let facts = look(&client, &settings).await;
-        Ok(judge::judge(&facts, &settings.checks, &options))
+        Ok(if map {
+            Seen::Map(map::map(&facts, &vmi, &options))
+        } else {
+            Seen::Report(judge::judge(&facts, &settings.checks, &options))
+        })
     })
 }

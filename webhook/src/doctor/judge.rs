@@ -10,6 +10,7 @@ mod resources;
 mod stale;
 mod webhook;
 
+pub(super) use machines::{Judged, judge_machines};
 pub(super) use stale::may_be_stale;
 
 use super::facts::{Entry, Facts};

@@ -10,6 +10,7 @@ use super::{attached, seen, stale};
 use crate::admission::{Options, Outcome};
 use crate::cluster::Unseen;
 use crate::doctor::facts::{Facts, LauncherPod, Machine, MachineNetwork, Nads};
+use crate::doctor::map::{NetworkMap, PodMap, Seen, Subject};
 use crate::doctor::{Check, Finding};
 use crate::network::Network;
 
@@ -19,39 +20,71 @@ const CHECK: Check = Check::Vmi;
 const LONGEST: usize = 400;
 
 pub(super) fn machines(facts: &Facts, options: &Options) -> Vec<Finding> {
+    let Judgement { all, machines, mut findings } = match judge_machines(facts, options) {
+        Ok(judgement) => judgement,
+        Err(findings) => return findings,
+    };
+    let (mut looked_at, mut well, mut not_attached_yet) = (0, 0, 0);
+    for judged in machines {
+        if !judged.machine.has_ended() {
+            looked_at += 1;
+            if judged.findings.is_empty() {
+                well += 1;
+                not_attached_yet += usize::from(!judged.attachment_is_known);
+            }
+        }
+        findings.extend(judged.findings);
+    }
+    findings.splice(0..0, summary(all, looked_at, well, not_attached_yet));
+    findings
+}
+
+/// All VMIs that need devices, and what is to be said of each.
+pub(crate) struct Judgement<'f> {
+    /// How many VMIs there are.
+    all: usize,
+    pub(crate) machines: Vec<Judged<'f>>,
+    /// What is to be said of none in particular.
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// A VMI that needs devices, and what is to be said of it.
+pub(crate) struct Judged<'f> {
+    pub(crate) machine: &'f Machine,
+    pub(crate) pods: Vec<PodMap>,
+    pub(crate) findings: Vec<Finding>,
+    /// Whether Multus has said of a pod what it attached.
+    attachment_is_known: bool,
+}
+
+/// Judges each VMI that needs devices.
+///
+/// # Errors
+/// If something that this depends on could not be seen, the findings that say so.
+pub(crate) fn judge_machines<'f>(facts: &'f Facts, options: &Options) -> Result<Judgement<'f>, Vec<Finding>> {
     // That KubeVirt is missing is said where KubeVirt is looked at.
-    let machines = match facts.machines.as_ref() {
-        Some(Err(Unseen::NotServed { .. })) => return Vec::new(),
-        machines => match seen(CHECK, machines) {
-            Ok(machines) => machines,
-            Err(findings) => return findings,
-        },
-    };
-    let pods = match seen(CHECK, facts.pods.as_ref()) {
-        Ok(pods) => pods,
-        Err(findings) => return findings,
-    };
-    let nads = match seen(CHECK, facts.networks.as_ref()) {
-        Ok(nads) => nads,
-        Err(findings) => return findings,
-    };
+    if let Some(Err(Unseen::NotServed { .. })) = facts.machines.as_ref() {
+        return Err(Vec::new());
+    }
+    let machines = seen(CHECK, facts.machines.as_ref())?;
+    let pods = seen(CHECK, facts.pods.as_ref())?;
+    let nads = seen(CHECK, facts.networks.as_ref())?;
     let mut by_machine: BTreeMap<&str, Vec<&LauncherPod>> = BTreeMap::new();
     for pod in pods {
         by_machine.entry(&pod.created_by).or_default().push(pod);
     }
-    let mut findings = Vec::new();
+    let mut judgement = Judgement { all: machines.len(), machines: Vec::new(), findings: Vec::new() };
     if let Some(Err(unseen)) = &facts.nodes {
         let remedy = "whether a node was restarted under its virtual machines cannot be seen without; examples/doctor.yaml \
                       has the permissions";
-        findings.push(Finding::unknown(CHECK, unseen.to_string(), remedy));
+        judgement.findings.push(Finding::unknown(CHECK, unseen.to_string(), remedy));
     }
-    let (mut looked_at, mut well, mut not_attached_yet) = (0, 0, 0);
     for machine in machines {
         let pods = by_machine.get(machine.uid.as_str()).map(Vec::as_slice).unwrap_or_default();
         let networks = match &machine.networks {
             Ok(networks) => networks,
             Err(problem) => {
-                findings.push(Finding::unknown(
+                judgement.findings.push(Finding::unknown(
                     CHECK,
                     format!("{}: its networks cannot be read: {problem}", machine.full_name()),
                     "nothing can be said of it; correct the VMI",
@@ -59,26 +92,26 @@ pub(super) fn machines(facts: &Facts, options: &Options) -> Vec<Finding> {
                 continue;
             }
         };
-        let needing: Vec<&MachineNetwork> =
+        let networks: Vec<&MachineNetwork> =
             networks.iter().filter(|network| needs_device(machine, network, nads, options)).collect();
-        if needing.is_empty() {
+        if networks.is_empty() {
             continue;
         }
+        let mut judged =
+            Judged { machine, pods: Vec::new(), findings: Vec::new(), attachment_is_known: false };
         if machine.has_ended() {
-            findings.extend(pods.iter().filter_map(|pod| stale::refused(machine, pod)));
-            continue;
+            judged.findings.extend(pods.iter().filter_map(|pod| stale::refused(machine, pod)));
+            if judged.findings.is_empty() {
+                continue;
+            }
+        } else {
+            let one = One { machine, networks: &networks, pods, facts, nads, options };
+            (judged.findings, judged.pods) = one.judge();
+            judged.attachment_is_known = pods.iter().any(|pod| attached::is_known(pod));
         }
-        looked_at += 1;
-        let one = One { machine, networks: &needing, pods, facts, nads, options };
-        let found = one.findings();
-        if found.is_empty() {
-            well += 1;
-            not_attached_yet += usize::from(!pods.iter().any(|pod| attached::is_known(pod)));
-        }
-        findings.extend(found);
+        judgement.machines.push(judged);
     }
-    findings.splice(0..0, summary(machines.len(), looked_at, well, not_attached_yet));
-    findings
+    Ok(judgement)
 }
 
 /// What is well, and only that.
@@ -142,16 +175,20 @@ struct One<'f> {
 }
 
 impl One<'_> {
-    fn findings(&self) -> Vec<Finding> {
+    /// What is to be said, and the map of each live pod; one without a pod as long as there is none.
+    fn judge(&self) -> (Vec<Finding>, Vec<PodMap>) {
         let Self { machine, pods, .. } = self;
         let mut findings = self.without_resource();
+        let mut maps = Vec::new();
         let live: Vec<&LauncherPod> = pods.iter().copied().filter(|pod| pod.is_live()).collect();
         if live.is_empty() {
             findings.extend(self.no_pod());
+            maps.push(PodMap { pod: None, node: None, networks: self.maps(None, &[]) });
         }
         for pod in &live {
-            let found = self.pod(pod);
+            let (found, networks) = self.pod(pod);
             findings.extend(found);
+            maps.push(PodMap { pod: Some(pod.name.clone()), node: pod.node.clone(), networks });
         }
         if let Some(reason) = &machine.not_synchronized {
             let found = format!("{}: KubeVirt says: {}", machine.full_name(), said(reason));
@@ -162,7 +199,28 @@ impl One<'_> {
                 Finding::wrong(CHECK, found, remedy)
             });
         }
-        findings
+        (findings, maps)
+    }
+
+    /// The way of each device.
+    fn maps(&self, pod: Option<&LauncherPod>, holdings: &[Holding<'_>]) -> Vec<NetworkMap> {
+        let seen = pod.map(Seen::of);
+        let nads: Vec<Option<NadName>> =
+            self.networks.iter().map(|network| nad_of(self.machine, network, self.options)).collect();
+        let held: Vec<(String, u64, u64)> =
+            holdings.iter().map(|one| (one.resource.clone(), one.needed, one.held)).collect();
+        let one = |(index, (network, name)): (usize, (&&MachineNetwork, &Option<NadName>))| {
+            let same = |other: &&Option<NadName>| *other == name;
+            let subject = Subject {
+                machine: self.machine,
+                network,
+                nad: name.as_ref().map(|name| (name, self.nads.0.get(name))),
+                place: (nads.iter().take(index).filter(same).count(), nads.iter().filter(same).count()),
+                held: &held,
+            };
+            NetworkMap::of(subject, seen.as_ref())
+        };
+        self.networks.iter().zip(&nads).enumerate().map(one).collect()
     }
 
     /// Interfaces that are to be VFs, of NADs that name no resource.
@@ -211,18 +269,20 @@ impl One<'_> {
         }]
     }
 
-    fn pod(&self, pod: &LauncherPod) -> Vec<Finding> {
+    fn pod(&self, pod: &LauncherPod) -> (Vec<Finding>, Vec<NetworkMap>) {
         let Self { machine, nads, options, .. } = self;
         let place = format!("{}: pod {}", machine.full_name(), pod.name);
         let restart = restart(machine);
         let decision = match decision(pod, *nads, options) {
             Ok(decision) => decision,
             Err(denial) => {
-                return vec![Finding::wrong(CHECK, format!("{place}: {}", denial.message), restart)];
+                let finding = Finding::wrong(CHECK, format!("{place}: {}", denial.message), restart);
+                return (vec![finding], self.maps(Some(pod), &[]));
             }
         };
         let mut findings = Vec::new();
         let holdings = Holding::all(&decision, pod);
+        let maps = self.maps(Some(pod), &holdings);
         let lacking: Vec<String> =
             holdings.iter().filter(|one| !one.is_misplaced()).filter_map(Holding::lack).collect();
         if !lacking.is_empty() {
@@ -236,11 +296,12 @@ impl One<'_> {
         if let Outcome::Denied(denial) = &decision.outcome
             && findings.is_empty()
         {
-            return vec![Finding::wrong(
+            let finding = Finding::wrong(
                 CHECK,
                 format!("{place} would be refused today: {}", denial.message),
                 "correct what the sentence says; the running virtual machine goes on until it is restarted",
-            )];
+            );
+            return (vec![finding], maps);
         }
         findings.extend(pod.unschedulable.as_ref().map(|reason| {
             Finding::warning(
@@ -252,7 +313,8 @@ impl One<'_> {
         findings.extend(self.not_selected(&decision, &place));
         findings.extend(attached::findings(machine, self.networks, pod, &decision));
         findings.extend(stale::findings(machine, pod, self.facts));
-        findings
+        findings.extend(disagreements(self.networks, &maps, &place, &restart));
+        (findings, maps)
     }
 
     /// Networks of the VMI that the pod does not select.
@@ -275,6 +337,26 @@ impl One<'_> {
         }
         findings
     }
+}
+
+/// Columns of the map that do not agree.
+fn disagreements(
+    networks: &[&MachineNetwork],
+    maps: &[NetworkMap],
+    place: &str,
+    restart: &str,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (network, map) in networks.iter().zip(maps) {
+        for sentence in &map.disagreements {
+            let found = format!("{place}: {sentence}");
+            let remedy = format!("sriov-webhook doctor --map shows all sides; if it stays so, {restart}");
+            // Where KubeVirt makes an interface of its own, the pod's may have another address.
+            let finding = if network.sriov { Finding::wrong } else { Finding::warning };
+            findings.push(finding(CHECK, found, remedy));
+        }
+    }
+    findings
 }
 
 fn restart(machine: &Machine) -> String {
