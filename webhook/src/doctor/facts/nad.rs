@@ -6,7 +6,7 @@ use std::sync::Arc;
 use contract::{NadName, annotation};
 
 use super::Cni;
-use crate::network::{Network, Networks};
+use crate::network::{Network, Networks, Requirements};
 
 /// How many letters of a key may differ for it to be taken for another one.
 const TYPOS: usize = 2;
@@ -51,11 +51,14 @@ impl Nad {
         let network = Network::from_annotations(resource_keys, annotations.clone());
         let mut known: Vec<&str> = Vec::new();
         if let Network::Valid(requirements) = &network {
-            if requirements.resources.is_empty() {
+            if requirements.resources.is_empty() && requirements.device_source.is_none() {
                 known.extend(resource_keys.iter().map(String::as_str));
             }
             if requirements.node_label.is_none() {
                 known.push(annotation::NODE_SELECTOR);
+            }
+            if requirements.device_source.is_none() {
+                known.push(annotation::DEVICE_SOURCE);
             }
         }
         let misspelt = annotations.into_iter().filter_map(|(key, _)| {
@@ -65,10 +68,18 @@ impl Nad {
         Self { network, misspelt: misspelt.collect(), cni: Cni::read(config) }
     }
 
-    /// Whether its annotations are valid and name no resource.
+    /// Whether its annotations are valid and ask for no device of a device plugin.
+    #[must_use]
+    pub fn needs_no_resource(&self) -> bool {
+        matches!(&self.network, Network::Valid(requirements) if requirements.resources.is_empty())
+    }
+
+    /// Whether it asks for none although nothing says that its device comes from elsewhere.
     #[must_use]
     pub fn names_no_resource(&self) -> bool {
-        matches!(&self.network, Network::Valid(requirements) if requirements.resources.is_empty())
+        let is_silent = |requirements: &Requirements| requirements.device_source.is_none();
+        self.needs_no_resource()
+            && matches!(&self.network, Network::Valid(requirements) if is_silent(requirements))
     }
 }
 
@@ -120,6 +131,7 @@ mod tests {
     #[case::another_prefix("k8s.cni.cncf.io/resourceName", Some(annotation::RESOURCE_NAME))]
     #[case::no_prefix("resourceName", Some(annotation::RESOURCE_NAME))]
     #[case::node_selector("k8s.v1.cni.cncf.io/nodeselector", Some(annotation::NODE_SELECTOR))]
+    #[case::device_source("kubevirt-sriov.io/devicesource", Some(annotation::DEVICE_SOURCE))]
     #[case::something_else("example.com/owner", None)]
     #[case::as_it_should_be(annotation::NODE_SELECTOR, None)]
     #[case::a_related_word("example.com/resourceNamespace", None)]
@@ -131,6 +143,14 @@ mod tests {
     #[test]
     fn beside_the_right_key_nothing_is_missing() {
         assert_eq!(misspelt(&[(annotation::RESOURCE_NAME, "intel.com/vf"), ("resourcename", "x")]), []);
+    }
+
+    #[test]
+    fn a_device_of_a_claim_needs_no_resource() {
+        let claim = Nad::read(&[], [(annotation::DEVICE_SOURCE, "resource-claim")], None);
+        assert!(claim.needs_no_resource() && !claim.names_no_resource());
+        let bare = Nad::read(&[], [], None);
+        assert!(bare.needs_no_resource() && bare.names_no_resource());
     }
 
     #[rstest]

@@ -84,6 +84,7 @@ fn lacking(pod: &LauncherPod, decision: &Decision, status: &[NetworkStatus]) -> 
 fn needs_device(decision: &Decision, selection: &NetworkSelection) -> bool {
     let needs = |attachment: &Attachment| {
         attachment.nad == selection.nad
+            && !attachment.ignored
             && matches!(attachment.network.as_deref(), Some(Network::Valid(requirements)) if !requirements.resources.is_empty())
     };
     decision.attachments.iter().any(needs)

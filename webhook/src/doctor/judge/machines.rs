@@ -147,7 +147,8 @@ pub(super) fn needs_device(
     options: &Options,
 ) -> bool {
     let nad = nad_of(machine, network, options);
-    network.sriov || nad.and_then(|nad| nads.0.get(&nad)).is_none_or(|nad| !nad.names_no_resource())
+    nad.and_then(|nad| nads.0.get(&nad))
+        .is_none_or(|nad| !nad.needs_no_resource() || (network.sriov && nad.names_no_resource()))
 }
 
 /// The NADs of sriov interfaces that name no resource.
@@ -227,7 +228,8 @@ impl One<'_> {
     fn without_resource(&self) -> Vec<Finding> {
         let one = |network: &&MachineNetwork| {
             let name = nad_of(self.machine, network, self.options).filter(|_| network.sriov)?;
-            let nad = self.nads.0.get(&name).filter(|nad| nad.names_no_resource())?;
+            let nad =
+                self.nads.0.get(&name).filter(|nad| nad.names_no_resource() && !self.is_ignored(&name))?;
             Some(Finding::wrong(
                 CHECK,
                 format!(
@@ -240,6 +242,13 @@ impl One<'_> {
             ))
         };
         self.networks.iter().filter_map(one).collect()
+    }
+
+    /// Whether an annotation of the pod, or of the VMI, says that the webhook leaves the network alone.
+    fn is_ignored(&self, nad: &NadName) -> bool {
+        let live = self.pods.iter().filter(|pod| pod.is_live());
+        live.filter_map(|pod| decision(pod, self.nads, self.options).ok())
+            .any(|decision| decision.attachments.iter().any(|one| one.ignored && one.nad == *nad))
     }
 
     fn no_pod(&self) -> Vec<Finding> {
@@ -308,6 +317,13 @@ impl One<'_> {
                 CHECK,
                 format!("{place} has no node: {}", said(reason)),
                 "where a resource is insufficient, all its VFs are taken: create more, or stop another virtual machine",
+            )
+        }));
+        findings.extend(decision.warnings.iter().map(|warning| {
+            Finding::warning(
+                CHECK,
+                format!("{place}: {warning}"),
+                "the webhook lets it pass; do what the sentence says",
             )
         }));
         findings.extend(self.not_selected(&decision, &place));

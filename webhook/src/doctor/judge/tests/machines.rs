@@ -186,6 +186,26 @@ fn a_network_that_came_after_the_pod() {
 }
 
 #[test]
+fn what_the_webhook_warns_of_is_not_well() {
+    let mut facts = one(json!({"sriov": {}}), json!({"phase": "Running"}), json!({}), &json!({}));
+    facts.networks = nads([]);
+    let options = Options { on_unresolved: crate::admission::Unresolved::Warn, ..Options::default() };
+    let report = judge(&facts, &[Check::Vmi], &options);
+    let odd: Vec<_> = report.findings.iter().filter(|finding| finding.state == State::Warning).collect();
+    assert_eq!(odd.len(), 1, "{report:?}");
+    assert!(odd[0].found.contains("NetworkAttachmentDefinition default/blue does not exist"), "{report:?}");
+}
+
+#[rstest]
+#[case::of_the_nad(&[("kubevirt-sriov.io/device-source", "resource-claim")], json!({}))]
+#[case::of_the_pod(&[], json!({"metadata": {"annotations": {"kubevirt-sriov.io/ignore-networks": "*"}}}))]
+fn devices_from_elsewhere_are_not_missed(#[case] annotations: &[(&str, &str)], #[case] change: Value) {
+    let mut facts = one(json!({"sriov": {}}), json!({"phase": "Running"}), json!({}), &change);
+    facts.networks = nads([(nad("blue"), with(annotations, "sriov"))]);
+    assert_eq!(odd(&facts), "");
+}
+
+#[test]
 fn a_vmi_that_cannot_be_read_is_unknown() {
     let mut facts = one(json!({"sriov": {}}), json!({}), json!({}), &json!({}));
     let broken = Machine { networks: Err("too long".to_owned()), ..machine() };
