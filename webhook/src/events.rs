@@ -109,6 +109,10 @@ impl EventMetrics {
             "Refusals of VMIs' pods, by what became of the event about them",
             metrics.0.clone(),
         );
+        // A series that appears with its first event is born at 1, which no `increase()` sees.
+        for result in ["written", "repeated", "unknown_vmi", "dropped", "failed"] {
+            drop(metrics.0.get_or_create(&ResultLabels { result }));
+        }
         metrics
     }
 

@@ -6,11 +6,10 @@ mod harness;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use flags::{flags, help};
-use harness::{PATIENCE, Server};
+use harness::Server;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -192,30 +191,61 @@ fn documented_metrics() -> BTreeMap<String, String> {
 
 #[test]
 fn every_metric_is_documented_with_its_type_and_the_other_way_round() {
-    let server = Server::on_examples();
-    // What has labels shows once it has happened.
-    server.post("no review");
-    let pod = serde_json::json!({"metadata": {"labels": {"kubevirt.io": "virt-launcher"}}, "spec": {"containers": []}});
-    let review = serde_json::json!({
-        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
-        "request": {"uid": "1", "kind": {"group": "", "version": "v1", "kind": "Pod"}, "operation": "CREATE", "object": pod},
-    });
-    assert_eq!(server.post(&review.to_string()).status, 200);
-    std::net::TcpStream::connect(server.https).unwrap().write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
-    let start = std::time::Instant::now();
-    let mut shown = BTreeMap::new();
-    while !shown.contains_key("sriov_webhook_tls_handshake_failures") && start.elapsed() < PATIENCE {
-        let metrics = server.get("/metrics").body;
-        let types = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-        shown = types
-            .filter_map(|line| line.split_once(' '))
-            .map(|(name, kind)| (name.to_owned(), kind.to_owned()))
-            .collect();
-    }
+    let metrics = Server::on_examples().get("/metrics").body;
+    let types = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let shown: BTreeMap<String, String> = types
+        .filter_map(|line| line.split_once(' '))
+        .map(|(name, kind)| (name.to_owned(), kind.to_owned()))
+        .collect();
     let mut documented = documented_metrics();
     for metric in WITH_A_CLUSTER {
         documented.remove(metric);
     }
     assert!(documented.len() > 14, "{documented:?}");
     assert_eq!(documented, shown);
+}
+
+/// Values in backquotes in the first cell of a table's rows, from one heading to the next.
+fn first_cells<'t>(text: &'t str, header: &str) -> Vec<&'t str> {
+    let (_, table) = text.split_once(header).unwrap();
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2)).collect()
+}
+
+/// A series that appears with its first event is born at 1: no `increase()` sees it, and no alert.
+#[test]
+fn every_documented_series_is_there_at_zero_before_its_first_event() {
+    let text = text("docs/metrics.md");
+    let metrics = Server::on_examples().get("/metrics").body;
+    let has = |series: String| metrics.lines().any(|line| line == format!("{series} 0"));
+    let outcomes = first_cells(&text, "| `outcome` | means |");
+    let reasons = first_cells(&text, "| `reason` | whose matter it is |");
+    assert!(outcomes.len() > 5 && reasons.len() > 12, "{outcomes:?} {reasons:?}");
+    for (label, values) in [("outcome", &outcomes), ("reason", &reasons)] {
+        for value in values {
+            let pair = format!("{label}=\"{value}\"");
+            let is_review =
+                |line: &&str| line.starts_with("sriov_webhook_reviews_total{") && line.ends_with(" 0");
+            assert!(metrics.lines().filter(is_review).any(|line| line.contains(&pair)), "no series {pair}");
+        }
+    }
+    for kind in ["pod", "vmi"] {
+        let outcome = if kind == "pod" { "denied" } else { "invalid" };
+        let labels = format!("kind=\"{kind}\",outcome=\"{outcome}\",reason=\"internal\"");
+        assert!(has(format!("sriov_webhook_reviews_total{{{labels}}}")), "{labels}");
+    }
+    let (_, refusals) = text.split_once("`reason` of `sriov_webhook_requests_refused_total`:").unwrap();
+    let (refusals, _) = refusals.split_once("\n\n").unwrap();
+    let refusals: Vec<_> =
+        refusals.split('`').skip(1).step_by(2).filter(|word| !word.starts_with("--")).collect();
+    assert_eq!(refusals.len(), 9, "{refusals:?}");
+    for reason in refusals {
+        assert!(has(format!("sriov_webhook_requests_refused_total{{reason=\"{reason}\"}}")), "{reason}");
+    }
+    for reason in ["timeout", "error"] {
+        assert!(
+            has(format!("sriov_webhook_tls_handshake_failures_total{{reason=\"{reason}\"}}")),
+            "{reason}"
+        );
+    }
 }

@@ -58,6 +58,28 @@ impl Denial {
 }
 
 impl Reason {
+    /// Each of them.
+    pub const ALL: [Self; 14] = [
+        Self::AnnotationInvalid,
+        Self::NetworkUnknown,
+        Self::NetworkInvalid,
+        Self::NetworkUnavailable,
+        Self::NamespaceIsolated,
+        Self::NoContainer,
+        Self::WrongContainer,
+        Self::QuantityInvalid,
+        Self::NodeSelectorConflict,
+        Self::LauncherHook,
+        Self::ObjectUnreadable,
+        Self::WrongKind,
+        Self::ReviewVersion,
+        Self::Internal,
+    ];
+
+    /// Those of a review about which nothing can be decided.
+    pub const OF_UNREADABLE: [Self; 4] =
+        [Self::ObjectUnreadable, Self::WrongKind, Self::ReviewVersion, Self::Internal];
+
     /// The name in metrics and logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -14,7 +14,7 @@ use super::decide::whose_device;
 use super::ignored::Ignored;
 use super::sentences::Sentences;
 use super::suggestion::suggestion;
-use super::{Mode, Options, Patch, Unresolved};
+use super::{Denial, Mode, Options, Patch, Unresolved};
 use crate::network::{DeviceSource, Network, Networks, Requirements};
 use crate::nodes::Nodes;
 
@@ -28,6 +28,8 @@ pub struct VmiDecision {
     pub warnings: Vec<String>,
     /// NADs that nobody has heard of: worth looking up, and deciding again.
     pub unknown: Vec<NadName>,
+    /// Why nothing could be decided. The VMI passes all the same.
+    pub failure: Option<Denial>,
 }
 
 /// Decides about a VMI that is to be created or changed in `namespace`.
@@ -46,7 +48,12 @@ pub fn decide_vmi(
     let (listed, interfaces) = match lists(vmi) {
         Ok(lists) => lists,
         Err(problem) => {
-            return VmiDecision { patch: annotate(vmi, &known), warnings: vec![problem], unknown };
+            return VmiDecision {
+                patch: annotate(vmi, &known),
+                warnings: vec![problem],
+                unknown,
+                failure: None,
+            };
         }
     };
     let ignored = Ignored::parse(own_annotation(vmi, annotation::IGNORE_NETWORKS), namespace);
@@ -118,7 +125,7 @@ pub fn decide_vmi(
         .chain(review.lonely(listed))
         .chain(review.alike(&known))
         .for_each(|warning| warnings.add(|| warning));
-    VmiDecision { patch: annotate(vmi, &known), warnings: warnings.into_vec(), unknown }
+    VmiDecision { patch: annotate(vmi, &known), warnings: warnings.into_vec(), unknown, failure: None }
 }
 
 /// What the sentences about one VMI depend on.

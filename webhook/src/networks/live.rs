@@ -87,6 +87,10 @@ impl LiveMetrics {
             "NADs asked for because the watch had not told of them, by result",
             metrics.look_ups.clone(),
         );
+        // A series that appears with its first event is born at 1, which no `increase()` sees.
+        for result in ["found", "missing", "failed", "over_capacity"] {
+            drop(metrics.look_ups.get_or_create(&ResultLabels { result }));
+        }
         metrics
     }
 

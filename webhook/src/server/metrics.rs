@@ -69,6 +69,10 @@ impl ConnectionMetrics {
             "TLS handshakes that failed or took too long",
             metrics.handshake_failures.clone(),
         );
+        // A series that appears with its first event is born at 1, which no `increase()` sees.
+        for reason in [HandshakeFailure::Timeout, HandshakeFailure::Error] {
+            drop(metrics.handshake_failures.get_or_create(&HandshakeLabels { reason }));
+        }
         metrics
     }
 

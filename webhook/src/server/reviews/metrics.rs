@@ -9,10 +9,38 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::admission::Reason;
+
 /// From the tens of microseconds of a usual review to the seconds of a slow look-up.
 const BUCKETS: [f64; 12] = [25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 5e-3, 25e-3, 0.1, 0.5, 1.0, 2.5];
 
-/// Counts of reviews and of requests that are none.
+/// Why a request is refused that is not a review or comes at a bad time, as docs/metrics.md lists them.
+const REFUSALS: [&str; 9] = [
+    "no_review",
+    "content_type",
+    "method",
+    "path",
+    "body_too_large",
+    "body_too_slow",
+    "body_broken_off",
+    "overload",
+    "internal",
+];
+
+/// What can become of a review: kind, outcome, and the reasons that go with the outcome.
+const OUTCOMES: [(&str, &str, &[Reason]); 9] = [
+    ("pod", "patched", &[]),
+    ("pod", "unchanged", &[]),
+    ("pod", "out_of_scope", &[]),
+    ("pod", "denied", &Reason::ALL),
+    ("pod", "invalid", &Reason::OF_UNREADABLE),
+    ("vmi", "patched", &[]),
+    ("vmi", "unchanged", &[]),
+    ("vmi", "warned", &[]),
+    ("vmi", "invalid", &Reason::OF_UNREADABLE),
+];
+
+/// Counts of reviews and of refused requests.
 #[derive(Debug, Clone)]
 pub struct ReviewMetrics {
     reviews: Family<ReviewLabels, Counter>,
@@ -71,7 +99,21 @@ impl ReviewMetrics {
             "Pods that launcher-hook was put into, dry runs included",
             metrics.helpers.clone(),
         );
+        metrics.start_at_zero();
         metrics
+    }
+
+    /// Creates every series. One that appears with its first event is born at 1, which no `increase()` sees.
+    fn start_at_zero(&self) {
+        for (kind, outcome, reasons) in OUTCOMES {
+            let without_reason = reasons.is_empty().then_some("");
+            for reason in reasons.iter().map(|reason| reason.as_str()).chain(without_reason) {
+                drop(self.reviews.get_or_create(&ReviewLabels { kind, outcome, reason }));
+            }
+        }
+        for reason in REFUSALS {
+            drop(self.refused.get_or_create(&RefusalLabels { reason }));
+        }
     }
 
     pub(super) fn in_flight(&self) -> InFlight<'_> {

@@ -171,7 +171,8 @@ impl Reviewed for Vmis {
     }
 
     fn broken() -> VmiDecision {
-        VmiDecision { warnings: vec![FAILED.to_owned()], ..VmiDecision::default() }
+        let failure = Denial { reason: Reason::Internal, message: FAILED.to_owned() };
+        VmiDecision { warnings: vec![FAILED.to_owned()], failure: Some(failure), ..VmiDecision::default() }
     }
 
     fn adds_helper(_: &VmiDecision) -> bool {
@@ -183,6 +184,9 @@ impl Reviewed for Vmis {
     }
 
     fn outcome(decision: &VmiDecision) -> (&'static str, Option<&Denial>) {
+        if let Some(denial) = &decision.failure {
+            return ("invalid", Some(denial));
+        }
         let outcome = match (decision.warnings.is_empty(), decision.patch.is_empty()) {
             (false, _) => "warned",
             (true, false) => "patched",

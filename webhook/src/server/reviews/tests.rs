@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::admission::{self, review_of};
+use crate::admission::{self, Denial, Reason, review_of};
 use crate::networks::{LiveMetrics, LookUp, NetworkStore};
 
 /// Knows no network; looked up, `default/late` is there, and `default/broken` breaks what looks.
@@ -116,4 +116,13 @@ fn events_are_about_vmis_that_may_exist(
     let body = body.to_string();
     let refusal = Pods::refusal(&admission::read(body.as_bytes()).unwrap(), &Pods::broken());
     assert_eq!(refusal.is_some(), told, "{refusal:?}");
+}
+
+#[test]
+fn a_review_that_failed_counts_as_internal_whatever_it_was_about() {
+    let reason = |(outcome, denial): (&'static str, Option<&Denial>)| (outcome, denial.unwrap().reason);
+    assert_eq!(reason(Pods::outcome(&Pods::broken())), ("denied", Reason::Internal));
+    assert_eq!(reason(Vmis::outcome(&Vmis::broken())), ("invalid", Reason::Internal));
+    let answer = String::from_utf8(Vmis::answer("1", &Vmis::broken())).unwrap();
+    assert!(answer.contains(r#""allowed":true"#), "{answer}");
 }
