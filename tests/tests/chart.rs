@@ -112,6 +112,46 @@ fn the_readme_has_a_line_for_every_value_with_its_default() {
     assert_eq!(lines.keys().collect::<BTreeSet<_>>(), known);
 }
 
+/// The comments of values.yaml in helm-docs' style: `# -- …` above a value, further lines without the dashes.
+fn commented(values: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut parents: Vec<(usize, String)> = Vec::new();
+    let mut comment: Option<String> = None;
+    for line in values.lines() {
+        let start = line.trim_start();
+        if let Some(first) = start.strip_prefix("# -- ") {
+            comment = Some(first.to_owned());
+        } else if let (Some(further), Some(comment)) = (start.strip_prefix("# "), &mut comment) {
+            *comment += " ";
+            *comment += further;
+        } else if let Some((name, _)) = start.split_once(':') {
+            let indent = line.len() - start.len();
+            parents.retain(|(outer, _)| *outer < indent);
+            parents.push((indent, name.to_owned()));
+            if let Some(comment) = comment.take() {
+                let names: Vec<&str> = parents.iter().map(|(_, name)| name.as_str()).collect();
+                found.insert(names.join("."), comment);
+            }
+        } else {
+            assert!(comment.is_none(), "a comment above no value: {line}");
+        }
+    }
+    found
+}
+
+#[test]
+fn every_value_has_the_schemas_description_as_its_comment() {
+    let comments = commented(&text("charts/kubevirt-sriov/values.yaml"));
+    let expected: BTreeMap<String, String> = described(&schema())
+        .into_iter()
+        .map(|(path, part)| (path, part["description"].as_str().unwrap_or_default().to_owned()))
+        .collect();
+    for (path, description) in &expected {
+        assert_eq!(comments.get(path), Some(description), "values.yaml, the comment above {path}");
+    }
+    assert_eq!(comments.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+}
+
 #[test]
 fn templates_use_every_value_and_no_other() {
     let mut templates = String::new();
