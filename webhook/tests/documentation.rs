@@ -7,6 +7,7 @@ mod harness;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use flags::{flags, help};
 use harness::Server;
@@ -164,6 +165,20 @@ fn links_lead_somewhere() {
             }
         }
     }
+}
+
+#[test]
+fn the_readme_shows_what_review_prints() {
+    let readme = text("README.md");
+    let (_, session) = readme.split_once("$ cargo run -q --bin sriov-webhook -- ").unwrap();
+    let (command, rest) = session.split_once('\n').unwrap();
+    let (shown, _) = rest.split_once("```").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_sriov-webhook"))
+        .args(command.split(' '))
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert_eq!(shown, String::from_utf8(output.stdout).unwrap());
 }
 
 /// The anchor that a forge makes of a heading.
