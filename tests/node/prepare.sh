@@ -10,6 +10,21 @@ NODE_IMAGES=$NODE_CACHE/images
 NODE_STANDIN=$NODE_CACHE/standin
 export CLUSTER_FOLDER NODE_IMAGES NODE_STANDIN
 
+# What the folder of the real KubeVirt must hold; docs/lab.md says how it is filled.
+KUBEVIRT_FILES=(virt-api virt-controller sidecar-shim virt-handler.tar virt-launcher.tar crds.yaml)
+
+# Ends the run where something is missing: a run that was asked for the real KubeVirt never plays it.
+kubevirt_check() {
+    local file missing=()
+    [ -n "${KUBEVIRT_ASSETS:-}" ] || return 0
+    KUBEVIRT_ASSETS=$(readlink -f "$KUBEVIRT_ASSETS") && [ -d "$KUBEVIRT_ASSETS" ] ||
+        give_up "KUBEVIRT_ASSETS is not a folder: unset it to have KubeVirt played, or fill it as docs/lab.md says"
+    for file in "${KUBEVIRT_FILES[@]}"; do [ -s "$KUBEVIRT_ASSETS/$file" ] || missing+=("$file"); done
+    [ ${#missing[@]} -eq 0 ] ||
+        give_up "KUBEVIRT_ASSETS=$KUBEVIRT_ASSETS lacks ${missing[*]}: unset it to have KubeVirt played, or fill it as docs/lab.md says"
+    export KUBEVIRT_ASSETS
+}
+
 install_node_packages() {
     set -e
     "${APT[@]}" update
@@ -23,6 +38,7 @@ node_packages_complete() {
 
 # Everything but the node itself: packages, programs, images.
 node_prepare() {
+    kubevirt_check
     machine_install
     if ! node_packages_complete; then
         say "node: installing runc and CNI plugins"
@@ -43,6 +59,9 @@ node_prepare() {
     strip -o "$NODE_STANDIN" "$TARGET/node-standin" && strip -o "$NODE_IMAGES/hook-client" "$TARGET/hook-client" || return 1
     "$NODE_DIR/images" "$NODE_IMAGES" >"$NODE_CACHE/images.log" || return 1
     cp "$(kernel_image)" "$NODE_IMAGES/guest-kernel" && guest_image "$NODE_IMAGES/guest.cpio" || return 1
+    if [ -n "${KUBEVIRT_ASSETS:-}" ]; then
+        "$NODE_DIR/kubevirt-images" "$NODE_IMAGES" >>"$NODE_CACHE/images.log" || return 1
+    fi
 }
 
 # Nothing of the node stays but its logs.

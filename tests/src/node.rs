@@ -2,20 +2,23 @@
 //! kubelet, containerd and the VFs of an emulated card in a virtual machine.
 //!
 //! What no real component does here, this module does, and says so: virt-controller's part (pods of VMIs,
-//! network-info) is in [`kubevirt`], the node controller's (the taint of a node that became ready) in
-//! [`Node::start`]. `tests/node/run` makes the programs and the images.
+//! network-info) is in [`kubevirt`] where KubeVirt is not real ([`real_kubevirt`]), the node controller's (the taint
+//! of a node that became ready) in [`Node::start`]. `tests/node/run` makes the programs and the images.
 
 pub mod kubevirt;
 pub mod lab;
 mod machine;
 mod pod;
+pub mod real_kubevirt;
 pub mod scenarios;
 
 pub use machine::{Answer, Machine};
 pub use pod::RunningPod;
+pub use real_kubevirt::RunningVmi;
 
 use crate::cluster::{ControlPlane, Kubectl, Process, Release, Webhook, asset};
 use kubevirt::Controller;
+use real_kubevirt::RealKubevirt;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,10 +41,17 @@ const READY_WITHIN: Duration = Duration::from_secs(900);
 pub struct Node {
     webhook: Mutex<Option<Webhook>>,
     machine: Machine,
-    _controller: Controller,
+    kubevirt: Kubevirt,
     _scheduler: Process,
     release: Release,
     control_plane: Arc<ControlPlane>,
+}
+
+/// What makes pods of VMIs.
+#[derive(Debug)]
+enum Kubevirt {
+    Real(RealKubevirt),
+    Played(#[expect(dead_code, reason = "works until it is dropped")] Controller),
 }
 
 impl Node {
@@ -53,10 +63,17 @@ impl Node {
         let machine = Machine::start(&machine::folder(), &control_plane);
         let scheduler = start_scheduler(&control_plane);
         let release = Release::in_control_plane(Arc::clone(&control_plane), NAMESPACE);
+        let kubevirt = match real_kubevirt::assets() {
+            Some(assets) => Kubevirt::Real(RealKubevirt::start(&assets, &control_plane)),
+            None => Kubevirt::Played(Controller::start(control_plane.kubectl())),
+        };
+        if let Kubevirt::Real(_) = kubevirt {
+            tell("virt-api and virt-controller are up");
+        }
         let node = Self {
             webhook: Mutex::new(None),
             machine,
-            _controller: Controller::start(control_plane.kubectl()),
+            kubevirt,
             _scheduler: scheduler,
             release,
             control_plane,
@@ -69,6 +86,10 @@ impl Node {
         tell("sriov-webhook answers");
         node.machine.wait_until_up(READY_WITHIN, tell);
         node.wait_until_ready(tell);
+        if let Kubevirt::Real(kubevirt) = &node.kubevirt {
+            kubevirt.join_node(&node.control_plane);
+            tell("virt-handler is up, and the node can run VMs");
+        }
         node
     }
 
@@ -99,6 +120,23 @@ impl Node {
         self.release.balancer().add(replica.address());
         self.release.wait_until_asked();
         *self.webhook.lock().unwrap_or_else(PoisonError::into_inner) = Some(replica);
+    }
+
+    /// Upgrades the chart with further arguments, and restarts the webhook as its Deployment then says.
+    pub fn redeploy(&self, arguments: &[&str]) {
+        let arguments = [&["--reset-values"][..], &VALUES, arguments].concat();
+        self.release.deploy("upgrade", &arguments).expect_success();
+        self.kill_webhook();
+        self.start_webhook();
+    }
+
+    /// Which parts are real and which are played.
+    pub fn versions(&self) -> String {
+        let kubevirt = match &self.kubevirt {
+            Kubevirt::Real(kubevirt) => kubevirt.version(),
+            Kubevirt::Played(_) => "virt-controller, virt-handler, virt-launcher: stand-ins of this project",
+        };
+        format!("{}{kubevirt}\n", self.machine.versions())
     }
 
     /// Kills the webhook. Its registration stays.

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let chosen = |title: &str| parts.is_empty() || parts.iter().any(|part| title.contains(part.as_str()));
-    let scenarios: Vec<_> = scenarios::ALL.into_iter().filter(|(title, _)| chosen(title)).collect();
+    let scenarios: Vec<_> = scenarios::all().into_iter().filter(|(title, _)| chosen(title)).collect();
     if scenarios.is_empty() {
         eprintln!("node-tier: no scenario has {parts:?} in its title");
         return ExitCode::FAILURE;
@@ -61,7 +61,7 @@ fn start() -> std::thread::Result<Node> {
     let started = Instant::now();
     let tell = |part: &str| println!("{:6.1} s  {part}", started.elapsed().as_secs_f32());
     let node = catch_unwind(|| Node::start(&tell))?;
-    print!("{}", node.machine().versions());
+    print!("{}", node.versions());
     Ok(node)
 }
 

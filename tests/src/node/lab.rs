@@ -1,7 +1,7 @@
 //! The node for a person: a shell beside it, until that ends.
 
-use super::Node;
 use super::kubevirt::{example_pod, pod_of, vmi};
+use super::{Node, real_kubevirt};
 use contract::annotation;
 use serde_json::{Value, json};
 use std::fs;
@@ -12,14 +12,11 @@ use std::process::Command;
 pub fn open(node: &Node) {
     let folder = node.machine().folder().join("lab");
     fs::create_dir_all(&folder).unwrap();
-    let write = |name: &str, mut pod: Value| {
-        pod["metadata"]["annotations"][annotation::LAUNCHER_HOOK] = json!("compute");
-        let named = name.trim_end_matches(".json");
-        pod["metadata"]["name"] = json!(format!("virt-launcher-{named}"));
-        fs::write(folder.join(name), format!("{pod:#}\n")).unwrap();
-    };
-    write("database.json", example_pod());
-    write("web.json", pod_of(&vmi("web", &[("storage", "default/storage", "02:00:00:02:01:00")])));
+    let real = real_kubevirt::assets().is_some();
+    let objects = if real { virtual_machines() } else { pods() };
+    for (name, object) in objects {
+        fs::write(folder.join(name).with_extension("json"), format!("{object:#}\n")).unwrap();
+    }
 
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("node");
     let path = [scripts.display().to_string(), std::env::var("KUBEBUILDER_ASSETS").unwrap()];
@@ -31,7 +28,31 @@ pub fn open(node: &Node) {
         .current_dir(&folder)
         .env("PATH", path)
         .env("NODE_SHARED", node.machine().folder())
+        .env("NODE_HINT", if real { "real" } else { "played" })
         .env("KUBECONFIG", node.control_plane().admin_kubeconfig())
         .status();
     shell.unwrap_or_else(|error| panic!("bash: {error}"));
+}
+
+const STORAGE: (&str, &str, &str) = ("storage", "default/storage", "02:00:00:00:01:00");
+const UPLINK: (&str, &str, &str) = ("uplink", "net-admin/uplink", "02:00:00:00:02:00");
+const WEB: (&str, &str, &str) = ("storage", "default/storage", "02:00:00:02:01:00");
+
+/// What a person creates where KubeVirt is real.
+fn virtual_machines() -> [(&'static str, Value); 2] {
+    let compute = |vmi| real_kubevirt::vmi::with_mode(vmi, "compute");
+    let web = compute(real_kubevirt::vmi::vmi("web", &[WEB]));
+    [
+        ("database", compute(real_kubevirt::vmi::vmi("database", &[STORAGE, UPLINK]))),
+        ("web", real_kubevirt::vmi::virtual_machine(&web)),
+    ]
+}
+
+/// What KubeVirt would make of it elsewhere.
+fn pods() -> [(&'static str, Value); 2] {
+    [("database", example_pod()), ("web", pod_of(&vmi("web", &[WEB])))].map(|(name, mut pod)| {
+        pod["metadata"]["annotations"][annotation::LAUNCHER_HOOK] = json!("compute");
+        pod["metadata"]["name"] = json!(format!("virt-launcher-{name}"));
+        (name, pod)
+    })
 }

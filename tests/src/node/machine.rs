@@ -1,6 +1,6 @@
 //! The virtual machine that is the node, seen from outside.
 
-use super::{NODE, copy};
+use super::{NODE, copy, real_kubevirt};
 use crate::cluster::{ControlPlane, Process, free_address, run_folder};
 use serde_json::json;
 use std::env;
@@ -18,6 +18,9 @@ const CALL_WITHIN: Duration = Duration::from_secs(180);
 /// The emulator can lose a processor's timer; then nothing goes on in the machine. Its pulse is one of each second,
 /// and of some seconds where everything is busy.
 const STANDS_STILL_AFTER: Duration = Duration::from_secs(120);
+
+/// How long the first pulse may take: the disk is made and the kernel boots, on a machine that may be busy.
+const FIRST_PULSE_WITHIN: Duration = Duration::from_secs(400);
 
 /// The machine; it is switched off when this is dropped, and by itself when this program dies.
 #[derive(Debug)]
@@ -50,7 +53,9 @@ impl Machine {
         let versions = lay_out(&programs);
         fs::write(folder.join("versions"), versions).unwrap();
         let made = made_by_run("NODE_IMAGES");
-        for image in ["machine.tar", "launcher-hook.tar"] {
+        let real_kubevirt = real_kubevirt::assets().is_some();
+        // With the real KubeVirt all images are on the machine's disk.
+        for image in ["machine.tar", "launcher-hook.tar"].into_iter().filter(|_| !real_kubevirt) {
             copy(&made.join(image), &folder.join("images").join(image));
         }
         for part in ["guest-kernel", "guest.cpio"] {
@@ -66,7 +71,12 @@ impl Machine {
             programs.display(),
             env::var("KUBEBUILDER_ASSETS").unwrap(),
         );
-        fs::write(folder.join("settings"), settings).unwrap();
+        let more = if real_kubevirt {
+            format!("REAL_KUBEVIRT=1\nDISK_CONTENT={}\n", made.join("store").display())
+        } else {
+            String::new()
+        };
+        fs::write(folder.join("settings"), settings + &more).unwrap();
 
         let machine = concat!(env!("CARGO_MANIFEST_DIR"), "/node/machine");
         let log = folder.join("log/machine.log");
@@ -250,11 +260,12 @@ fn beat(folder: PathBuf, process: Arc<Mutex<Process>>, ending: Arc<AtomicBool>) 
             if count.is_multiple_of(50) {
                 let _ = fs::write(folder.join("alive"), count.to_string());
                 let now = pulse(&folder);
+                let patience = if last.is_empty() { FIRST_PULSE_WITHIN } else { STANDS_STILL_AFTER };
                 if locked(&process).ended().is_some() && !Machine::stands_still() {
                     Machine::give_up(ENDED);
                 } else if now != last {
                     (last, felt) = (now, Instant::now());
-                } else if felt.elapsed() > STANDS_STILL_AFTER && !Machine::stands_still() {
+                } else if felt.elapsed() > patience && !Machine::stands_still() {
                     Machine::give_up(STILL);
                 }
             }

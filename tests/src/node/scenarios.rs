@@ -3,6 +3,7 @@
 mod modes;
 mod neighbours;
 mod outages;
+mod real_kubevirt;
 mod scarcity;
 mod two_networks;
 
@@ -14,13 +15,26 @@ use serde_json::{Value, json};
 /// A scenario: a title, and what is done. It fails by a panic.
 pub type Scenario = (&'static str, fn(&Node));
 
-/// All of them; those in which no guest boots come first.
-pub const ALL: [Scenario; 11] = [
+/// All of them; those in which no guest boots come first. A guest of the real KubeVirt takes the place of those that
+/// boot in a pod of the played one.
+#[must_use]
+pub fn all() -> Vec<Scenario> {
+    let with_guests =
+        if crate::node::real_kubevirt::assets().is_some() { &real_kubevirt::ALL[..] } else { &PLAYED };
+    [&WITHOUT_GUEST, with_guests].concat()
+}
+
+/// Those in which no guest boots: pods hold VFs, or wait for them.
+const WITHOUT_GUEST: [Scenario; 5] = [
     ("the webhook down, and back", outages::webhook),
     ("more VMs than VFs", scarcity::more_than_there_are),
     ("a resource that no node has", scarcity::nowhere),
     ("the API server gone for a moment while a pod waits", outages::api_server),
     ("a VF that is taken away before a container has it", neighbours::taken_away_before),
+];
+
+/// Those in which the played KubeVirt boots a guest.
+const PLAYED: [Scenario; 6] = [
     ("the example VMI's pod, by network-info, to answered pings", two_networks::by_network_info),
     ("the example VMI's pod, by --assign multus, to answered pings", two_networks::by_order_of_multus),
     ("neighbouring VFs: the kubelet and the device plugin restarted, a VF used again", neighbours::reuse),

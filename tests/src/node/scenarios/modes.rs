@@ -36,10 +36,10 @@ pub(super) fn without_device_info(node: &Node) {
 }
 
 /// The stand-in in the device plugin's place, keeping what it knows to itself, until this is dropped.
-struct Silent<'n>(&'n Node);
+pub(super) struct Silent<'n>(&'n Node);
 
 impl<'n> Silent<'n> {
-    fn start(node: &'n Node) -> Self {
+    pub(super) fn start(node: &'n Node) -> Self {
         let silent = Self(node);
         node.machine().expect(
             "silent() { rm -rf /var/run/k8s.cni.cncf.io; start silent \"$SHARED/programs/silent/sriovdp\" \
