@@ -185,8 +185,8 @@ fn write_network_info(kubectl: &Kubectl) {
     }
 }
 
-/// What virt-controller makes of a pod's network status: the VMI's networks with the devices of their
-/// interfaces; nothing before Multus has reported.
+/// What virt-controller makes of a pod's network status: the VMI's networks with `sriov: {}`, with the devices of
+/// their interfaces; nothing before Multus has reported.
 fn network_info(pod: &Value) -> Option<NetworkInfo> {
     let annotations = &pod["metadata"]["annotations"];
     let status = network_status::parse(annotations[annotation::NETWORK_STATUS].as_str()?).unwrap();
@@ -195,10 +195,14 @@ fn network_info(pod: &Value) -> Option<NetworkInfo> {
     let environment = pod["spec"]["containers"][0]["env"].as_array()?;
     let vmi = { environment.iter() }.find(|variable| variable["name"] == "STANDALONE_VMI")?;
     let vmi: Vmi = serde_json::from_str(vmi["value"].as_str()?).unwrap();
+    let with_vf: Vec<String> = { vmi.spec.domain.devices.interfaces.unwrap_or_default().into_iter() }
+        .filter(|interface| interface.sriov.is_some())
+        .map(|interface| interface.name)
+        .collect();
     // KubeVirt writes the selections in the order of the VMI's networks.
     let names = vmi.spec.networks.unwrap_or_default().into_iter().filter(|network| network.multus.is_some());
     let mut interfaces = BTreeMap::new();
-    for (network, selection) in names.zip(selections) {
+    for (network, selection) in names.zip(selections).filter(|(network, _)| with_vf.contains(&network.name)) {
         let attached =
             { status.iter() }.find(|status| Some(&status.interface) == selection.interface.as_ref());
         let Some(attached) = attached else { continue };
@@ -223,5 +227,17 @@ mod tests {
         let shown: Value = serde_json::from_str(shown.as_str().unwrap()).unwrap();
         let made: Value = serde_json::from_str(&selections(&vmi)).unwrap();
         assert_eq!(made, shown);
+    }
+
+    #[test]
+    fn network_info_has_the_networks_with_a_vf() {
+        let mut pod = example_pod();
+        assert_eq!(network_info(&pod), None);
+        let status = ["pod49a25f9feef", "podc2fa26d57cd", "pod54d00d86775"]
+            .map(|interface| json!({"name": "some/nad", "interface": interface}));
+        pod["metadata"]["annotations"][annotation::NETWORK_STATUS] = json!(json!(status).to_string());
+        let interfaces = network_info(&pod).unwrap().interfaces;
+        let networks: Vec<_> = interfaces.into_iter().map(|interface| interface.network).collect();
+        assert_eq!(networks, ["storage", "uplink"]);
     }
 }

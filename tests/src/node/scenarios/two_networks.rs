@@ -49,7 +49,7 @@ fn follow(node: &Node, pod: &Value, before_start: &str) -> RunningPod {
     pod.wait_for("running container", || !pod.field(".status.containerStatuses[0].state.running").is_empty());
     tell("compute runs");
     if !pod.annotation(HELD_BACK).is_empty() {
-        let words = ["network-info: incomplete", "nor KubeVirt's network-info is there"];
+        let words = ["network-info: incomplete", "KubeVirt's network-info names none"];
         pod.wait_for_line_of(helper::CONTAINER, &words);
         pod.remove_annotation(HELD_BACK);
     }
