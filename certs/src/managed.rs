@@ -111,7 +111,7 @@ pub trait Cluster {
     ) -> impl Future<Output = Result<(), ClusterError>> + Send;
 }
 
-/// Why a look at the cluster did not end well. What serves goes on serving.
+/// Why a look at the cluster did not end well. The certificate in use stays in use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeeperError {
     /// The cluster.

@@ -60,7 +60,7 @@ pub enum PairError {
         /// Which one.
         half: Half,
     },
-    /// A certificate of the chain is no certificate.
+    /// A certificate of the chain is not a certificate.
     #[error("certificate {position} of tls.crt is {}", .source)]
     Unreadable {
         /// Its place in the chain, from 1.

@@ -2,7 +2,7 @@
 //!
 //! The folder is read again on a timer and compared by content, so it does not matter how it changes:
 //! files written over, files renamed into place, or the symlink swap of a Secret mount. A swap between
-//! two reads can give halves of two issues; so what is no good is read once more before it is refused. What is
+//! two reads can give halves of two issues; so what is not valid is read once more before it is refused. What is
 //! refused never replaces what serves.
 
 use std::future::Future;

@@ -160,7 +160,7 @@ pub(crate) struct Reminder {
 }
 
 impl Reminder {
-    /// Logs what is to be said at `now`, if it was not said lately.
+    /// Logs what there is to say at `now`, if it was not said lately.
     pub(crate) fn log(&mut self, status: &Status, now: SystemTime) {
         let Some(warning) = status.warning(now) else {
             self.last = None;

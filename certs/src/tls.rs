@@ -21,7 +21,7 @@ pub enum TlsError {
         /// What the system says.
         reason: String,
     },
-    /// The client CA is no PEM text with CA certificates.
+    /// The client CA is not PEM text with CA certificates.
     #[error(
         "the client CA cannot be used: {reason}: give the PEM certificate of the CA that signs the API server's client certificate"
     )]

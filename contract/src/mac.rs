@@ -19,7 +19,7 @@ pub struct MacAddress {
 
 const LONGEST: usize = 20;
 
-/// The text is no hardware address.
+/// The text is not a hardware address.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{} is no MAC address: write six octets such as 02:00:00:aa:bb:01", Quoted(.value))]
 pub struct MacAddressError {

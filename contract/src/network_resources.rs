@@ -27,7 +27,7 @@ impl NetworkResources {
     /// Reads the variable's value.
     ///
     /// # Errors
-    /// Where it is no such object, or a name in it is none.
+    /// If it is not such an object, or a name in it is not valid.
     pub fn parse(text: &str) -> Result<Self, NetworkResourcesError> {
         serde_json::from_str(text)
             .map(Self)

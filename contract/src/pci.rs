@@ -20,7 +20,7 @@ pub struct PciAddress {
     function: u8,
 }
 
-/// The text is no PCI address.
+/// The text is not a PCI address.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{} is no PCI address: write domain:bus:device.function such as 0000:65:02.1", Quoted(.value))]
 pub struct PciAddressError {

@@ -13,7 +13,7 @@ use crate::{NameError, Quoted, check_subdomain, is_qualified_part};
 #[serde(try_from = "String", into = "String")]
 pub struct ResourceName(Box<str>);
 
-/// Why a text is no extended resource name. The sentence has no subject: the caller names the thing.
+/// Why a text is not an extended resource name. The sentence has no subject: the caller names the thing.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ResourceNameError {
     /// No `/`, or more than one.

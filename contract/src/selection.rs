@@ -1,7 +1,7 @@
 //! The network selection annotations, in both grammars and just as Multus reads them.
 //!
 //! Source: multus-cni 4.3, `pkg/k8sclient`, `parsePodNetworkAnnotation`. Where Multus takes a text and then
-//! fails (an empty name, a `null` in the list, a name that is no DNS name), the text is refused here.
+//! fails (an empty name, a `null` in the list, a name that is not a DNS name), the text is refused here.
 
 mod json;
 
@@ -26,7 +26,7 @@ pub struct NetworkSelection {
     pub device_id: Option<String>,
 }
 
-/// Why an annotation is no list of network selections. The sentence has no subject: the caller names the
+/// Why an annotation is not a list of network selections. The sentence has no subject: the caller names the
 /// annotation.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SelectionError {

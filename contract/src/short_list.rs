@@ -9,7 +9,7 @@ use thiserror::Error;
 /// gives a pod so many networks or containers.
 pub const LONGEST_LIST: usize = 256;
 
-/// A list of somebody else's, read up to [`LONGEST_LIST`] elements. What comes after those is counted and not
+/// An untrusted list, read up to [`LONGEST_LIST`] elements. What comes after those is counted and not
 /// kept: who acts on the list [checks](ShortList::check) it first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShortList<T> {

@@ -34,7 +34,7 @@ pub struct Finding {
     pub state: State,
     /// What was seen.
     pub found: String,
-    /// What to do about it; absent where nothing is to be done.
+    /// What to do about it; absent if there is nothing to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }

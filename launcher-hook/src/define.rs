@@ -22,7 +22,7 @@ pub struct Options {
     pub binding: String,
     /// What to do where the variables leave more than one way.
     pub assign: Assign,
-    /// Whether the VM is on its way to another node: then missing data is no error, because KubeVirt attaches
+    /// Whether the VM is on its way to another node: then missing data is not an error, because KubeVirt attaches
     /// the devices itself once it has arrived. A migration that the VMI's status shows counts as well.
     pub migration: bool,
 }

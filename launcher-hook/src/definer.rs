@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks at network-status.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// How a domain is to be made.
+/// How a domain is made.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "How the domain is made")]
 pub struct DefinitionArguments {
@@ -74,7 +74,7 @@ pub enum DefinerError {
     /// The VMI, the domain and the devices do not go together.
     #[error(transparent)]
     Define(#[from] DefineError),
-    /// The domain is no domain.
+    /// The domain is not a valid domain.
     #[error(transparent)]
     Domain(#[from] DomainError),
     /// A VF cannot be used.
@@ -87,7 +87,7 @@ pub enum DefinerError {
 pub struct Definer {
     /// How.
     pub arguments: DefinitionArguments,
-    /// What becomes of a VF that cannot be used.
+    /// What happens to a VF that cannot be used.
     pub verification: Verification,
     /// Where the kernel shows itself.
     pub roots: Roots,

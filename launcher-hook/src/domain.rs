@@ -1,6 +1,6 @@
 //! A libvirt domain, read and edited in its own text.
 //!
-//! What is not ours comes out byte for byte, and a domain in which nothing is to be done is the same text
+//! What is not ours comes out byte for byte, and a domain that needs no edit is the same text
 //! again. The tokenizer (quick-xml) takes truncated documents, two roots, doubled attributes and document
 //! types; the checks that XML demands are made here, before anything is edited.
 

@@ -104,7 +104,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// What is to be planned.
+/// What to plan.
 pub(crate) struct Request<'a> {
     /// The VMI's Multus networks, where anything names them.
     pub(crate) networks: Option<&'a Networks>,

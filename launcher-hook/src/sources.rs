@@ -173,7 +173,7 @@ impl SourceArguments {
     /// hooks: where no variable of ours is left, those of process 1 are taken.
     ///
     /// # Errors
-    /// As [`read`](Self::read). An unreadable `/proc/1/environ` is none: it is logged.
+    /// As [`read`](Self::read). An unreadable `/proc/1/environ` is not an error: it is logged.
     pub fn read_stripped(&self, procfs: &Path) -> Result<Sources, SourceError> {
         let mut sources = self.read()?;
         if self.environ.is_none() && !sources.variables.iter().any(|(name, _)| is_ours(name)) {

@@ -13,7 +13,7 @@ use thiserror::Error;
 use crate::given_nodes::{GivenNodes, Stale, bind};
 use crate::sysfs::{Binding, Roots, VFIO_DRIVER, entries};
 
-/// What becomes of a device that cannot be used.
+/// What happens to a device that cannot be used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Verification {
     /// It is not looked at

@@ -353,7 +353,7 @@ fn a_vf_on_its_vendors_vfio_driver_is_well(#[case] driver: &str, #[case] folder:
     assert_eq!(verify(&machine.roots(), &GivenNodes::default(), None, FIRST.parse().unwrap()), Ok(()));
 }
 
-/// What becomes of a pod's VF behind its back: `check` and the refusal of a start say the same.
+/// What happens to a pod's VF behind its back: `check` and the refusal of a start say the same.
 #[rstest]
 #[case::group_has_another_number(
     |machine: &Machine| {

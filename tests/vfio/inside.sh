@@ -28,7 +28,7 @@ fail() {
     exit 1
 }
 
-# The emulated processor under KVM can lose EFER, seldom, when it is interrupted: then QEMU's registers show what no
+# The emulated processor under KVM can lose EFER, rarely, when it is interrupted: then QEMU's registers show what no
 # 64-bit kernel can have, paging without the switch for 64 bits, and the guest does nothing any more.
 a_guest_is_lost() {
     local name registers

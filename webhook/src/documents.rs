@@ -28,7 +28,7 @@ pub enum DocumentError {
         /// What the parser says.
         problem: String,
     },
-    /// A document that is no object.
+    /// A document that is not an object.
     #[error("document {document} is {found}, not a Kubernetes object with apiVersion and kind")]
     NoObject {
         /// Its place in the text, the first being 1.

@@ -87,7 +87,7 @@ pub enum NetworkError {
     },
 }
 
-/// Where NADs are looked up. Looking up is no I/O: what is not in memory is not known.
+/// Where NADs are looked up. Looking up does no I/O: what is not in memory is not known.
 pub trait Networks {
     /// What the NAD says, or `None` where it is not known.
     fn get(&self, nad: &NadName) -> Option<Arc<Network>>;
@@ -133,7 +133,7 @@ impl Network {
             (_, Some(error)) => return Self::Invalid(error),
             (_, None) => {}
         }
-        // Annotations come in no order; equal networks are to be equal.
+        // Annotations come in no order; equal networks must be equal.
         requirements.resources.sort_unstable();
         // Two keys may say the same: Multus takes one device for the attachment.
         requirements.resources.dedup();

@@ -53,7 +53,7 @@ impl Nodes for NodeStore {
 }
 
 impl NodeStore {
-    /// Watches for ever.
+    /// Watches forever.
     pub async fn run(self: Arc<Self>, client: Client) {
         let nodes: Api<Node> = Api::all(client);
         let mut events =

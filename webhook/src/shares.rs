@@ -13,7 +13,7 @@ pub struct Peer(pub IpAddr);
 /// Clients that are told apart at once. Those beyond share one bucket.
 const CLIENTS: usize = 1024;
 
-/// How fast tokens are used and come again.
+/// How fast tokens are used and refilled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// Tokens that can be used at once.

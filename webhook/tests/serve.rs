@@ -192,7 +192,7 @@ fn reviews_are_counted_timed_and_logged() {
     assert_eq!(line["name"], "virt-launcher-x");
     assert_eq!(line["reason"], "network_unknown");
     assert!(line["detail"].as_str().unwrap().contains("default/nowhere does not exist"), "{line}");
-    assert!(server.log().iter().all(Value::is_object), "a line that is no JSON: {:#?}", server.log());
+    assert!(server.log().iter().all(Value::is_object), "a line that is not JSON: {:#?}", server.log());
 }
 
 #[test]

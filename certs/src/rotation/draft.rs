@@ -54,7 +54,7 @@ impl<'a> Draft<'a> {
             self.because(Reason::Repaired(sentences.join("; ")));
         }
         let is_damaged = self.reason.is_some();
-        // More than a few is nobody's roll-over, and a Secret holds a megabyte.
+        // More than a few is not a roll-over, and a Secret holds a megabyte.
         for authority in self.situation.trust.authorities().iter().take(MOST_ADOPTED) {
             let is_known = self.vault.authorities().any(|known| known == authority);
             if !is_known && (is_damaged || self.is_own(authority)) {
@@ -76,7 +76,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Sees to it that there is a CA that may sign, and a next one in time.
+    /// Makes sure that there is a CA that may sign, and a next one in time.
     pub(super) fn settle_signer(&mut self) -> Result<(), IssueError> {
         let now = self.situation.now;
         if self.vault.next.as_ref().is_some_and(|next| !next.details().is_valid_at(now)) {

@@ -27,7 +27,7 @@ pub enum SettingsError {
     /// Nothing to issue for.
     #[error("a serving certificate needs a name: give the service and its namespace, or names of your own")]
     NoNames,
-    /// A share that is none.
+    /// A share that is not between 0.1 and 0.9.
     #[error("certificates cannot be renewed at {value} of their lifetime: give a share between 0.1 and 0.9")]
     RenewAt {
         /// The value.

@@ -26,7 +26,7 @@ pub(super) fn run(arguments: CheckArguments, roots: &Roots) -> anyhow::Result<Ex
     let sources = definition.sources.read()?;
     let texts = MachineTexts::read(machine)?;
     let mut variables = sources.variables.clone();
-    // The others name no devices: one that is wrong is no reason to keep silent about the host.
+    // The others name no devices: one that is wrong is not a reason to keep silent about the host.
     variables.retain(|(name, _)| name.starts_with(ResourceName::DEVICES_VARIABLE_PREFIX));
     let devices = Devices::read(&Sources { variables: &variables, ..Sources::default() })?;
     let nodes = GivenNodes::read(&variables);

@@ -40,7 +40,7 @@ const USER_ALIAS_PREFIX: &str = "ua-";
 
 impl<'d> Document<'d> {
     /// The domain with all `wanted` hostdevs in it, each with what is wanted of it; all other bytes stay. The
-    /// same text again where nothing is to be done.
+    /// same text again if it needs no edit.
     ///
     /// A hostdev is found by its alias, then by its source address where no one else has put an alias on it.
     ///

@@ -70,7 +70,7 @@ impl<'d> Document<'d> {
     /// Reads and checks a domain.
     ///
     /// # Errors
-    /// The first reason why it is no well-formed domain.
+    /// The first reason why it is not a well-formed domain.
     pub fn parse(text: &'d str) -> Result<Self, DomainError> {
         if text.len() > LARGEST {
             return Err(DomainError::TooLarge { bytes: text.len(), limit: LARGEST });

@@ -108,7 +108,7 @@ pub enum DomainError {
         /// The text found.
         value: String,
     },
-    /// A hostdev with an alias of ours that is no PCI function, or has no source address.
+    /// A hostdev with an alias of ours that is not a PCI function, or has no source address.
     #[error("line {line}: hostdev {} has no PCI source address: it was changed by someone else", Quoted(.alias))]
     NoSource {
         /// Where.

@@ -126,7 +126,7 @@ impl Filler {
         Ok(())
     }
 
-    /// Fills for ever.
+    /// Fills forever.
     pub async fn run(mut self) {
         loop {
             let [open, settled] = INTERVALS;

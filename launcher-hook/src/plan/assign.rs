@@ -198,7 +198,7 @@ impl<'a> Pool<'a> {
 
     fn assign(&self, wanted: &[&str], rule: Assign) -> Result<Assigned, PlanError> {
         let open: Vec<_> = self.members.iter().filter(|(_, one)| one.device.is_none()).collect();
-        // What the domain says counts where nothing better is to be had.
+        // What the domain says counts if nothing better is known.
         let alias = |(index, one): &&(usize, &Attachment)| Some((*index, one.alias?, Origin::Alias));
         let aliases: Assigned = open.iter().filter_map(alias).collect();
         let bare: Vec<_> = open.iter().copied().filter(|(_, one)| one.alias.is_none()).collect();

@@ -62,7 +62,7 @@ pub(super) struct Attachments {
 }
 
 impl Attachments {
-    /// From the selections where they are there, otherwise from the VMI, otherwise from the names alone.
+    /// From the selections if they are known, otherwise from the VMI, otherwise from the names alone.
     pub(super) fn new(request: &Request<'_>) -> Result<Self, PlanError> {
         let Request { networks, namespace, wanted, annotation, devices, aliases, rule: _ } = *request;
         let annotation = annotation.filter(|annotation| !annotation.trim().is_empty());

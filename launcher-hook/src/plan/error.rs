@@ -125,7 +125,7 @@ pub enum PlanError {
         /// The networks with one.
         known: Vec<String>,
     },
-    /// What KubeVirt or Multus report is no PCI function.
+    /// What KubeVirt or Multus report is not a PCI function.
     #[error(
         "{report} reports the device of network {network} as {}, which cannot be a hostdev: use a NAD whose \
          resource is a pool of PCI VFs on vfio-pci, or another binding for the interface",

@@ -28,7 +28,7 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 /// Between two tries to accept where the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What becomes of the server once virt-launcher says that the virtual machine has ended.
+/// What happens to the server once virt-launcher says that the virtual machine has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterShutdown {
     /// It ends, and its container with it.

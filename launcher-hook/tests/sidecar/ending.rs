@@ -1,4 +1,4 @@
-//! How the server ends, and what becomes of its socket and of calls under way.
+//! How the server ends, and what happens to its socket and to calls in flight.
 
 use std::fs::{self, File};
 use std::time::Duration;

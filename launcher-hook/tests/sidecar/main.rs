@@ -125,7 +125,7 @@ fn defined() -> String {
     xml
 }
 
-/// Walks the folders as virt-launcher's hook manager does: one level down, every file that is no folder.
+/// Walks the folders as virt-launcher's hook manager does: one level down, every file that is not a folder.
 fn found_by_virt_launcher(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(root).unwrap().map(Result::unwrap) {

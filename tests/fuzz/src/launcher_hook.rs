@@ -1,4 +1,4 @@
-//! What launcher-hook does with bytes of somebody else's, and what must hold whatever they are.
+//! What launcher-hook does with untrusted bytes, and what must hold whatever they are.
 //!
 //! The fuzz targets call these, and so does `launcher-hook/tests/corpus.rs` with all that is in the corpora.
 

@@ -1,4 +1,4 @@
-//! What the webhook does with bytes of somebody else's, and what must hold whatever they are.
+//! What the webhook does with untrusted bytes, and what must hold whatever they are.
 //!
 //! The fuzz targets call these, and so does `webhook/tests/corpus.rs` with all that is in the corpora.
 

@@ -172,8 +172,8 @@ impl Client {
     }
 }
 
-/// Waits until a review is to be sent. Where every lane was busy then, the review has waited since that time;
-/// where the lane was free, the clock's own lateness is nobody's.
+/// Waits until a review is due. Where every lane was busy then, the review has waited since that time;
+/// where the lane was free, the clock's own lateness is not counted.
 async fn due(due: Instant) -> Instant {
     if due <= Instant::now() {
         return due;

@@ -21,7 +21,7 @@ use tests::hooks::{Hook, sockets};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
-/// How long sockets and devices may take. virt-handler tries for ever, a test must end.
+/// How long sockets and devices may take. virt-handler tries forever, a test must end.
 const LIMIT: Duration = Duration::from_secs(150);
 /// KubeVirt waits this long for network-info to have content, each time it tries.
 const CONTENT: Duration = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use std::time::Instant;
 use tests::node::scenarios::Scenario;
 use tests::node::{Machine, Node, lab, scenarios};
 
-/// So often a node is started, at most: a machine that stands still is no scenario's doing.
+/// So often a node is started, at most: a machine that stands still is not the doing of a scenario.
 const BOOTS: usize = 3;
 
 fn main() -> ExitCode {

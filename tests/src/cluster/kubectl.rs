@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// How long it may take: more than any `--timeout` that it is given. Without one, a kubelet that says nothing lets
-/// `exec` and `logs` wait for ever.
+/// `exec` and `logs` wait forever.
 const WITHIN: Duration = Duration::from_secs(400);
 
 /// How often it is asked whether a run is in vain.

@@ -252,7 +252,7 @@ pub fn helm_offline(arguments: &[&str]) -> Output {
 fn helm(folder: &Path, arguments: &[&str]) -> Output {
     let output = Command::new(set_by_run("HELM"))
         .args(arguments)
-        // What a person has set up for helm is no part of the test.
+        // What a person has set up for helm is not part of the test.
         .env("HELM_CACHE_HOME", folder.join("helm/cache"))
         .env("HELM_CONFIG_HOME", folder.join("helm/config"))
         .env("HELM_DATA_HOME", folder.join("helm/data"))

@@ -38,7 +38,7 @@ pub fn example_pod() -> Value {
     pod
 }
 
-/// What the shortened pod of the examples leaves out and KubeVirt puts in: the file of network-info and, as in
+/// What the shortened pod of the examples leaves out and KubeVirt adds: the file of network-info and, as in
 /// KubeVirt's standalone mode, the VMI itself. And what is only here: the node's own libvirt and QEMU in place of
 /// those in KubeVirt's image, and what libvirt found out about that QEMU, which takes it half a minute.
 fn complete(pod: &mut Value, vmi: &Value) {

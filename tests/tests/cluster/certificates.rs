@@ -74,7 +74,7 @@ async fn the_first_start_writes_secret_and_bundle() {
     let secret = secret(&sandbox).await;
     assert_eq!(certificates(&data(&secret, "ca.crt")), certificates(&bundle(&sandbox).await));
     assert!(data(&secret, "tls.key").contains("PRIVATE KEY"));
-    // What is somebody else's in the registration is left to them.
+    // What others have in the registration is left to them.
     let managers = registration(&sandbox).await.metadata.managed_fields.unwrap();
     let ours: Vec<_> =
         managers.iter().filter(|one| one.manager.as_deref() == Some("sriov-webhook")).collect();
@@ -225,7 +225,7 @@ async fn a_bundle_that_was_overwritten_comes_back() {
         let kubectl = sandbox.kubectl();
         let output = kubectl.run(["patch", "mutatingwebhookconfiguration", &name, "--patch", &patch]);
         if !output.success() {
-            // The API server itself refuses what is no certificate.
+            // The API server itself refuses what is not a certificate.
             assert!(output.stderr.contains("caBundle"), "{}", output.stderr);
             continue;
         }

@@ -28,7 +28,7 @@ async fn a_network_changed_deleted_and_made_again_counts_as_it_is() {
     sandbox.wait_for(&pod, "does not exist");
     sandbox.apply_network("sriov-net", "intel.com/fourth");
     sandbox.wait_for(&pod, "intel.com/fourth");
-    // A network that needs nothing is no refusal.
+    // A network that needs nothing is not a reason to refuse.
     sandbox.apply_network("sriov-net", "");
     let pod = pod.in_namespace(namespace).to_string();
     while kubectl.dry_run(&pod).expect_success().contains("intel.com/") {}

@@ -47,7 +47,7 @@ async fn each_mistake_is_a_warning_that_kubectl_shows() {
     sandbox.apply_network("bridge", "");
     sandbox.apply_network("broken", "no-resource-name");
     let kubectl = sandbox.kubectl();
-    // The permission that the chart grants where nodes are to be watched.
+    // The permission that the chart grants if nodes are watched.
     let account = format!("{}:{}", sandbox.system_namespace(), sandbox.webhook_name());
     let role = ["create", "clusterrole", "mistakes-nodes", "--verb=list,watch", "--resource=nodes"];
     kubectl.run(role).expect_success();

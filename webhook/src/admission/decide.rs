@@ -18,7 +18,7 @@ use crate::network::{Network, Networks, NodeLabel, Requirements};
 /// For how many unknown networks of one pod a similar one is looked for.
 const SUGGESTIONS: usize = 2;
 
-/// What is to be answered about a pod, and all that led to it.
+/// The answer about a pod, and all that led to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     /// The answer.
@@ -29,7 +29,7 @@ pub struct Decision {
     pub needs: Vec<Need>,
     /// What the pod's author should know although the pod passes.
     pub warnings: Vec<String>,
-    /// Whether launcher-hook is put in.
+    /// Whether launcher-hook is injected.
     pub helper_added: bool,
 }
 

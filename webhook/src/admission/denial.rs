@@ -28,7 +28,7 @@ pub enum Reason {
     NoContainer,
     /// A resource that a virtual machine needs and another container of its pod holds.
     WrongContainer,
-    /// A quantity in the pod that is no whole number.
+    /// A quantity in the pod that is not a whole number.
     QuantityInvalid,
     /// Two node labels that no node can have at once.
     NodeSelectorConflict,

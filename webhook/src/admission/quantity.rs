@@ -15,7 +15,7 @@ impl Number {
     }
 }
 
-/// Reads a Kubernetes quantity as a whole number: `2`, `2000m`, `1k`, `1Ki`, `2e3`. `None` where it is no
+/// Reads a Kubernetes quantity as a whole number: `2`, `2000m`, `1k`, `1Ki`, `2e3`. `None` if it is not a
 /// quantity, is negative, or no whole number, as a count of devices has to be.
 pub(crate) fn whole(text: &str) -> Option<u64> {
     let Number { digits, exponent } = number(text)?;
@@ -26,7 +26,7 @@ pub(crate) fn whole(text: &str) -> Option<u64> {
     u64::try_from(digits.checked_mul(10u128.checked_pow(power)?)?).ok()
 }
 
-/// Reads a Kubernetes quantity. `None` where it is none, is negative, or cannot be counted so far.
+/// Reads a Kubernetes quantity. `None` if malformed, negative or too large.
 ///
 /// Source: apimachinery `resource.Quantity`: `<sign>digits[.digits]` and a suffix.
 pub(super) fn number(text: &str) -> Option<Number> {

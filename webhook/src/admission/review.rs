@@ -1,4 +1,4 @@
-//! From a request's body to what is to be decided.
+//! From a request's body to what there is to decide.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -35,7 +35,7 @@ pub struct Request<'a, O = Pod<'a>> {
     pub operation: Option<Text<'a>>,
     /// Whether nothing is to come of it.
     pub dry_run: Option<bool>,
-    /// What is to be created or [changed](Subject::is_changed_from); `None` where the request is about something
+    /// What will be created or [changed](Subject::is_changed_from); `None` where the request is about something
     /// else (another operation, a subresource), and there is nothing to decide.
     pub object: Option<O>,
     /// What an `UPDATE` changes.
@@ -130,13 +130,13 @@ impl Subject for Vmi {
     }
 
     /// Networks that are plugged in later are for the next pod, that of a migration. Of a VMI that runs
-    /// everything else changes often: its status is no subresource.
+    /// everything else changes often: its status is not a subresource.
     fn is_changed_from(&self, old: &RawValue) -> bool {
         !serde_json::from_str::<Self>(old.get()).is_ok_and(|old| old.spec == self.spec)
     }
 }
 
-/// What kube-apiserver would post about a pod that is to be created.
+/// What kube-apiserver would post about a pod that will be created.
 #[must_use]
 pub fn review_of(pod: Value) -> Value {
     json!({

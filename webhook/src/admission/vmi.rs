@@ -18,7 +18,7 @@ use super::{Denial, Mode, Options, Patch, Unresolved};
 use crate::network::{DeviceSource, Network, Networks, Requirements};
 use crate::nodes::Nodes;
 
-/// What is to be answered about a VMI.
+/// The answer about a VMI.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct VmiDecision {
     /// Writes the annotation that says what stands behind each network, or removes one that says what nobody
@@ -32,9 +32,9 @@ pub struct VmiDecision {
     pub failure: Option<Denial>,
 }
 
-/// Decides about a VMI that is to be created or changed in `namespace`.
+/// Decides about a VMI that will be created or changed in `namespace`.
 ///
-/// `nodes` tells whether a resource is to be had at all; what it does not know is not warned of.
+/// `nodes` tells whether a resource is offered at all; what it does not know is not warned of.
 pub fn decide_vmi(
     vmi: &Vmi,
     namespace: &str,

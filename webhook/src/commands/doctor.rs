@@ -102,7 +102,7 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-/// What is to be printed.
+/// What to print.
 enum Seen {
     Report(Report),
     Map(Map),

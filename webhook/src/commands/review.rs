@@ -81,7 +81,7 @@ enum Output {
     Json,
 }
 
-/// One pod and what becomes of it.
+/// One pod and what happens to it.
 struct Verdict {
     /// `namespace/name`, for people.
     pod_name: String,

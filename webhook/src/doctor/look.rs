@@ -18,7 +18,7 @@ use super::facts::{Entry, Facts, KubeVirt, LauncherPod, Machine, Nads, Node as N
 use super::judge::may_be_stale;
 use crate::cluster::{self, Unseen};
 
-/// What is to be looked at, and how.
+/// What to look at, and how.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// These things.

@@ -32,7 +32,7 @@ impl Default for Limits {
     }
 }
 
-/// What is to be done about a refusal.
+/// What to do about a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Tell the VMI.

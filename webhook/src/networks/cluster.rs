@@ -85,7 +85,7 @@ impl ClusterSource {
         )
     }
 
-    /// Watches for ever.
+    /// Watches forever.
     pub async fn run(self) {
         self.wait_for_permissions().await;
         let mut pause = PAUSE;
@@ -197,7 +197,7 @@ impl ClusterSource {
         let problem = problem.to_string();
         if self.store.failed(&problem) {
             if self.store.is_listed() {
-                tracing::error!("{problem}; what is known goes on serving");
+                tracing::error!("{problem}; the networks known so far stay in use");
             } else {
                 tracing::error!("{problem}");
             }

@@ -97,8 +97,8 @@ pub enum MetadataError {
 /// Reads all NADs in a file, or in the `.yaml`, `.yml` and `.json` files of a directory.
 ///
 /// # Errors
-/// What cannot be read, is not well-formed, or stands there twice. A NAD whose annotations are wrong is no
-/// error here: it is loaded as [`Network::Invalid`], and refuses the pods that name it.
+/// What cannot be read, is not well-formed, or stands there twice. A NAD whose annotations are wrong is not an error
+/// here: it is loaded as [`Network::Invalid`], and refuses the pods that name it.
 pub fn load(path: &Path, resource_keys: &[String]) -> Result<Loaded, FileError> {
     let mut loaded = Loaded::default();
     let mut distinct = Distinct::default();

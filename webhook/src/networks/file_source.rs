@@ -48,7 +48,7 @@ impl FileSource {
         Ok(source)
     }
 
-    /// Looks again every `interval`, for ever. What is wrong is said once, and what was good goes on.
+    /// Looks again every `interval`, forever. What is wrong is said once, and what was good goes on.
     pub async fn run(mut self, interval: Duration) {
         loop {
             tokio::time::sleep(interval).await;
@@ -57,7 +57,7 @@ impl FileSource {
                 (self, result)
             });
             let Ok((source, result)) = looked.await else {
-                tracing::error!("reading the network files panicked; what is known goes on serving");
+                tracing::error!("reading the network files panicked; the networks known so far stay in use");
                 return;
             };
             self = source;
@@ -72,7 +72,7 @@ impl FileSource {
         }
     }
 
-    /// Reads what changed. Gives whether anything did.
+    /// Reads what changed. Returns whether anything did.
     fn look(&mut self) -> Result<bool, FileError> {
         let files = file::files(&self.path)?;
         let (state, settled) = state(&files)?;
@@ -109,7 +109,7 @@ impl FileSource {
     }
 }
 
-/// What the system says of the files, and whether that is to be relied upon.
+/// What the system says of the files, and whether that can be relied upon.
 fn state(files: &[PathBuf]) -> Result<(u64, bool), FileError> {
     use std::os::unix::fs::MetadataExt as _;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

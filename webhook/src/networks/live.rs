@@ -110,8 +110,8 @@ impl LiveLookup {
         }))
     }
 
-    /// Looks all of `nads` up, side by side, for `peer`, whose patience this is; nobody waits longer than two
-    /// seconds.
+    /// Looks all of `nads` up, side by side, for `peer`, which waits for `patience` at most. No look-up takes longer
+    /// than two seconds.
     pub async fn look_up(
         &self,
         nads: BTreeSet<NadName>,

@@ -18,7 +18,7 @@ use prometheus_client::registry::Unit;
 use super::distinct::Distinct;
 use crate::network::{Network, Networks};
 
-/// Each part is locked on its own and for one entry only: a reader meets a writer seldom and shortly.
+/// Each part is locked on its own and for one entry only: readers and writers rarely contend, and only briefly.
 const SHARDS: usize = 64;
 
 /// The networks that are known.
@@ -126,7 +126,7 @@ impl NetworkStore {
         self.start.elapsed().saturating_sub(heard)
     }
 
-    /// The source has a problem. Gives whether that is news.
+    /// Records a failure. Returns true if it differs from the last one.
     pub fn failed(&self, problem: &str) -> bool {
         self.failures.fetch_add(1, Ordering::Relaxed);
         let mut slot = self.problem_slot();
@@ -137,7 +137,7 @@ impl NetworkStore {
         news
     }
 
-    /// The source is well again. Gives whether that is news.
+    /// Records a recovery. Returns true if there was a failure before.
     pub fn recovered(&self) -> bool {
         self.problem_slot().take().is_some()
     }

@@ -20,7 +20,7 @@ pub struct BodyLimits {
     pub bytes: usize,
     /// From the head to the last byte.
     pub time: Duration,
-    /// So many bytes of each body take none of the memory that large ones share: usual reviews get through while
+    /// This many bytes of each body take none of the memory that large ones share: usual reviews get through while
     /// large bodies fill it. Requests in flight are limited, and so are these.
     pub small: usize,
     /// Bytes beyond that of all bodies that are in memory at once.
@@ -114,7 +114,7 @@ impl BodyReader {
         let mut length = 0_usize;
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| BodyError::BrokenOff { reason: error.to_string() })?;
-            // What is no data is trailers, and they say nothing to us.
+            // What is not data is trailers, and they say nothing to us.
             let Ok(data) = frame.into_data() else { continue };
             let before = self.shared(length);
             length = length.saturating_add(data.len());
@@ -139,7 +139,7 @@ impl BodyReader {
         Ok(Whole { bytes, _room: room })
     }
 
-    /// How much of a body of so many bytes is in the shared memory.
+    /// How much of a body of this length is in the shared memory.
     fn shared(&self, length: usize) -> usize {
         length.saturating_sub(self.limits.small)
     }

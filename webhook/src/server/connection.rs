@@ -159,7 +159,7 @@ impl Server {
     }
 }
 
-/// Says farewell and does not wait for an answer to it; but a request that came meanwhile is answered.
+/// Starts a graceful shutdown without waiting for the peer; but a request that came meanwhile is answered.
 async fn leave<C: Future<Output = hyper::Result<()>>>(
     mut connection: Pin<&mut C>,
     place: &Place,

@@ -1,8 +1,8 @@
 //! Places for connections, so many and no more.
 //!
-//! Where none is free, a newcomer gets that of the connection that has asked for nothing the longest: whoever
-//! opens connections and keeps them keeps nobody out. One that a request is being answered on stays, and so does
-//! one that is only beginning: in a burst the first ones are to be served, rather than none.
+//! Where none is free, a newcomer gets that of the connection that has asked for nothing the longest: clients that
+//! hoard connections cannot lock others out. One that a request is being answered on stays, and so does one that is
+//! only beginning: in a burst the first ones must be served, rather than none.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,7 +1,7 @@
 //! `POST /mutate` for pods and `POST /mutate-vmi` for VMIs: from an HTTP request to its answer.
 //!
-//! Every well-formed review is answered with an AdmissionReview, also when something in here breaks; what is
-//! none gets an HTTP error and a sentence.
+//! Every well-formed review is answered with an AdmissionReview, also when something in here breaks; what is not a
+//! review gets an HTTP error and a sentence.
 
 mod line;
 mod metrics;
@@ -62,7 +62,7 @@ pub struct Reviews<N> {
 /// How many requests at once, and how large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestLimits {
-    /// Requests that are read and answered at once; one more is told to come again.
+    /// Requests that are read and answered at once; a further one gets "try again".
     pub in_flight: usize,
     /// For their bodies.
     pub body: BodyLimits,
@@ -91,7 +91,7 @@ struct Sender {
     peer: Option<Peer>,
 }
 
-/// A request that is no review.
+/// A request that is not a review.
 struct Refusal {
     status: StatusCode,
     /// For metrics and logs.

@@ -5,7 +5,7 @@ use tokio::sync::watch;
 /// How far the way is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// As ever.
+    /// Normal service.
     Serving,
     /// Not ready any more, but everything is still answered: those who route requests need time to notice.
     Draining,

@@ -1,4 +1,4 @@
-//! A connection that does not wait for ever for its client.
+//! A connection that does not wait forever for its client.
 //!
 //! hyper's own time-out for headers also ends connections that merely idle between two requests, as those of
 //! an API server do. So the two are told apart here, below hyper, by what has been read and whether a request
@@ -130,7 +130,7 @@ impl<S> Timed<S> {
         }
     }
 
-    /// Until when the client may stay silent; for ever while it is we who are at work.
+    /// Until when the client may stay silent; forever while it is we who are at work.
     fn deadline(&mut self) -> Option<Instant> {
         let started = self.activity.started.load(Ordering::Relaxed);
         let answering = started != self.activity.finished.load(Ordering::Relaxed);

@@ -114,7 +114,7 @@ impl Server {
         printed.take(lines).map(|line| line.unwrap() + "\n").collect()
     }
 
-    /// The log lines so far; a line that is no JSON is a string.
+    /// The log lines so far; a line that is not JSON is a string.
     pub(crate) fn log(&self) -> Vec<Value> {
         self.log.lock().unwrap().clone()
     }

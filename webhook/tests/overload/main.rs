@@ -53,7 +53,7 @@ fn answer(stream: &mut Stream) -> io::Result<String> {
     let mut chunk = [0; 4096];
     loop {
         match stream.read(&mut chunk) {
-            // Closing without TLS's farewell is what a server under pressure may do.
+            // Closing without TLS's close_notify is what a server under pressure may do.
             Ok(0) => break,
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
             Ok(read) => answer.extend_from_slice(&chunk[..read]),
@@ -215,7 +215,7 @@ fn a_body_that_never_ends_is_refused_at_the_limit() {
         let mut sent = 0_usize;
         while stream.write_all(chunk.as_bytes()).and_then(|()| stream.flush()).is_ok() {
             sent += chunk.len();
-            assert!(sent < 1 << 30, "it reads for ever");
+            assert!(sent < 1 << 30, "it reads forever");
         }
     };
     thread::scope(|scope| {

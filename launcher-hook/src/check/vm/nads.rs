@@ -16,7 +16,7 @@ pub struct Nad {
 /// What the SR-IOV CNI plugin is told to set. What is absent stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// The VLAN; 0 is none.
+    /// The VLAN; 0 means no VLAN.
     pub vlan: Option<u64>,
     /// Whether the VF is trusted.
     pub trust: Option<bool>,

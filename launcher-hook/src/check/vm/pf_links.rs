@@ -48,7 +48,7 @@ impl VfState {
         text.parse().ok().filter(|_| text != "00:00:00:00:00:00")
     }
 
-    /// The VLAN; 0 is none.
+    /// The VLAN; 0 means no VLAN.
     #[must_use]
     pub fn vlan(&self) -> u64 {
         self.vlan_list.first().map(|one| one.vlan).or(self.vlan).unwrap_or_default()

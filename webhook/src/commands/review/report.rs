@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::admission::{Decision, Denial, NOTHING, Outcome, Patch};
 use crate::network::Network;
 
-/// What becomes of one pod.
+/// What happens to one pod.
 #[derive(Serialize)]
 pub(super) struct Report<'a> {
     pod: &'a str,

@@ -5,7 +5,7 @@ use contract::{Quoted, annotation, check_label};
 use crate::admission::{Attachment, Decision, Denial, Need, Outcome};
 use crate::network::{DeviceSource, Network};
 
-/// What becomes of one pod: its networks, what they need, and why it would be refused.
+/// What happens to one pod: its networks, what they need, and why it would be refused.
 pub(super) fn table(pod_name: &str, decision: &Result<Decision, Denial>) -> String {
     let (verdict, denial) = match decision {
         Err(denial) => ("refused", Some(denial)),

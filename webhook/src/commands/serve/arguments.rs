@@ -153,11 +153,11 @@ pub(super) struct LimitsArguments {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub(super) read_timeout: Duration,
 
-    /// Time for which to go on as ever after the signal to stop, until nobody sends new requests here
+    /// How long to keep serving after SIGTERM, so that endpoints can be updated
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub(super) drain_delay: Duration,
 
-    /// Time for requests that are under way after that
+    /// Time for requests in flight after that
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub(super) grace: Duration,
 }
@@ -205,7 +205,7 @@ fn size(text: &str) -> Result<usize, String> {
     number.checked_mul(unit).filter(|size| (1..=TOGETHER).contains(size)).ok_or_else(wrong)
 }
 
-/// Reads `info` and `info,webhook::review=off`. A word that is no level would otherwise count as the only part
+/// Reads `info` and `info,webhook::review=off`. A word that is not a level would otherwise count as the only part
 /// that is heard.
 fn log_level(text: &str) -> Result<Targets, String> {
     let is_level = |word: &str| {

@@ -22,7 +22,7 @@ const SELF_SIGNED: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// How often the Secret and the bundle are looked at when no watch tells of a change.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// Fills `serving` and keeps it filled. Gives whether it was made on the spot.
+/// Fills `serving` and keeps it filled. Returns whether it was made on the spot.
 pub(super) async fn start(
     arguments: CertificateArguments,
     client: Option<Client>,

@@ -1,4 +1,4 @@
-//! What is to be known of a VMI.
+//! What doctor knows of a VMI.
 
 use std::collections::BTreeMap;
 
@@ -59,7 +59,7 @@ pub struct ReportedInterface {
 const BINDINGS: [&str; 7] = ["sriov", "bridge", "masquerade", "macvtap", "passt", "passtBinding", "slirp"];
 
 impl Machine {
-    /// Picks out what is to be known.
+    /// Picks out what doctor needs.
     #[must_use]
     pub fn read(vmi: &DynamicObject) -> Self {
         let text =

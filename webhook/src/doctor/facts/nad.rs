@@ -1,4 +1,4 @@
-//! What is to be known of a NAD.
+//! What doctor knows of a NAD.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What is to be known of a node.
+//! What doctor knows of a node.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub struct Ready {
 }
 
 impl Node {
-    /// Picks out what is to be known.
+    /// Picks out what doctor needs.
     #[must_use]
     pub fn read(node: &core::Node) -> Self {
         let status = node.status.as_ref();

@@ -1,4 +1,4 @@
-//! What is to be known of a virt-launcher pod.
+//! What doctor knows of a virt-launcher pod.
 
 use contract::kubevirt;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
@@ -55,7 +55,7 @@ pub struct Device {
 }
 
 impl LauncherPod {
-    /// Picks out what is to be known.
+    /// Picks out what doctor needs.
     #[must_use]
     pub fn read(pod: &Pod) -> Self {
         let status = pod.status.as_ref();

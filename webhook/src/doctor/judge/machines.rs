@@ -39,16 +39,16 @@ pub(super) fn machines(facts: &Facts, options: &Options) -> Vec<Finding> {
     findings
 }
 
-/// All VMIs that need devices, and what is to be said of each.
+/// All VMIs that need devices, and the findings about each.
 pub(crate) struct Judgement<'f> {
     /// How many VMIs there are.
     all: usize,
     pub(crate) machines: Vec<Judged<'f>>,
-    /// What is to be said of none in particular.
+    /// Findings about none in particular.
     pub(crate) findings: Vec<Finding>,
 }
 
-/// A VMI that needs devices, and what is to be said of it.
+/// A VMI that needs devices, and the findings about it.
 pub(crate) struct Judged<'f> {
     pub(crate) machine: &'f Machine,
     pub(crate) pods: Vec<PodMap>,
@@ -176,7 +176,7 @@ struct One<'f> {
 }
 
 impl One<'_> {
-    /// What is to be said, and the map of each live pod; one without a pod as long as there is none.
+    /// The findings, and the map of each live pod; one without a pod as long as there is none.
     fn judge(&self) -> (Vec<Finding>, Vec<PodMap>) {
         let Self { machine, pods, .. } = self;
         let mut findings = self.without_resource();
@@ -224,7 +224,7 @@ impl One<'_> {
         self.networks.iter().zip(&nads).enumerate().map(one).collect()
     }
 
-    /// Interfaces that are to be VFs, of NADs that name no resource.
+    /// Interfaces that are VFs, of NADs that name no resource.
     fn without_resource(&self) -> Vec<Finding> {
         let one = |network: &&MachineNetwork| {
             let name = nad_of(self.machine, network, self.options).filter(|_| network.sriov)?;
@@ -382,7 +382,7 @@ fn restart(machine: &Machine) -> String {
     )
 }
 
-/// A sentence of somebody else's, on one line and not too long.
+/// An untrusted sentence, on one line and not too long.
 pub(super) fn said(text: &str) -> String {
     cut(text, LONGEST).replace(char::is_control, " ")
 }

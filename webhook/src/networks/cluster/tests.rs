@@ -25,7 +25,7 @@ enum Reply {
 }
 
 /// Answers each request by the first route whose text stands in `METHOD path?query body`; a route with
-/// several replies gives one after the other, and the last one for ever.
+/// several replies gives one after the other, and the last one forever.
 #[derive(Clone)]
 struct ApiServer(Arc<Mutex<Vec<Route>>>);
 

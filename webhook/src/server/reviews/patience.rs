@@ -8,7 +8,7 @@ use http::Uri;
 const USUAL: Duration = Duration::from_secs(10);
 
 /// How long looking things up may take: half of the time, so that there is time for the rest and the way back.
-/// An answer that comes too late is none, and with `failurePolicy: Ignore` the pod passes without its VFs.
+/// An answer that comes too late does not count, and with `failurePolicy: Ignore` the pod passes without its VFs.
 pub(super) fn patience(uri: &Uri) -> Duration {
     let parameters = uri.query().unwrap_or_default().split('&');
     let timeout = parameters.filter_map(|parameter| parameter.strip_prefix("timeout=")).next_back();

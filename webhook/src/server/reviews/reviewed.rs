@@ -37,7 +37,7 @@ pub(super) trait Reviewed {
     /// The decision where deciding failed.
     fn broken() -> Self::Decision;
 
-    /// Whether launcher-hook is put in.
+    /// Whether launcher-hook is injected.
     fn adds_helper(decision: &Self::Decision) -> bool;
 
     /// The NADs that would change the decision if they were known after all, [`LOOKED_UP`] at most.

@@ -1,4 +1,4 @@
-//! What becomes of virtual machines whose networks need devices, whatever their binding.
+//! What doctor says of virtual machines whose networks need devices, whatever their binding.
 
 use super::*;
 
