@@ -95,7 +95,7 @@ pub trait Cluster {
     /// Reads the Secret.
     fn secret(&self) -> impl Future<Output = Result<SecretReading, ClusterError>> + Send;
 
-    /// Creates the Secret (`version` is none) or writes our keys into it; a value of none deletes the
+    /// Creates the Secret (`version` is `None`) or writes our keys into it; a value of `None` deletes the
     /// key. [`ClusterError::Conflict`] when it is no longer what was read.
     fn write(
         &self,

@@ -1,4 +1,4 @@
-//! The way of one domain: sources read, devices decided and written (see [`define`](crate::define)),
+//! What happens to one domain: sources read, devices decided and written (see [`define`](crate::define)),
 //! devices looked at.
 
 use std::time::{Duration, Instant};

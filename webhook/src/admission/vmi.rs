@@ -247,7 +247,7 @@ impl<'v> Review<'v> {
                 None => "is not in spec.networks",
             };
             let name = Quoted(&interface.name);
-            let kind = if interface.is_sriov() { "is sriov" } else { "is to be a VF" };
+            let kind = if interface.is_sriov() { "is sriov" } else { "needs a VF" };
             Some(format!("interface {name} {kind}, but network {name} {what}"))
         })
     }

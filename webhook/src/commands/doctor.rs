@@ -45,7 +45,7 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, value_name = "CHECK")]
     only: Vec<Check>,
 
-    /// Show for each VMI the way of each device from the network to the domain, and nothing else
+    /// Show for each VMI the path of each device from the network to the domain, and nothing else
     #[arg(long, conflicts_with = "only")]
     map: bool,
 

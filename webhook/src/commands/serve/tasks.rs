@@ -10,7 +10,7 @@ use tokio::task::{Id, JoinSet};
 /// A task is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "the task that {task} stopped unexpectedly: the log says where, if it panicked; start the program again, \
+    "what {task} has stopped, which it never should: the log says where, if it panicked; start the program again, \
      and please report it"
 )]
 pub(super) struct Stopped {
@@ -26,7 +26,7 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
-    /// Starts one. `what` it does completes "the task that … stopped unexpectedly".
+    /// Starts one. `what` it does completes "what … has stopped".
     pub(super) fn start(&mut self, what: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let id = self.running.spawn(task).id();
         self.what.insert(id, what);
@@ -60,7 +60,7 @@ mod tests {
         tasks.start("is tested", async move { end() });
         let stopped = tasks.stopped().await;
         assert_eq!(stopped, Stopped { task: "is tested" });
-        assert!(stopped.to_string().starts_with("the task that is tested stopped unexpectedly: "), "{stopped}");
+        assert!(stopped.to_string().starts_with("what is tested has stopped, "), "{stopped}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -203,7 +203,7 @@ impl One<'_> {
         (findings, maps)
     }
 
-    /// The way of each device.
+    /// The path of each device.
     fn maps(&self, pod: Option<&LauncherPod>, holdings: &[Holding<'_>]) -> Vec<NetworkMap> {
         let seen = pod.map(Seen::of);
         let nads: Vec<Option<NadName>> =
