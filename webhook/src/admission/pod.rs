@@ -196,7 +196,7 @@ impl Pod<'_> {
         self.metadata.annotations.as_ref()?.launcher_hook.as_deref()
     }
 
-    /// The annotation [`IGNORE_NETWORKS`](annotation::IGNORE_NETWORKS), if present.
+    /// The annotation [`IGNORE_NETWORKS`](contract::annotation::IGNORE_NETWORKS), if present.
     pub(super) fn ignore_networks(&self) -> Option<&str> {
         self.metadata.annotations.as_ref()?.ignore_networks.as_deref()
     }
