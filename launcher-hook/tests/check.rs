@@ -107,6 +107,23 @@ fn a_host_with_everything_is_fit() {
     "iommu: off: iommu=off is on the kernel command line",
     "remove iommu=off from the kernel command line"
 )]
+#[case::intel_iommu_switched_off(
+    |machine: &Machine| {
+        machine.write("proc/cmdline", "ro intel_iommu=off\n");
+        machine.remove("sys/kernel");
+    },
+    "iommu: off: intel_iommu=off is on the kernel command line",
+    "replace intel_iommu=off with intel_iommu=on"
+)]
+#[case::intel_iommu_switched_off_in_a_virtual_machine_with_another_processor(
+    |machine: &Machine| {
+        machine.write("proc/cpuinfo", "vendor_id\t: AuthenticAMD\nflags\t: fpu hypervisor\n");
+        machine.write("proc/cmdline", "intel_iommu=off\n");
+        machine.remove("sys/kernel");
+    },
+    "iommu: off: intel_iommu=off is on the kernel command line",
+    "replace intel_iommu=off with intel_iommu=on"
+)]
 #[case::iommu_of_another_maker(
     |machine: &Machine| {
         machine.write("proc/cpuinfo", "vendor_id\t: AuthenticAMD\n");

@@ -62,10 +62,24 @@ fn iommu(facts: &Facts) -> Finding {
         Vendor::Other => "the IOMMU (SMMU)",
     };
     let enable = match facts.virtualized {
-        true => "give this virtual machine an IOMMU (libvirt: <iommu model='intel'> or 'virtio')".to_owned(),
+        true => "give this virtual machine an IOMMU (libvirt: <iommu model='intel'>, with intel_iommu=on on its kernel \
+                 command line, or 'virtio')"
+            .to_owned(),
         false => format!("switch {in_firmware} on in the firmware"),
     };
-    match command_line::iommu(&facts.command_line, vendor) {
+    let switch = match command_line::iommu(&facts.command_line, vendor) {
+        // The IOMMU of a virtual machine may be Intel's, whatever its processor is.
+        Switch::Absent if facts.virtualized => command_line::iommu(&facts.command_line, Vendor::Intel),
+        switch => switch,
+    };
+    match switch {
+        Switch::Off(word) if word.starts_with("intel_iommu") => missing(
+            CHECK,
+            format!("off: {word} is on the kernel command line"),
+            format!(
+                "replace {word} with intel_iommu=on on the kernel command line ({BOOT_LOADER}) and restart"
+            ),
+        ),
         Switch::Off(word) => missing(
             CHECK,
             format!("off: {word} is on the kernel command line"),
