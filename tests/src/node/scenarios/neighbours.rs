@@ -58,8 +58,9 @@ pub(super) fn taken_away(node: &Node) {
     open_gate(&pod, "compute");
     pod.wait_for("end of the launcher", || pod.log("compute").contains("FAILED: "));
     let log = pod.log(helper::CONTAINER);
-    let told =
-        log.lines().find(|line| line.contains(&format!("VF {vf} is bound to no driver, not to vfio-pci")));
+    let told = log
+        .lines()
+        .find(|line| line.contains(&format!("VF {vf} is on no driver now, and the pod was given")));
     println!("  {}", told.unwrap_or_else(|| panic!("the helper does not tell what became of {vf}: {log}")));
 }
 
