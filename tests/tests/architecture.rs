@@ -47,7 +47,8 @@ fn arrows() -> BTreeMap<String, BTreeSet<String>> {
 #[rstest]
 #[case("contract", &[])]
 #[case("certs", &[])]
-#[case("webhook", &["certs", "contract"])]
+#[case("admission", &["contract"])]
+#[case("webhook", &["admission", "certs", "contract"])]
 #[case("launcher-hook", &["contract"])]
 #[case("release", &["launcher-hook", "webhook"])]
 fn arrows_between_members(#[case] member: &str, #[case] expected: &[&str]) {
@@ -64,7 +65,13 @@ fn the_tests_drive_the_programs_as_processes() {
 #[test]
 fn every_member_is_in_a_test_above() {
     let members: Vec<String> = arrows().into_keys().collect();
-    assert_eq!(members, ["certs", "contract", "launcher-hook", "release", "tests", "webhook"]);
+    assert_eq!(members, ["admission", "certs", "contract", "launcher-hook", "release", "tests", "webhook"]);
+}
+
+/// The names of all crates that `member` links, itself included.
+fn links(member: &str) -> BTreeSet<String> {
+    let tree = cargo(&["tree", "-p", member, "-e", "normal", "--prefix", "none", "-f", "{p}"]);
+    tree.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
 }
 
 #[rstest]
@@ -75,11 +82,35 @@ fn every_member_is_in_a_test_above() {
 #[case("aws-lc-rs")]
 #[case("regex")]
 fn launcher_hook_does_not_link(#[case] unwanted: &str) {
-    let tree = cargo(&["tree", "-p", "launcher-hook", "-e", "normal", "--prefix", "none", "-f", "{p}"]);
-    let found: Vec<&str> =
-        tree.lines().filter(|line| line.split(' ').next().is_some_and(|name| name == unwanted)).collect();
-    assert!(found.is_empty(), "{found:?}");
-    assert!(tree.contains("quick-xml "), "this is not launcher-hook's tree: {tree}");
+    let links = links("launcher-hook");
+    assert!(!links.contains(unwanted));
+    assert!(links.contains("quick-xml"), "this is not launcher-hook's tree: {links:?}");
+}
+
+/// Each crate that the decision links: none of them reads a clock, a file or a socket for it.
+#[test]
+fn the_decision_links_what_reads_and_writes_json_and_nothing_else() {
+    let allowed = [
+        "admission",
+        "base64",
+        "contract",
+        "itoa",
+        "json-patch",
+        "jsonptr",
+        "memchr",
+        "proc-macro2",
+        "quote",
+        "serde",
+        "serde_core",
+        "serde_derive",
+        "serde_json",
+        "syn",
+        "thiserror",
+        "thiserror-impl",
+        "unicode-ident",
+        "zmij",
+    ];
+    assert_eq!(links("admission").iter().map(String::as_str).collect::<Vec<_>>(), allowed);
 }
 
 #[test]

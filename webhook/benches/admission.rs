@@ -5,11 +5,10 @@
 
 use std::hint::black_box;
 
+use admission::{Network, Networks as _, Options, Outcome, review_of};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use serde::de::IgnoredAny;
 use serde_json::Value;
-use webhook::admission::{self, Options, Outcome, review_of};
-use webhook::network::{Network, Networks as _};
 use webhook::networks::NetworkStore;
 
 const POD: &str = include_str!("../tests/fixtures/virt-launcher-pod.json");

@@ -11,7 +11,6 @@ use axum::routing::post;
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use http::header;
-use webhook::admission;
 
 /// As long as the webhook's answer to KubeVirt's pod.
 const ANSWER: &str = concat!(

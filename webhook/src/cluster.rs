@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
+use admission::Network;
 use certs::store::chain;
 use contract::{NadName, kubevirt, nad};
 use k8s_openapi::api::core::v1::Pod;
@@ -14,7 +15,6 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::doctor::facts::Nad;
-use crate::network::Network;
 
 /// How much is asked for at once.
 const PAGE: u32 = 500;

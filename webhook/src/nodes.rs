@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use admission::Nodes;
 use contract::ResourceName;
 use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1::Node;
@@ -16,22 +17,6 @@ use kube::{Api, Client, ResourceExt as _};
 
 /// Nodes in one page of a list: each is large, and of the memory that reading a page takes, most is never given back.
 const PAGE_SIZE: u32 = 50;
-
-/// What is known of nodes.
-pub trait Nodes {
-    /// Whether any node offers one of `resource`, free or not; `None` where that is not known.
-    fn offer(&self, resource: &ResourceName) -> Option<bool>;
-}
-
-/// Nobody looks at nodes.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NotWatched;
-
-impl Nodes for NotWatched {
-    fn offer(&self, _: &ResourceName) -> Option<bool> {
-        None
-    }
-}
 
 /// The resources of each node.
 #[derive(Debug, Default)]

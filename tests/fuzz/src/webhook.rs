@@ -6,12 +6,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::{Arc, LazyLock};
 
+use admission::{Network, Networks, NotWatched, Options, Outcome, Unreadable, Unresolved};
 use contract::{NadName, annotation, parse_default_network, parse_networks};
 use serde_json::{Value, json};
-use webhook::admission::{self, Options, Outcome, Unreadable, Unresolved};
-use webhook::network::{Network, Networks};
 use webhook::networks::file;
-use webhook::nodes::NotWatched;
 
 /// The including crate's own way to the fixtures.
 use super::NADS;

@@ -1,10 +1,10 @@
 //! The flags that decide about pods, the same for every command that does.
 
+use admission::{Options, Scope, Unresolved};
 use clap::{Args, ValueEnum};
 use contract::annotation;
 
 use super::launcher_hook_options::LauncherHookOptions;
-use crate::admission::{Options, Scope, Unresolved};
 
 /// How pods are judged.
 #[derive(Debug, Clone, Args)]

@@ -3,12 +3,12 @@
 use std::io;
 use std::process::ExitCode;
 
+use admission::Options;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use contract::NadName;
 
 use super::cluster_options::ClusterOptions;
-use crate::admission::Options;
 use crate::commands::AdmissionOptions;
 use crate::doctor::look::{Settings, look};
 use crate::doctor::map::{self, Map};

@@ -1,9 +1,8 @@
 //! The flags that put `launcher-hook` into pods.
 
+use admission::{LauncherHook, Mode};
 use clap::{Args, ValueEnum};
 use contract::helper;
-
-use crate::admission::{LauncherHook, Mode};
 
 /// How the helper gets into pods.
 #[derive(Debug, Clone, Args)]

@@ -9,15 +9,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use admission::{
+    Decision, Denial, Network, Networks, Options, Outcome, Patch, Unreadable, decide, read, review_of,
+};
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use contract::NadName;
 use serde_json::Value;
 
 use super::cluster_options::ClusterOptions;
-use crate::admission::{Decision, Denial, NOTHING, Options, Outcome, Unreadable, decide, read, review_of};
 use crate::commands::AdmissionOptions;
-use crate::network::{Network, Networks};
 use crate::networks::file;
 use crate::{cluster, documents};
 
@@ -248,7 +249,7 @@ fn print(verdict: &Verdict, output: Output, index: usize, to: &mut impl Write) -
     for warning in decision.as_ref().map_or(&[][..], |decision| &decision.warnings) {
         eprintln!("{pod_name}: warning: {warning}");
     }
-    let patch = decision.as_ref().map_or(&NOTHING, |decision| decision.outcome.patch());
+    let patch = decision.as_ref().map_or(Patch::EMPTY, |decision| decision.outcome.patch());
     if output == Output::Patch {
         writeln!(to, "{}", serde_json::to_string(patch)?)?;
     } else if denial.is_none() {

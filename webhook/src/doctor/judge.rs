@@ -13,9 +13,10 @@ mod webhook;
 pub(super) use machines::{Judged, judge_machines};
 pub(super) use stale::may_be_stale;
 
+use admission::Options;
+
 use super::facts::{Entry, Facts};
 use super::{Check, Finding, Report, State};
-use crate::admission::Options;
 use crate::cluster::Unseen;
 
 /// Judges what was seen. What could not be seen is [unknown](State::Unknown), never well.

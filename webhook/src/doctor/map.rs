@@ -6,6 +6,7 @@ mod network;
 mod pairing;
 mod report;
 
+use admission::Options;
 use contract::NadName;
 use serde::Serialize;
 
@@ -16,7 +17,6 @@ pub use report::{write_json, write_table};
 use super::facts::Facts;
 use super::judge::{Judged, judge_machines};
 use super::{Finding, State};
-use crate::admission::Options;
 
 /// All VMIs whose networks need devices.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -14,6 +14,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use admission::{Network, Networks as _};
 use contract::{NadName, nad};
 use futures_util::StreamExt as _;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
@@ -23,7 +24,6 @@ use kube::{Client, ResourceExt as _};
 use tokio::time::timeout;
 
 use super::{Found, LiveLookup, LiveMetrics, NetworkStore};
-use crate::network::{Network, Networks as _};
 pub use problem::{Place, Problem};
 pub use sign_of_life::SignOfLife;
 

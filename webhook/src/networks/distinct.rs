@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::network::Network;
+use admission::Network;
 
 /// One of each.
 #[derive(Debug, Default)]

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
+use admission::Network;
 use contract::{NadName, NadNameError, Quoted, nad};
 use serde_json::Value;
 use thiserror::Error;
 
 use crate::documents::{self, Document, DocumentError, Position};
-use crate::network::Network;
 use crate::networks::distinct::Distinct;
 
 /// What a file or a directory holds.

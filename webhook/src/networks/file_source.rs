@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use admission::Network;
+
 use super::NetworkStore;
 use super::file::{self, FileError};
-use crate::network::Network;
 
 /// Keeps a [`NetworkStore`] as the files are.
 #[derive(Debug)]
@@ -139,7 +140,7 @@ fn content(files: &[PathBuf]) -> Result<u64, FileError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::Networks as _;
+    use admission::Networks as _;
     use contract::{NadName, annotation};
     use std::path::Path;
 

@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use admission::Network;
 use contract::NadName;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -20,7 +21,6 @@ use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use crate::network::Network;
 use crate::shares::{Peer, Rate, Shares};
 
 /// How long a look-up may take, however long the API server itself waits for us.
@@ -209,7 +209,7 @@ impl fmt::Debug for LiveLookup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::Requirements;
+    use admission::Requirements;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn nad(name: &str) -> NadName {

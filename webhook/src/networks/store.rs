@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use admission::{Network, Networks};
 use contract::NadName;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
@@ -16,7 +17,6 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
 use super::distinct::Distinct;
-use crate::network::{Network, Networks};
 
 /// Each part is locked on its own and for one entry only: readers and writers rarely contend, and only briefly.
 const SHARDS: usize = 64;
@@ -241,7 +241,7 @@ impl Collector for NetworkStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::Requirements;
+    use admission::Requirements;
     use contract::annotation;
 
     fn nad(number: usize) -> NadName {

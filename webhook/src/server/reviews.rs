@@ -15,6 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use admission::{Network, NetworkError, Networks, NotWatched, Options, Request as Review, Unreadable};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -25,11 +26,9 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use tokio::sync::Semaphore;
 
 use super::body::{BodyError, BodyLimits, BodyReader};
-use crate::admission::{Options, Request as Review, Unreadable};
 use crate::events::VmiEvents;
-use crate::network::{Network, NetworkError, Networks};
 use crate::networks::{Found, LiveLookup};
-use crate::nodes::{NodeStore, NotWatched};
+use crate::nodes::NodeStore;
 use crate::shares::Peer;
 use line::Line;
 pub use metrics::ReviewMetrics;

@@ -1,10 +1,8 @@
 //! The same for programs.
 
+use admission::{Decision, Denial, Network, Outcome, Patch};
 use contract::{NadName, ResourceName};
 use serde::Serialize;
-
-use crate::admission::{Decision, Denial, NOTHING, Outcome, Patch};
-use crate::network::Network;
 
 /// What happens to one pod.
 #[derive(Serialize)]
@@ -65,7 +63,7 @@ impl<'a> Report<'a> {
             attachments: Vec::new(),
             needs: Vec::new(),
             warnings: &[],
-            patch: &NOTHING,
+            patch: Patch::EMPTY,
         };
         let decision = match decision {
             Ok(decision) => decision,

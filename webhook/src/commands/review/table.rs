@@ -1,9 +1,7 @@
 //! The table for people.
 
+use admission::{Attachment, Decision, Denial, DeviceSource, Need, Network, Outcome};
 use contract::{Quoted, annotation, check_label};
-
-use crate::admission::{Attachment, Decision, Denial, Need, Outcome};
-use crate::network::{DeviceSource, Network};
 
 /// What happens to one pod: its networks, what they need, and why it would be refused.
 pub(super) fn table(pod_name: &str, decision: &Result<Decision, Denial>) -> String {

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use admission::Options;
 use anyhow::Context as _;
 use certs::ServingCertificate;
 use certs::tls::{self, ClientCa};
@@ -21,7 +22,6 @@ use super::arguments::{
 use super::certificate;
 use super::hint::hint;
 use super::tasks::{Stopped, Tasks};
-use crate::admission::Options;
 use crate::commands::cluster_options::ClusterOptions;
 use crate::events::{Clients, EventMetrics, Limits, VmiEvents};
 use crate::logging;

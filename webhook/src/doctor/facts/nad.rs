@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use admission::{Network, Networks, Requirements};
 use contract::{NadName, annotation};
 
 use super::Cni;
-use crate::network::{Network, Networks, Requirements};
 
 /// How many letters of a key may differ for it to be taken for another one.
 const TYPOS: usize = 2;

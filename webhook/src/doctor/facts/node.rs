@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use admission::quantity::whole;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
-
-use crate::admission::whole;
 
 /// A node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

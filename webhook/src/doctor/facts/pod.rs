@@ -1,12 +1,11 @@
 //! What doctor knows of a virt-launcher pod.
 
+use admission::quantity::whole;
 use contract::kubevirt;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use serde_json::Value;
-
-use crate::admission::whole;
 
 /// A virt-launcher pod.
 #[derive(Debug, Clone, PartialEq)]

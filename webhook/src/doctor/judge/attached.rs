@@ -1,13 +1,12 @@
 //! What Multus and KubeVirt say of the networks of a pod: was each attached, and is its device in the domain?
 
+use admission::{Attachment, Decision, Network};
 use contract::network_info::NetworkInfo;
 use contract::network_status::{self, NetworkStatus};
 use contract::{NetworkSelection, annotation, json_problem, kubevirt, parse_networks};
 
-use crate::admission::{Attachment, Decision};
 use crate::doctor::facts::{LauncherPod, Machine, MachineNetwork};
 use crate::doctor::{Check, Finding};
-use crate::network::Network;
 
 const CHECK: Check = Check::Vmi;
 

@@ -1,10 +1,9 @@
 //! Does a pod hold the devices that its networks need, where the virtual machine can have them?
 
+use admission::{Decision, Denial, Networks, Options, Reason, Unreadable, decide, read, review_of};
 use contract::kubevirt::COMPUTE_CONTAINER;
 
-use crate::admission::{Decision, Denial, Options, Reason, Unreadable, decide, read, review_of};
 use crate::doctor::facts::LauncherPod;
-use crate::network::Networks;
 
 /// How many of a resource a pod's networks need, and who holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +19,7 @@ pub(crate) struct Holding<'f> {
 impl<'f> Holding<'f> {
     /// Each resource that the decision says is needed.
     pub(crate) fn all(decision: &Decision, pod: &'f LauncherPod) -> Vec<Self> {
-        let one = |need: &crate::admission::Need| {
+        let one = |need: &admission::Need| {
             let resource = need.resource.to_string();
             let (compute, others): (Vec<_>, Vec<_>) =
                 pod.holders(&resource).into_iter().partition(|(name, _)| *name == COMPUTE_CONTAINER);

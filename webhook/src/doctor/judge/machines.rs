@@ -2,17 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use admission::{Network, Options, Outcome};
 use contract::{NadName, cut};
 
 use super::holding::{Holding, decision};
 use super::nads::{misspelt, no_resource};
 use super::{attached, seen, stale};
-use crate::admission::{Options, Outcome};
 use crate::cluster::Unseen;
 use crate::doctor::facts::{Facts, LauncherPod, Machine, MachineNetwork, Nads};
 use crate::doctor::map::{NetworkMap, PodMap, Seen, Subject};
 use crate::doctor::{Check, Finding};
-use crate::network::Network;
 
 const CHECK: Check = Check::Vmi;
 
@@ -334,7 +333,7 @@ impl One<'_> {
     }
 
     /// Networks of the VMI that the pod does not select.
-    fn not_selected(&self, decision: &crate::admission::Decision, place: &str) -> Vec<Finding> {
+    fn not_selected(&self, decision: &admission::Decision, place: &str) -> Vec<Finding> {
         let mut selected: Vec<&NadName> =
             decision.attachments.iter().map(|attachment| &attachment.nad).collect();
         let mut findings = Vec::new();

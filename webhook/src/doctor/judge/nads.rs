@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use admission::{Network, Options};
 use contract::NadName;
 
 use super::resources::resources_of;
 use super::{machines, seen};
-use crate::admission::Options;
 use crate::cluster::Unseen;
 use crate::doctor::facts::{Cni, Facts, Misspelt, Nad};
 use crate::doctor::{Check, Finding};
-use crate::network::Network;
 
 const CHECK: Check = Check::Nad;
 

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use admission::Network;
 use contract::NadName;
 
 use super::demand::{held, waiting};
 use super::seen;
 use crate::doctor::facts::{Facts, LauncherPod, Nads, Node, Ready};
 use crate::doctor::{Check, Finding};
-use crate::network::Network;
 
 const CHECK: Check = Check::Resource;
 

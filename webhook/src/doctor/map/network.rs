@@ -1,5 +1,6 @@
 //! One network of a VMI: what is wanted, and what each side says.
 
+use admission::Network;
 use contract::kubevirt::{HOSTDEV_ALIAS_PREFIX, NETWORK_INFO};
 use contract::network_info::{NetworkInfo, NetworkInfoInterface};
 use contract::network_status::{self, NetworkStatus};
@@ -9,7 +10,6 @@ use serde_json::Value;
 
 use super::pairing::attached;
 use crate::doctor::facts::{Cni, CniConfig, LauncherPod, Machine, MachineNetwork, Nad};
-use crate::network::Network;
 
 /// One network of a VMI, in one of its pods.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

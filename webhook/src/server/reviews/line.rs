@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::admission::Denial;
+use admission::Denial;
+
 use crate::logging::REVIEW_TARGET;
 
 /// What is counted and logged of a review.
@@ -51,8 +52,8 @@ mod tests {
     use tracing_subscriber::layer::SubscriberExt as _;
 
     use super::*;
-    use crate::admission::Reason;
     use crate::logging::{LogFormat, layer};
+    use admission::Reason;
 
     #[derive(Clone, Default)]
     struct Output(Arc<Mutex<Vec<u8>>>);

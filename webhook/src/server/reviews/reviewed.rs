@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use admission::{
+    Decision, Denial, Networks, Nodes, Options, Outcome, Pod, Reason, Request, Subject, Unreadable,
+    VmiDecision,
+};
 use contract::vmi::Vmi;
 use contract::{NadName, check_label};
 
-use crate::admission::{
-    self, Decision, Denial, Options, Outcome, Pod, Reason, Request, Subject, Unreadable, VmiDecision,
-};
 use crate::events::{Refusal, VmiReference};
-use crate::network::Networks;
-use crate::nodes::Nodes;
 
 /// NADs that are looked up live for one review at most. KubeVirt's virtual machines have a few networks.
 pub(super) const LOOKED_UP: usize = 64;

@@ -1,5 +1,6 @@
 //! Reviews as they come in, without a socket.
 
+use admission::{Denial, Reason, review_of};
 use axum::body::to_bytes;
 use contract::annotation;
 use rstest::rstest;
@@ -7,7 +8,6 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::admission::{self, Denial, Reason, review_of};
 use crate::networks::{LiveMetrics, LookUp, NetworkStore};
 
 /// Knows no network; looked up, `default/late` is there, and `default/broken` breaks what looks.

@@ -189,7 +189,7 @@ fn a_network_that_came_after_the_pod() {
 fn what_the_webhook_warns_of_is_not_well() {
     let mut facts = one(json!({"sriov": {}}), json!({"phase": "Running"}), json!({}), &json!({}));
     facts.networks = nads([]);
-    let options = Options { on_unresolved: crate::admission::Unresolved::Warn, ..Options::default() };
+    let options = Options { on_unresolved: admission::Unresolved::Warn, ..Options::default() };
     let report = judge(&facts, &[Check::Vmi], &options);
     let odd: Vec<_> = report.findings.iter().filter(|finding| finding.state == State::Warning).collect();
     assert_eq!(odd.len(), 1, "{report:?}");

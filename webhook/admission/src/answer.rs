@@ -4,7 +4,7 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use serde::ser::{Error as _, Serializer};
 
-use super::{Decision, Denial, NOTHING, Outcome, Patch, VmiDecision};
+use super::{Decision, Denial, Outcome, Patch, VmiDecision};
 
 #[derive(serde::Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -63,7 +63,7 @@ pub fn answer_vmi(uid: &str, decision: &VmiDecision) -> Vec<u8> {
 /// The refusal of a review that nothing could be decided about.
 #[must_use]
 pub fn answer_unreadable(uid: &str, denial: &Denial) -> Vec<u8> {
-    write(uid, Some(denial), &[], &NOTHING)
+    write(uid, Some(denial), &[], Patch::EMPTY)
 }
 
 fn write(uid: &str, denial: Option<&Denial>, warnings: &[String], patch: &Patch) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! What the author of a VMI hears.
 
 use super::*;
-use crate::nodes::{Nodes, NotWatched};
+use crate::{Nodes, NotWatched};
 use contract::ResourceName;
 use rstest::rstest;
 

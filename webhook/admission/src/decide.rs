@@ -10,9 +10,7 @@ use super::needs::{Misplaced, Need, target};
 use super::pod::{Container, Pod};
 use super::sentences::Sentences;
 use super::suggestion::suggestion;
-use super::{
-    Denial, NOTHING, Options, Patch, Reason, Request, Scope, Unresolved, launcher_hook, patch, podnetinfo,
-};
+use super::{Denial, Options, Patch, Reason, Request, Scope, Unresolved, launcher_hook, patch, podnetinfo};
 use crate::network::{Network, Networks, NodeLabel, Requirements};
 
 /// For how many unknown networks of one pod a similar one is looked for.
@@ -48,7 +46,7 @@ pub enum Outcome {
 
 impl Decision {
     /// Nothing but the answer.
-    pub(crate) fn new(outcome: Outcome) -> Self {
+    pub fn new(outcome: Outcome) -> Self {
         Self {
             outcome,
             attachments: Vec::new(),
@@ -71,7 +69,7 @@ impl Outcome {
     pub fn patch(&self) -> &Patch {
         match self {
             Self::Patched(patch) => patch,
-            Self::OutOfScope | Self::Unchanged | Self::Denied(_) => &NOTHING,
+            Self::OutOfScope | Self::Unchanged | Self::Denied(_) => Patch::EMPTY,
         }
     }
 

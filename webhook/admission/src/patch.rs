@@ -15,9 +15,6 @@ use super::pod::{Container, Entries, Pod};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Patch(Vec<PatchOperation>);
 
-/// The patch that changes nothing.
-pub(crate) static NOTHING: Patch = Patch(Vec::new());
-
 impl Deref for Patch {
     type Target = [PatchOperation];
 
@@ -27,6 +24,9 @@ impl Deref for Patch {
 }
 
 impl Patch {
+    /// The patch that changes nothing.
+    pub const EMPTY: &'static Self = &Self(Vec::new());
+
     pub(super) fn add<'p>(&mut self, path: impl IntoIterator<Item = &'p str>, value: impl Into<Value>) {
         let path = PointerBuf::from_tokens(path);
         self.0.push(PatchOperation::Add(AddOperation { path, value: value.into() }));

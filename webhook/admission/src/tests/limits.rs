@@ -1,7 +1,7 @@
 //! However much somebody writes into a pod or a VMI, the answer stays one that a person can read.
 
 use super::*;
-use crate::nodes::NotWatched;
+use crate::NotWatched;
 use rstest::rstest;
 
 /// Far more than any sentence here needs.

@@ -15,8 +15,8 @@ use super::ignored::Ignored;
 use super::sentences::Sentences;
 use super::suggestion::suggestion;
 use super::{Denial, Mode, Options, Patch, Unresolved};
+use crate::Nodes;
 use crate::network::{DeviceSource, Network, Networks, Requirements};
-use crate::nodes::Nodes;
 
 /// The answer about a VMI.
 #[derive(Debug, Clone, Default, PartialEq)]

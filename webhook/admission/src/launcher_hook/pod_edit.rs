@@ -6,11 +6,11 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::{LauncherHook, Mode, refusal};
-use crate::admission::attachments::Attachment;
-use crate::admission::pod::{Container, Named, Pod, VolumeMount, later};
-use crate::admission::qos_class::is_guaranteed;
-use crate::admission::{Denial, Patch};
+use crate::attachments::Attachment;
 use crate::network::{Network, Requirements};
+use crate::pod::{Container, Named, Pod, VolumeMount, later};
+use crate::qos_class::is_guaranteed;
+use crate::{Denial, Patch};
 
 /// Has the program, for `compute` to run once.
 const PROGRAM_VOLUME: &str = "launcher-hook";

@@ -17,7 +17,7 @@ impl Number {
 
 /// Reads a Kubernetes quantity as a whole number: `2`, `2000m`, `1k`, `1Ki`, `2e3`. `None` if it is not a
 /// quantity, is negative, or no whole number, as a count of devices has to be.
-pub(crate) fn whole(text: &str) -> Option<u64> {
+pub fn whole(text: &str) -> Option<u64> {
     let Number { digits, exponent } = number(text)?;
     if digits == 0 {
         return Some(0);
