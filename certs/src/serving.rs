@@ -101,7 +101,7 @@ impl ServingCertificate {
     }
 
     /// Serves `pair` from the next handshake on, when the clock agrees; otherwise what is served stays.
-    /// Whoever offers also counts what was refused, with [`ServingCertificate::failed`].
+    /// The caller counts what was refused, with [`ServingCertificate::failed`].
     pub fn offer(&self, pair: &Pair, now: SystemTime) -> Result<(), PairError> {
         pair.check_time(now)?;
         *self.served.write().unwrap_or_else(PoisonError::into_inner) = Some(pair.served());

@@ -193,7 +193,7 @@ fn an_edited_secret_is_mended_and_nobody_notices(
     let steps = one.steps();
     assert!(steps[0].starts_with("repaired the Secret: "), "{steps:?}");
     assert!(steps[0].contains(sentence), "{steps:?}");
-    // Whoever has not looked yet is covered all the same.
+    // The certificate covers a replica that has not looked yet, too.
     assert!(is_covered(&one, &world) && is_covered(&two, &world));
     two.steps();
     assert!(is_covered(&one, &world) && is_covered(&two, &world));

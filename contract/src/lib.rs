@@ -1,8 +1,8 @@
 //! What `sriov-webhook` and `launcher-hook` must agree on: names, grammars and formats.
 //!
-//! Every type here parses, prints and tests its own grammar, and a value that exists is valid: whoever
-//! holds a [`NadName`] may put it into an API path, whoever holds a [`ResourceName`] may write it into a
-//! pod. The crate is pure; it reads no clock, no environment, no file and no socket.
+//! Every type here parses, prints and tests its own grammar, and a value that exists is valid: a
+//! [`NadName`] can be used in an API path, and a [`ResourceName`] be written into a pod, without another
+//! check. The crate is pure; it reads no clock, no environment, no file and no socket.
 
 pub mod annotation;
 mod device_report;

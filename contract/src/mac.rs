@@ -21,7 +21,7 @@ const LONGEST: usize = 20;
 
 /// The text is not a hardware address.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{} is no MAC address: write six octets such as 02:00:00:aa:bb:01", Quoted(.value))]
+#[error("{} is not a MAC address: write six octets such as 02:00:00:aa:bb:01", Quoted(.value))]
 pub struct MacAddressError {
     /// The text found.
     pub value: String,

@@ -122,6 +122,6 @@ mod tests {
         let text =
             r#"{"interfaces":[{"network":"a","deviceInfo":{"type":"pci","pci":{"pci-address":"65:02.1"}}}]}"#;
         let message = NetworkInfo::parse(text).unwrap_err().to_string();
-        assert!(message.contains(r#""65:02.1" is no PCI address"#), "{message}");
+        assert!(message.contains(r#""65:02.1" is not a PCI address"#), "{message}");
     }
 }

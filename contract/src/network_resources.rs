@@ -57,7 +57,7 @@ mod tests {
     #[case::empty("", "EOF")]
     #[case::list("[]", "invalid type: sequence")]
     #[case::nad(r#"{"net":"a.b/c"}"#, r#"NAD "net" has no namespace"#)]
-    #[case::resource(r#"{"ns/net":"cpu"}"#, r#""cpu" is no resource name"#)]
+    #[case::resource(r#"{"ns/net":"cpu"}"#, r#""cpu" is not a resource name"#)]
     fn refuses(#[case] text: &str, #[case] part: &str) {
         let message = NetworkResources::parse(text).unwrap_err().to_string();
         assert!(message.starts_with("SRIOV_NETWORK_RESOURCES: ") && message.contains(part), "{message}");

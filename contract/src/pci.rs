@@ -9,8 +9,8 @@ use crate::Quoted;
 /// The address of a PCI function, `dddd:bb:dd.f`: domain, bus, device and function, all hexadecimal.
 ///
 /// The domain has 4 to 8 digits (Linux gives longer ones to functions behind VMD and Hyper-V); the others
-/// have just as many as shown. Capitals are read; lower case is printed, as sysfs does. Ordered by number:
-/// whoever needs the order of the *texts* (Multus sorts so) has to sort the texts.
+/// have just as many as shown. Capitals are read; lower case is printed, as sysfs does. Ordered by number;
+/// for the order of the *texts*, by which Multus sorts, sort the texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PciAddress {
@@ -22,7 +22,7 @@ pub struct PciAddress {
 
 /// The text is not a PCI address.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{} is no PCI address: write domain:bus:device.function such as 0000:65:02.1", Quoted(.value))]
+#[error("{} is not a PCI address: write domain:bus:device.function such as 0000:65:02.1", Quoted(.value))]
 pub struct PciAddressError {
     /// The text found.
     pub value: String,

@@ -17,17 +17,17 @@ pub struct ResourceName(Box<str>);
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ResourceNameError {
     /// No `/`, or more than one.
-    #[error("is no resource name of the form prefix/name, such as intel.com/sriov_vfio")]
+    #[error("is not a resource name of the form prefix/name, such as intel.com/sriov_vfio")]
     NotPrefixed,
     /// The part before the `/`.
-    #[error("is no resource name: its prefix {problem}")]
+    #[error("is not a resource name: its prefix {problem}")]
     Prefix {
         /// The rule that it breaks.
         problem: NameError,
     },
     /// The part after the `/`.
     #[error(
-        "is no resource name: after the '/' at most 63 letters, digits, '-', '_' and '.' are allowed, \
+        "is not a resource name: after the '/' at most 63 letters, digits, '-', '_' and '.' are allowed, \
          with a letter or digit at both ends"
     )]
     Name,

@@ -67,7 +67,7 @@ pub enum SelectionError {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ElementError {
     /// Not a JSON object with values of the right kinds.
-    #[error("{} is no network selection ({problem})", Quoted(.value))]
+    #[error("{} is not a network selection ({problem})", Quoted(.value))]
     Json {
         /// The element as it was written.
         value: String,
@@ -114,7 +114,7 @@ pub enum ElementError {
     #[error(transparent)]
     Nad(#[from] NadNameError),
     /// An interface name that Linux would refuse.
-    #[error("interface {} is no interface name: at most 15 bytes, without '/' and white space", Quoted(.value))]
+    #[error("interface {} is not an interface name: at most 15 bytes, without '/' and white space", Quoted(.value))]
     Interface {
         /// The name found.
         value: String,
@@ -128,7 +128,7 @@ pub enum ElementError {
         problem: MacAddressError,
     },
     /// One of `ips` or of `default-route`.
-    #[error("{field}: {} is no IP address", Quoted(.value))]
+    #[error("{field}: {} is not an IP address", Quoted(.value))]
     Address {
         /// The key in question.
         field: &'static str,

@@ -97,7 +97,7 @@ impl Definer {
     /// Puts the VFs of a VMI into its domain. A migration, on either side, asks for none.
     ///
     /// # Errors
-    /// A sentence for whoever wrote the VMI or runs the node.
+    /// A sentence for the author of the VMI or the administrator of the node.
     pub fn define(&self, vmi: &[u8], domain: &[u8], migration: bool) -> Result<String, DefinerError> {
         let vmi = text("the VMI", vmi)?;
         let domain = text("the domain", domain)?;

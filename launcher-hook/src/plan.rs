@@ -5,8 +5,8 @@
 //! KubeVirt's guess, so that there is a warning where it could be wrong; the device plugin's variables where they
 //! leave one way only. Otherwise it is an error, unless the caller has chosen a rule ([`Assign`]).
 //!
-//! Whoever names the device, Multus must have attached the network: otherwise no CNI plugin has configured the VF.
-//! Its network-status proves that, if it is read.
+//! Whichever source names the device, Multus must have attached the network: otherwise no CNI plugin has configured
+//! the VF. The network-status proves that, if it is read.
 
 mod assign;
 mod attachment;
@@ -44,7 +44,7 @@ pub enum Assign {
 
 /// No such rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} is no way to assign devices: write refuse, multus or in-order", contract::Quoted(.value))]
+#[error("{} is not a way to assign devices: write refuse, multus or in-order", contract::Quoted(.value))]
 pub struct AssignError {
     /// The text found.
     pub value: String,

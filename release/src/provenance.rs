@@ -1,6 +1,6 @@
 //! Where a release comes from: an in-toto statement, version 1, with an SLSA provenance predicate, version 1.
 //!
-//! It is a statement, not yet an attestation: whoever publishes it signs it.
+//! It is a statement, not yet an attestation: the publisher signs it.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;

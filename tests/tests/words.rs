@@ -27,7 +27,7 @@ const PHRASES: &[Phrase] = &[
     Phrase {
         words: "is no",
         remedy: "is not a (valid) …",
-        left: 61,
+        left: 0,
         before: &["there"],
         behind: &["longer", "more", "different", "better", "worse", "less"],
     },
@@ -54,10 +54,10 @@ const PHRASES: &[Phrase] = &[
     phrase("puts in", "injects; writes; adds", 0),
     phrase("is put in", "is injected; is written; is added", 0),
     phrase("keeps nobody", "cannot lock others out", 0),
-    phrase("it never should", "unexpectedly", 1),
+    phrase("it never should", "unexpectedly", 0),
     phrase("have it that", "configure", 0),
     phrase("the way of", "the path of; how … gets to …", 0),
-    phrase("whoever", "name them: clients, the author of the VMI", 33),
+    phrase("whoever", "name them: clients, the author of the VMI", 0),
 ];
 
 /// A word of a file, in lower case and without the punctuation around it, and its line. The end of a part of a sentence

@@ -85,7 +85,7 @@ vf_number() {
     for link in "/sys/bus/pci/devices/$1/physfn/virtfn"*; do
         [ "$(basename "$(readlink "$link")")" = "$1" ] && echo "${link##*virtfn}" && return
     done
-    fail "$1 is no VF"
+    fail "$1 is not a VF"
 }
 
 vf_driver() { basename "$(readlink "/sys/bus/pci/devices/$1/driver" 2>/dev/null)" 2>/dev/null; }

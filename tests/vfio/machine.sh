@@ -152,7 +152,7 @@ built_binary() {
 # The program under test, from LAUNCHER_HOOK_BIN or built here.
 launcher_hook_binary() {
     [ -n "${LAUNCHER_HOOK_BIN:-}" ] || { built_binary launcher-hook; return; }
-    [ -x "$LAUNCHER_HOOK_BIN" ] || give_up "LAUNCHER_HOOK_BIN=$LAUNCHER_HOOK_BIN is no program"
+    [ -x "$LAUNCHER_HOOK_BIN" ] || give_up "LAUNCHER_HOOK_BIN=$LAUNCHER_HOOK_BIN is not a program"
     readlink -f "$LAUNCHER_HOOK_BIN"
 }
 

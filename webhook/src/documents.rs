@@ -184,16 +184,16 @@ mod tests {
     }
 
     #[rstest]
-    #[case::json(r#"{"kind":"#, "is no JSON: EOF")]
-    #[case::yaml("a: [", "is no YAML: ")]
+    #[case::json(r#"{"kind":"#, "is not JSON: EOF")]
+    #[case::yaml("a: [", "is not YAML: ")]
     #[case::text("just words", "document 1 is a text, not a Kubernetes object")]
     #[case::list_of_lists("kind: A\n---\n[]", "document 2 is a list, not a Kubernetes object")]
     #[case::key_twice(
         "kind: A\nkind: B\n",
-        "is no YAML: error: line 2 column 1: the key \"kind\" is given twice: remove one"
+        "is not YAML: error: line 2 column 1: the key \"kind\" is given twice: remove one"
     )]
-    #[case::binary("kind: !!binary /w==\n", "is no YAML: ")]
-    #[case::unclosed_braces("{\"kind\": \"A\"\n---\nkind: B\n", "is no JSON: ")]
+    #[case::binary("kind: !!binary /w==\n", "is not YAML: ")]
+    #[case::unclosed_braces("{\"kind\": \"A\"\n---\nkind: B\n", "is not JSON: ")]
     fn refusals(#[case] text: &str, #[case] start: &str) {
         let message = parse(text).unwrap_err().to_string();
         assert!(message.starts_with(start), "{message}");

@@ -82,8 +82,8 @@ impl<W: Write> Write for Batches<W> {
     }
 }
 
-/// kube says of each failed request and each refused watch that it failed, every time. Whoever asks says it
-/// once and in one sentence, so that kube's own lines are for those who look for more.
+/// kube logs every failed request and every refused watch, each time. Our callers log the same failure once, in one
+/// sentence, so kube's own lines appear only at debug level.
 fn without_kube(level: Targets) -> Targets {
     let asked_for = level.default_level().is_some_and(|level| level >= tracing::Level::DEBUG)
         || level.iter().any(|(target, _)| target.starts_with("kube_"));

@@ -162,7 +162,7 @@ fn several_pods_and_reviews_come_in_their_order() {
 #[case::podnetinfo_of_nobody(&["--podnetinfo", "examples/pod.yaml"], "", "--podnetinfo is for pods that are no virt-launcher pods: add --scope all-pods")]
 #[case::helper_without_image(&["--launcher-hook", "compute", "examples/pod.yaml"], "", "name it with --launcher-hook-image, such as ghcr.io/kubevirt-sriov/launcher-hook:")]
 #[case::missing_file(&["nowhere.yaml"], "", "nowhere.yaml: No such file")]
-#[case::no_yaml(&[], "a: [", "standard input: is no YAML")]
+#[case::no_yaml(&[], "a: [", "standard input: is not YAML")]
 #[case::review_without_request(&[], r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}"#, "standard input: document 1: the AdmissionReview has no request")]
 #[case::unknown_flag(&["--frobnicate"], "", "unexpected argument '--frobnicate'")]
 fn what_cannot_be_read_is_exit_status_2(#[case] arguments: &[&str], #[case] input: &str, #[case] part: &str) {
@@ -305,7 +305,7 @@ fn claims_get_a_warning_until_somebody_says_whose_they_are() {
 #[case::key_twice(
     "kind: Pod\nkind: Pod\n",
     false,
-    "is no YAML: error: line 2 column 1: the key \"kind\" is given twice: remove one\n"
+    "is not YAML: error: line 2 column 1: the key \"kind\" is given twice: remove one\n"
 )]
 fn files_that_cannot_be_read_are_told_why(#[case] text: &str, #[case] utf_16: bool, #[case] part: &str) {
     let folder = tempfile::tempdir().unwrap();

@@ -289,7 +289,7 @@ impl History {
             self.restore.push((now + pause, restore));
             self.quiet = self.quiet.max(now + pause + 5 * DAY);
         }
-        // Whoever is held up learns of the end some days later.
+        // A replica that is held up learns of the end some days later.
         self.dark = now + pause + 8 * DAY;
         if what >= 2 {
             self.excused = self.dark;

@@ -75,9 +75,9 @@ fn json_form(#[case] text: &str, #[case] expected: &str) {
 #[case::capital("Net", r#"element 1: NAD name "Net" has the character 'N'"#)]
 #[case::long_interface(
     "net@abcdefghijklmnop",
-    r#"element 1: interface "abcdefghijklmnop" is no interface name"#
+    r#"element 1: interface "abcdefghijklmnop" is not an interface name"#
 )]
-#[case::space_in_interface("net@a b", r#"element 1: interface "a b" is no interface name"#)]
+#[case::space_in_interface("net@a b", r#"element 1: interface "a b" is not an interface name"#)]
 #[case::too_many(&vec!["net"; 257].join(","), "it names 257 networks, and 256 is the most")]
 #[case::too_many_in_json(&format!("[{}]", vec!["7"; 300].join(",")), "it names 300 networks, and 256 is the most")]
 #[case::object(r#"{"name":"net"}"#, "it is not a JSON list (invalid type: map")]
@@ -85,8 +85,8 @@ fn json_form(#[case] text: &str, #[case] expected: &str) {
 #[case::never_falls_back("[net]", "it is not a JSON list (expected")]
 #[case::truncated(r#"[{"name":"net""#, "it is not a JSON list (EOF")]
 #[case::trailing(r#"[{"name":"net"}] x"#, "it is not a JSON list (trailing characters")]
-#[case::null_element("[null]", r#"element 1: "null" is no network selection (invalid type: null"#)]
-#[case::text_element(r#"["net"]"#, r#"element 1: '"net"' is no network selection (invalid type: string"#)]
+#[case::null_element("[null]", r#"element 1: "null" is not a network selection (invalid type: null"#)]
+#[case::text_element(r#"["net"]"#, r#"element 1: '"net"' is not a network selection (invalid type: string"#)]
 #[case::number_as_name(r#"[{"name":7}]"#, "element 1: ")]
 #[case::no_json_name(r#"[{"name":"a"},{"namespace":"ns"}]"#, "element 2: ")]
 #[case::json_path(r#"[{"name":"../../x"}]"#, r#"element 1: NAD name "../../x" has the character '/'"#)]
@@ -98,17 +98,20 @@ fn json_form(#[case] text: &str, #[case] expected: &str) {
     r#"[{"name":"a","namespace":"../x"}]"#,
     r#"element 1: namespace "../x" has the character '.'"#
 )]
-#[case::bad_mac(r#"[{"name":"a","mac":"de:ad"}]"#, r#"element 1: mac: "de:ad" is no MAC address"#)]
+#[case::bad_mac(r#"[{"name":"a","mac":"de:ad"}]"#, r#"element 1: mac: "de:ad" is not a MAC address"#)]
 #[case::bad_guid(
     r#"[{"name":"a","infiniband-guid":"x"}]"#,
-    r#"element 1: infiniband-guid: "x" is no MAC address"#
+    r#"element 1: infiniband-guid: "x" is not a MAC address"#
 )]
-#[case::bad_ip(r#"[{"name":"a","ips":["10.0.0.256"]}]"#, r#"element 1: ips: "10.0.0.256" is no IP address"#)]
+#[case::bad_ip(
+    r#"[{"name":"a","ips":["10.0.0.256"]}]"#,
+    r#"element 1: ips: "10.0.0.256" is not an IP address"#
+)]
 #[case::bad_prefix(
     r#"[{"name":"a","ips":["10.0.0.1/33"]}]"#,
-    r#"element 1: ips: "10.0.0.1/33" is no IP address"#
+    r#"element 1: ips: "10.0.0.1/33" is not an IP address"#
 )]
-#[case::null_ip(r#"[{"name":"a","ips":[null]}]"#, r#"element 1: ips: "" is no IP address"#)]
+#[case::null_ip(r#"[{"name":"a","ips":[null]}]"#, r#"element 1: ips: "" is not an IP address"#)]
 #[case::prefix_as_route(r#"[{"name":"a","default-route":["10.0.0.0/8"]}]"#, "element 1: default-route: ")]
 #[case::port_mappings(r#"[{"name":"a","portMappings":{}}]"#, "element 1: ")]
 #[case::bandwidth(r#"[{"name":"a","bandwidth":7}]"#, "element 1: ")]

@@ -29,7 +29,7 @@ fn the_report_has_our_variables_and_the_nodes_in_their_order() {
     for node in ["vfio", "17", "16"] {
         fs::write(roots.dev.join("vfio").join(node), "").unwrap();
     }
-    // Opening it fails whoever tries, root included.
+    // Opening it fails for every user, root included.
     symlink("nowhere", roots.dev.join("vfio/18")).unwrap();
     let variables = vec![
         pair("HOME", "/"),

@@ -59,7 +59,7 @@ fn resources_of_networks() {
 
 #[rstest]
 #[case::resources("SRIOV_NETWORK_RESOURCES", "[]", "SRIOV_NETWORK_RESOURCES: ")]
-#[case::resource("KUBEVIRT_RESOURCE_NAME_a", "x", "variable KUBEVIRT_RESOURCE_NAME_a is no resource name")]
+#[case::resource("KUBEVIRT_RESOURCE_NAME_a", "x", "variable KUBEVIRT_RESOURCE_NAME_a is not a resource name")]
 fn refuses_variables(#[case] name: &str, #[case] value: &str, #[case] message: &str) {
     let error = read(&[(name, value)]).unwrap_err().to_string();
     assert!(error.starts_with(message), "{error}");
@@ -70,7 +70,7 @@ fn refuses_variables(#[case] name: &str, #[case] value: &str, #[case] message: &
 #[case::info_without_address(
     Some(r#"{"interfaces":[{"network":"a","deviceInfo":{"type":"pci","pci":{"pci-address":"x"}}}]}"#),
     None,
-    "network-info cannot be read: \"x\" is no PCI address"
+    "network-info cannot be read: \"x\" is not a PCI address"
 )]
 #[case::broken_status(None, Some("{"), "network-status cannot be read: ")]
 fn refuses_reports(#[case] info: Option<&str>, #[case] status: Option<&str>, #[case] message: &str) {

@@ -21,7 +21,7 @@ pub enum DomainError {
         limit: usize,
     },
     /// Not well-formed: what the tokenizer, or one of the checks beside it, says.
-    #[error("line {line}: the domain is no well-formed XML: {problem}")]
+    #[error("line {line}: the domain is not well-formed XML: {problem}")]
     Syntax {
         /// Where.
         line: usize,
@@ -99,7 +99,7 @@ pub enum DomainError {
         element: String,
     },
     /// A device's PCI address.
-    #[error("line {line}: {} is no PCI {field} of a hostdev", Quoted(.value))]
+    #[error("line {line}: {} is not a PCI {field} of a hostdev", Quoted(.value))]
     AddressField {
         /// Where.
         line: usize,

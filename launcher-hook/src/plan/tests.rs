@@ -319,6 +319,6 @@ fn rules(#[case] text: &str, #[case] rule: Assign) {
 fn no_rule() {
     assert_eq!(
         "sorted".parse::<Assign>().unwrap_err().to_string(),
-        "\"sorted\" is no way to assign devices: write refuse, multus or in-order"
+        "\"sorted\" is not a way to assign devices: write refuse, multus or in-order"
     );
 }

@@ -166,7 +166,7 @@ impl Vmi {
                 });
             } else if entry.is_some() {
                 vmi.warnings.push(format!(
-                    "interface {:?} asks for a VF, but its network is no Multus network: left out",
+                    "interface {:?} asks for a VF, but its network is not a Multus network: left out",
                     interface.name
                 ));
             } else {

@@ -29,7 +29,7 @@ pub struct SocketFile {
     inode: u64,
 }
 
-/// Why there is no socket.
+/// Why the socket cannot be created.
 #[derive(Debug, Error)]
 pub enum SocketError {
     /// Another server answers there.
@@ -43,7 +43,7 @@ pub enum SocketError {
         path: PathBuf,
     },
     /// Something else has the name.
-    #[error("{} is there and is no socket: remove it, or choose another --socket-dir", .path.display())]
+    #[error("{} exists and is not a socket: remove it, or choose another --socket-dir", .path.display())]
     NoSocket {
         /// The file.
         path: PathBuf,

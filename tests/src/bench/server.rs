@@ -59,7 +59,7 @@ impl Server {
 
     /// A server that runs already, at `https://HOST:PORT/PATH`.
     pub fn running(url: &str, id: u32) -> Self {
-        let rest = url.strip_prefix("https://").unwrap_or_else(|| panic!("{url} is no https:// URL"));
+        let rest = url.strip_prefix("https://").unwrap_or_else(|| panic!("{url} is not an https:// URL"));
         let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
         let address = if address.contains(':') { address.to_owned() } else { format!("{address}:443") };
         Self { name: "peer".to_owned(), address, path: format!("/{path}"), id, _process: None }

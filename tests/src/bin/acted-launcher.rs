@@ -134,7 +134,7 @@ async fn try_hostdevs(file: &Path, vmi: &Value) -> anyhow::Result<(String, Strin
 
 fn hostdev(network: &str, address: &str) -> anyhow::Result<String> {
     let parts: Vec<&str> = address.split([':', '.']).collect();
-    let [domain, bus, slot, function] = parts.as_slice() else { bail!("{address:?} is no PCI address") };
+    let [domain, bus, slot, function] = parts.as_slice() else { bail!("{address:?} is not a PCI address") };
     Ok(format!(
         r#"<hostdev type="pci" managed="no"><source><address type="pci" domain="0x{domain}" bus="0x{bus}" slot="0x{slot}" function="0x{function}"></address></source><alias name="ua-sriov-{network}"></alias></hostdev>"#
     ))

@@ -113,7 +113,7 @@ impl Webhook {
         Self::register_at(sandbox, self.address, ca);
     }
 
-    /// The same for whoever listens at `address`.
+    /// The same for any server that listens at `address`.
     pub fn register_at(sandbox: &Sandbox, address: SocketAddr, ca: &str) {
         let registration = registration(sandbox, address, ca);
         // No network can be called that: the webhook refuses it, whatever networks it knows.

@@ -42,7 +42,7 @@ pub fn delete(call: &Call) -> anyhow::Result<()> {
 
 fn set(vf: &str, mac: Option<&str>, vlan: u64) -> anyhow::Result<()> {
     let pf = device(vf).join("physfn");
-    let net = fs::read_dir(pf.join("net")).with_context(|| format!("{vf} is no VF of a network card"))?;
+    let net = fs::read_dir(pf.join("net")).with_context(|| format!("{vf} is not a VF of a network card"))?;
     let interface = net.flatten().next().with_context(|| format!("the PF of {vf} has no interface"))?;
     let name = Path::new(vf);
     let number =

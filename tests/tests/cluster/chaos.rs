@@ -30,8 +30,8 @@ fn setting(name: &str, otherwise: usize) -> usize {
 #[derive(Default)]
 struct Counts {
     created: AtomicUsize,
-    /// Creations that failed because a replica died with the review in its hands. Whoever made the pod (for
-    /// virtual machines it is virt-controller) tries again.
+    /// Creations that failed because a replica died with the review in its hands. The creator of the pod (for
+    /// virtual machines, virt-controller) tries again.
     lost: AtomicUsize,
     churned: AtomicUsize,
     /// All that was to happen meanwhile has happened.

@@ -252,7 +252,7 @@ fn machines_of_any_binding_are_looked_at() {
         "{stale}"
     );
 
-    // Whoever may see nothing is told so.
+    // A user without any permission is told so.
     let account = |name: &str| {
         let account = json!({"apiVersion": "v1", "kind": "ServiceAccount",
                              "metadata": {"name": name, "namespace": release.system()}});

@@ -25,13 +25,13 @@ fn refused() -> Vec<(Pod, String)> {
         networks(
             "broken",
             "element 1: NetworkAttachmentDefinition refused/broken: its annotation \
-             k8s.v1.cni.cncf.io/resourceName: \"sriov_vfio\" is no resource name of the form prefix/name, such as \
+             k8s.v1.cni.cncf.io/resourceName: \"sriov_vfio\" is not a resource name of the form prefix/name, such as \
              intel.com/sriov_vfio",
         ),
         networks(
             "no-label",
             "element 1: NetworkAttachmentDefinition refused/no-label: its annotation \
-             k8s.v1.cni.cncf.io/nodeSelector: \"rack 1\" is no label: write key=value or key",
+             k8s.v1.cni.cncf.io/nodeSelector: \"rack 1\" is not a label: write key=value or key",
         ),
         networks(
             r#"[{"name":"sriov-net"]"#,
@@ -45,7 +45,7 @@ fn refused() -> Vec<(Pod, String)> {
         ),
         networks(
             r#"[{"name":5}]"#,
-            "element 1: '{\"name\":5}' is no network selection (invalid type: integer `5`, expected a string at \
+            "element 1: '{\"name\":5}' is not a network selection (invalid type: integer `5`, expected a string at \
              line 1 column 9)",
         ),
         networks(
@@ -60,7 +60,7 @@ fn refused() -> Vec<(Pod, String)> {
         ),
         networks(
             r#"[{"name":"sriov-net","mac":"02:00:00:00:00"}]"#,
-            "element 1: mac: \"02:00:00:00:00\" is no MAC address: write six octets such as 02:00:00:aa:bb:01",
+            "element 1: mac: \"02:00:00:00:00\" is not a MAC address: write six octets such as 02:00:00:aa:bb:01",
         ),
         (
             launcher("rack-1,rack-2"),
@@ -70,7 +70,7 @@ fn refused() -> Vec<(Pod, String)> {
         ),
         (
             launcher("sriov-net").resources(json!({"requests": half, "limits": half})),
-            "container \"compute\": resources.requests: intel.com/sriov_vfio: \"500m\" is no whole number of \
+            "container \"compute\": resources.requests: intel.com/sriov_vfio: \"500m\" is not a whole number of \
              devices: write one, or remove it and the webhook fills it in"
                 .to_owned(),
         ),

@@ -104,7 +104,7 @@ async fn each_mistake_is_a_warning_that_kubectl_shows() {
             vec![sriov("a")],
             vec![multus("a", "broken")],
             "Warning: spec.networks \"a\": NetworkAttachmentDefinition mistakes/broken: its annotation \
-             k8s.v1.cni.cncf.io/resourceName: \"no-resource-name\" is no resource name",
+             k8s.v1.cni.cncf.io/resourceName: \"no-resource-name\" is not a resource name",
         ),
         (
             "no-name",

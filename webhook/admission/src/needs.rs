@@ -128,7 +128,7 @@ impl Held {
             quantity::whole(text).map(Some).ok_or_else(|| Denial {
                 reason: Reason::QuantityInvalid,
                 message: format!(
-                    "container {}: resources.{field}: {resource}: {} is no whole number of devices: write one, or \
+                    "container {}: resources.{field}: {resource}: {} is not a whole number of devices: write one, or \
                      remove it and the webhook fills it in",
                     Quoted(container.name()),
                     Quoted(text)

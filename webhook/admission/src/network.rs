@@ -71,7 +71,7 @@ pub enum NetworkError {
         reason: String,
     },
     /// The node selector annotation.
-    #[error("its annotation {}: {value} is no label: write key=value or key", annotation::NODE_SELECTOR)]
+    #[error("its annotation {}: {value} is not a label: write key=value or key", annotation::NODE_SELECTOR)]
     NodeSelector {
         /// Its value as it is shown.
         value: String,
@@ -260,8 +260,8 @@ mod tests {
     }
 
     #[rstest]
-    #[case::native_resource(annotation::RESOURCE_NAME, "cpu", r#"its annotation k8s.v1.cni.cncf.io/resourceName: "cpu" is no resource name of the form prefix/name, such as intel.com/sriov_vfio"#)]
-    #[case::path(annotation::RESOURCE_NAME, "../x", r#"its annotation k8s.v1.cni.cncf.io/resourceName: "../x" is no resource name: its prefix must start and end with a lower-case letter or digit"#)]
+    #[case::native_resource(annotation::RESOURCE_NAME, "cpu", r#"its annotation k8s.v1.cni.cncf.io/resourceName: "cpu" is not a resource name of the form prefix/name, such as intel.com/sriov_vfio"#)]
+    #[case::path(annotation::RESOURCE_NAME, "../x", r#"its annotation k8s.v1.cni.cncf.io/resourceName: "../x" is not a resource name: its prefix must start and end with a lower-case letter or digit"#)]
     #[case::source(
         annotation::DEVICE_SOURCE,
         "claim",
@@ -270,17 +270,17 @@ mod tests {
     #[case::two_labels(
         annotation::NODE_SELECTOR,
         "a=b=c",
-        r#"its annotation k8s.v1.cni.cncf.io/nodeSelector: "a=b=c" is no label: write key=value or key"#
+        r#"its annotation k8s.v1.cni.cncf.io/nodeSelector: "a=b=c" is not a label: write key=value or key"#
     )]
     #[case::label_list(
         annotation::NODE_SELECTOR,
         "a=b,c=d",
-        r#"its annotation k8s.v1.cni.cncf.io/nodeSelector: "a=b,c=d" is no label: write key=value or key"#
+        r#"its annotation k8s.v1.cni.cncf.io/nodeSelector: "a=b,c=d" is not a label: write key=value or key"#
     )]
     #[case::no_key(
         annotation::NODE_SELECTOR,
         "=b",
-        r#"its annotation k8s.v1.cni.cncf.io/nodeSelector: "=b" is no label: write key=value or key"#
+        r#"its annotation k8s.v1.cni.cncf.io/nodeSelector: "=b" is not a label: write key=value or key"#
     )]
     fn invalid(#[case] key: &str, #[case] value: &str, #[case] message: &str) {
         let Network::Invalid(error) = read(&[(key, value)]) else { panic!("valid") };
@@ -296,6 +296,6 @@ mod tests {
         let network = read(&[(key, &value)]);
         assert!(format!("{network:?}").len() < 500);
         let Network::Invalid(error) = network else { panic!("valid") };
-        assert!(error.to_string().contains("\"… (300000 bytes) is no "), "{error}");
+        assert!(error.to_string().contains("\"… (300000 bytes) is not "), "{error}");
     }
 }

@@ -12,8 +12,8 @@ pub struct Options {
     /// Annotation keys of a NAD that name a resource.
     pub resource_annotations: Vec<String>,
     /// Whether a pod may name NADs of its own namespace and of `global_namespaces` only, as Multus does
-    /// with its own `namespaceIsolation`; as its default network also those of `multus_namespace`. Of that
-    /// one Multus checks nothing, and whoever makes a pod writes it.
+    /// with its own `namespaceIsolation`; as its default network also those of `multus_namespace`. Multus
+    /// does not check the default network at all, and the creator of a pod writes its name.
     pub namespace_isolation: bool,
     /// Namespaces whose NADs every pod may name.
     pub global_namespaces: Vec<String>,

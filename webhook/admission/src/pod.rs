@@ -9,7 +9,7 @@ use contract::{ShortList, Text, check_subdomain, kubevirt};
 use serde::de::{Deserialize, Deserializer, Visitor};
 use serde_json::value::RawValue;
 
-/// A uid is a UUID, of 36 characters; whoever makes up one of his own stays below a label's length.
+/// A uid is a UUID, of 36 characters; an invented one may be as long as a label.
 const LONGEST_UID: usize = 63;
 
 /// A pod.

@@ -1,7 +1,7 @@
 //! "Did you mean": a NAD that is known and differs little from one that is not.
 //!
-//! Names are tried, not searched: however many NADs there are, and whoever is refused how often, it costs a few
-//! thousand look-ups in memory at most.
+//! Similar names are tried rather than all NADs searched: a refusal costs a few thousand look-ups in memory at most,
+//! however many NADs there are.
 
 use contract::NadName;
 

@@ -87,7 +87,7 @@ pub enum MetadataError {
     #[error(transparent)]
     Name(#[from] NadNameError),
     /// An annotation's value has to be a string.
-    #[error("annotation {} is no string: put it in quotes", Quoted(key))]
+    #[error("annotation {} is not a string: put it in quotes", Quoted(key))]
     Annotation {
         /// The annotation's key.
         key: String,
@@ -271,9 +271,9 @@ mod tests {
     )]
     #[case::number(
         "a\n  annotations: {x: 7}",
-        r#"DIR/a.yaml: document 1: NetworkAttachmentDefinition "a": annotation "x" is no string"#
+        r#"DIR/a.yaml: document 1: NetworkAttachmentDefinition "a": annotation "x" is not a string"#
     )]
-    #[case::syntax("a: b: c", "DIR/a.yaml: is no YAML: ")]
+    #[case::syntax("a: b: c", "DIR/a.yaml: is not YAML: ")]
     #[case::no_name(
         "\n  namespace: ns",
         "DIR/a.yaml: document 1: NetworkAttachmentDefinition has no metadata.name: give it one"

@@ -183,7 +183,7 @@ mod tests {
         let (mut source, store) = open(folder.path()).unwrap();
         fs::write(folder.path().join("b.yaml"), "broken: [").unwrap();
         let message = source.look().unwrap_err().to_string();
-        assert!(message.contains("b.yaml: is no YAML"), "{message}");
+        assert!(message.contains("b.yaml: is not YAML"), "{message}");
         assert!(source.look().is_err(), "still broken at the next look");
         assert!(knows(&store, "a"));
         fs::write(folder.path().join("b.yaml"), nads(&["b"])).unwrap();

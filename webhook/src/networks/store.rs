@@ -1,4 +1,4 @@
-//! All networks that are known, in little memory, read without waiting for whoever writes.
+//! All known networks, in little memory. Readers rarely wait for a writer, and only briefly.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;

@@ -33,7 +33,7 @@ impl Default for BodyLimits {
     }
 }
 
-/// Why a body was not read. The sentences are for whoever wrote the client.
+/// Why a body was not read. The sentences are for the author of the client.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(super) enum BodyError {
     #[error("the body is larger than {limit} bytes, the limit set with --max-body")]

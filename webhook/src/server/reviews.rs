@@ -128,7 +128,7 @@ async fn respond<N: Networks + Send + Sync + 'static, R: Reviewed<Decision: Send
         }
         Err(refusal) => {
             metrics.refused(refusal.reason);
-            // Not louder: whoever can reach the port could fill the log.
+            // At debug level only: any client that can reach the port could fill the log.
             tracing::debug!(reason = refusal.reason, "{}", refusal.sentence);
             refusal.into_response()
         }

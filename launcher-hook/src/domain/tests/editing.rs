@@ -247,9 +247,9 @@ fn devices_of_other_kinds_are_left_alone() {
     "has no PCI source address"
 )]
 #[case::two_sources("<hostdev type='pci'><source/><source/></hostdev>", "a second <source>")]
-#[case::slot_over_31(&OURS.replace("slot='0x02'", "slot='0x20'"), "\"0x20\" is no PCI slot")]
-#[case::no_number(&OURS.replace("'0x65'", "'zz'"), "\"zz\" is no PCI bus")]
-#[case::guest_address_no_number(&OURS.replace("'0x06'", "'zz'"), "\"zz\" is no PCI bus")]
+#[case::slot_over_31(&OURS.replace("slot='0x02'", "slot='0x20'"), "\"0x20\" is not a PCI slot")]
+#[case::no_number(&OURS.replace("'0x65'", "'zz'"), "\"zz\" is not a PCI bus")]
+#[case::guest_address_no_number(&OURS.replace("'0x06'", "'zz'"), "\"zz\" is not a PCI bus")]
 #[case::two_devices("</devices><devices>", "a second <devices>")]
 fn refuses(#[case] devices: &str, #[case] message: &str) {
     let error = converge(&domain(devices), &[]).unwrap_err().to_string();

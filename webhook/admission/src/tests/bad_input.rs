@@ -19,11 +19,11 @@ fn refusal(pod: &Value) -> (Value, String) {
     r#"element 1: NAD name "../../pods" has the character '/'"#
 )]
 #[case::empty_name("vf,,vf", r#"element 2: "" names no NetworkAttachmentDefinition"#)]
-#[case::null_element(r#"[{"name":"vf"},null]"#, r#"element 2: "null" is no network selection"#)]
+#[case::null_element(r#"[{"name":"vf"},null]"#, r#"element 2: "null" is not a network selection"#)]
 #[case::broken_json(r#"[{"name":"vf""#, "annotation k8s.v1.cni.cncf.io/networks: it is not a JSON list")]
 #[case::unknown("vf,missing", "element 2: NetworkAttachmentDefinition ns/missing does not exist: create it")]
 #[case::two_unknown("missing,gone", "ns/missing does not exist: create it, or correct the name; annotation")]
-#[case::invalid_nad("broken", r#"NetworkAttachmentDefinition ns/broken: its annotation k8s.v1.cni.cncf.io/resourceName: "../secrets" is no resource name"#)]
+#[case::invalid_nad("broken", r#"NetworkAttachmentDefinition ns/broken: its annotation k8s.v1.cni.cncf.io/resourceName: "../secrets" is not a resource name"#)]
 fn annotations(#[case] annotation: &str, #[case] part: &str) {
     let (code, message) = refusal(&pod(annotation));
     assert_eq!(code, 422);
@@ -69,7 +69,7 @@ fn quantities(#[case] quantity: &str) {
     let (code, message) = refusal(&pod);
     assert_eq!(code, 422);
     let expected = format!(
-        "container \"compute\": resources.limits: intel.com/sriov_vfio: \"{quantity}\" is no whole number of \
+        "container \"compute\": resources.limits: intel.com/sriov_vfio: \"{quantity}\" is not a whole number of \
          devices: write one, or remove it and the webhook fills it in"
     );
     assert_eq!(message, expected);

@@ -205,7 +205,7 @@ fn all_networks_can_be_ignored() {
     assert_eq!((decision.outcome, decision.warnings), (Outcome::Unchanged, Vec::new()));
 }
 
-/// Whoever makes a pod writes the annotation.
+/// The creator of a pod writes the annotation.
 #[test]
 fn what_is_ignored_is_isolated_all_the_same() {
     let options = Options { namespace_isolation: true, ..Options::default() };

@@ -7,14 +7,14 @@ use std::future::{Future, pending};
 use thiserror::Error;
 use tokio::task::{Id, JoinSet};
 
-/// A task is gone.
+/// A task ended.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "what {task} has stopped, which it never should: the log says where, if it panicked; start the program again, \
-     and please report it"
+    "the task that {task} stopped unexpectedly: if it panicked, the log says where; start the program again, and please \
+     report it"
 )]
 pub(super) struct Stopped {
-    /// What it did, in the third person.
+    /// What it did, as in "the task that … stopped".
     pub(super) task: &'static str,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
-    /// Starts one. `what` it does completes "what … has stopped".
+    /// Starts a task. `what` completes "the task that … stopped unexpectedly".
     pub(super) fn start(&mut self, what: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let id = self.running.spawn(task).id();
         self.what.insert(id, what);
@@ -60,7 +60,10 @@ mod tests {
         tasks.start("is tested", async move { end() });
         let stopped = tasks.stopped().await;
         assert_eq!(stopped, Stopped { task: "is tested" });
-        assert!(stopped.to_string().starts_with("what is tested has stopped, "), "{stopped}");
+        assert!(
+            stopped.to_string().starts_with("the task that is tested stopped unexpectedly: "),
+            "{stopped}"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -298,7 +298,7 @@ impl One<'_> {
         }
         for lack in holdings.iter().filter(|one| one.is_misplaced()).filter_map(Holding::lack) {
             let remedy = "the virtual machine runs in compute and can only use what that holds: request the resource \
-                          there (whoever injects the other container must not take it), and restart the virtual machine";
+                          there (the injector of the other container must not take it), and restart the virtual machine";
             findings.push(Finding::wrong(CHECK, format!("{place}: {lack}"), remedy));
         }
         if let Outcome::Denied(denial) = &decision.outcome
