@@ -70,7 +70,8 @@ struct Word {
 fn words(text: &str) -> Vec<Word> {
     let mut words = Vec::new();
     for (number, line) in text.lines().enumerate() {
-        for raw in line.split_whitespace() {
+        // Also where a string begins, as in error("is …").
+        for raw in line.split(|c: char| c.is_whitespace() || matches!(c, '"' | '(')) {
             // Code such as `None` is not prose.
             let word = raw.trim_matches(|c: char| !c.is_ascii_alphabetic() && c != '`').to_ascii_lowercase();
             // Nothing is left of `///`, `#` and the end of a line in a string: a phrase goes on behind them.
@@ -169,6 +170,8 @@ fn what_counts_as_a_phrase() {
         ("a comparison", "It is no longer than that.", vec![]),
         ("a fact", "There is no address.", vec![]),
         ("two parts of a sentence", "as it is: no address", vec![]),
+        ("at the start of a string", "#[error(\"is no {address}\")]", vec![1]),
+        ("of two strings", "f(\"is\", \"no\")", vec![]),
         ("code", "It is `no` address.", vec![]),
         ("part of a word", "this no, is not", vec![]),
         ("twice", "is no\nis no", vec![1, 2]),

@@ -21,7 +21,7 @@ pub enum DocumentError {
         position: usize,
     },
     /// Neither JSON nor YAML.
-    #[error("is no {format}: {problem}")]
+    #[error("is not {format}: {problem}")]
     Syntax {
         /// What it was taken for.
         format: &'static str,
