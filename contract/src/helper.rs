@@ -40,6 +40,8 @@ pub mod subcommand {
 pub mod flag {
     /// Folder of a hook socket.
     pub const SOCKET_DIR: &str = "socket-dir";
+    /// How long to wait for the socket, in seconds.
+    pub const PATIENCE: &str = "patience";
     /// Go on after virt-launcher's Shutdown.
     pub const KEEP_SERVING: &str = "keep-serving";
     /// Folder to copy the program to.

@@ -151,6 +151,9 @@ pub struct ReadyArguments {
     #[command(flatten)]
     #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
     pub sockets: SocketArguments,
+    /// How long to wait for the sockets to answer
+    #[arg(long = flag::PATIENCE, value_name = "SECONDS", default_value_t = 0)]
+    pub patience: u64,
 }
 
 /// Options of `report-devices`.

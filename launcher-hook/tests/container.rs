@@ -12,6 +12,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use harness::{PROGRAM, Process, SOCKET, answers, fail, program, program_at, succeed, text, wait_until};
 use rstest::rstest;
@@ -107,6 +109,25 @@ fn once_it_is_ready_all_that_compute_needs_is_there() {
     drop(server);
     let message = fail(program().arg("ready").arg("--socket-dir").arg(pod.path("hooks")));
     assert!(message.contains("nobody answers on ") && message.contains(SOCKET), "{message}");
+}
+
+/// The kubelet probes at once, and each failed probe is a Warning event on a healthy pod.
+#[test]
+fn a_probe_that_comes_first_waits_for_the_socket() {
+    let pod = Pod::new();
+    let mut probe = Process::start(pod.ready().arg("--patience=60"));
+    thread::sleep(Duration::from_millis(300));
+    assert!(probe.0.try_wait().unwrap().is_none(), "it did not wait");
+    let _server = pod.serve();
+    assert!(probe.wait().success());
+}
+
+#[test]
+fn a_probe_that_waits_in_vain_ends() {
+    let pod = Pod::new();
+    let start = Instant::now();
+    let message = fail(pod.ready().arg("--patience=1").stderr(Stdio::piped()));
+    assert!(message.contains("nobody answers on ") && start.elapsed() >= Duration::from_secs(1), "{message}");
 }
 
 #[test]

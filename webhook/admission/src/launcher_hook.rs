@@ -66,6 +66,12 @@ impl Default for LauncherHook {
     }
 }
 
+/// How many seconds the startup probe waits for the socket.
+const PROBE_PATIENCE: u32 = 20;
+
+/// How many seconds the kubelet gives the startup probe. On a slow node, starting its process takes several.
+const PROBE_TIMEOUT: u32 = PROBE_PATIENCE + 10;
+
 /// virt-launcher runs as this user and group, and so has to be who opens the socket.
 const KUBEVIRT_USER: u32 = 107;
 
@@ -131,16 +137,18 @@ impl LauncherHook {
             "image": image,
             "imagePullPolicy": self.image_pull_policy,
             "restartPolicy": "Always",
-            // `compute` starts once the socket answers, and all else is there before the socket. A slow node is not a
-            // reason to give up: ten minutes at least.
+            // `compute` starts once the socket answers, and everything else exists before the socket does. The kubelet
+            // probes at once and writes a Warning for each failure, so the probe waits. A slow node is not a reason
+            // to give up: ten minutes at least.
             "startupProbe": {
                 "exec": {"command": [
                     helper::PROGRAM,
                     subcommand::READY,
-                    option(flag::SOCKET_DIR, kubevirt::HOOK_SOCKET_DIRECTORY)
+                    option(flag::SOCKET_DIR, kubevirt::HOOK_SOCKET_DIRECTORY),
+                    option(flag::PATIENCE, &PROBE_PATIENCE.to_string())
                 ]},
                 "periodSeconds": 1,
-                "timeoutSeconds": 10,
+                "timeoutSeconds": PROBE_TIMEOUT,
                 "failureThreshold": 600
             },
             "resources": {

@@ -210,8 +210,10 @@ fn the_helper_is_a_sidecar_that_compute_waits_for() {
                 "value": r#"{"default/sriov-net-a":"intel.com/sriov_vfio","net-admin/sriov-net-b":"intel.com/sriov_vfio"}"#
             }],
             "startupProbe": {
-                "exec": {"command": ["/launcher-hook", "ready", "--socket-dir=/var/run/kubevirt-hooks"]},
-                "periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": 600
+                "exec": {"command": [
+                    "/launcher-hook", "ready", "--socket-dir=/var/run/kubevirt-hooks", "--patience=20"
+                ]},
+                "periodSeconds": 1, "timeoutSeconds": 30, "failureThreshold": 600
             },
             "resources": {
                 "requests": {"cpu": "5m", "memory": "16Mi"},
@@ -306,6 +308,21 @@ fn mode_sidecar_leaves_compute_alone_but_for_the_sockets() {
         mounts[own.len()..],
         [json!({"name": "hook-sidecar-sockets", "mountPath": "/var/run/kubevirt-hooks"})]
     );
+}
+
+/// launcher-hook takes the last of several `--verify`.
+#[rstest]
+#[case::sidecar(Mode::Sidecar, "--verify=off")]
+#[case::compute(Mode::Compute, "--verify=fail")]
+fn only_mode_compute_leaves_verification_to_the_administrator(#[case] mode: Mode, #[case] counts: &str) {
+    let mut options = options(mode);
+    options.launcher_hook.arguments = vec!["--verify=fail".to_owned(), "--assign=multus".to_owned()];
+    let pod = kubevirt_pod();
+    let after = patched(&pod, &decide_pod(&pod, &options));
+    let arguments = helper(&after).unwrap()["args"].as_array().unwrap();
+    let mut words = arguments.iter().map(|word| word.as_str().unwrap());
+    assert_eq!(words.rfind(|word| word.starts_with("--verify")), Some(counts), "{arguments:?}");
+    assert!(arguments.contains(&json!("--assign=multus")), "{arguments:?}");
 }
 
 #[test]

@@ -348,9 +348,8 @@ fn a_pod_with_the_helper_is_well_whatever_its_image() {
     let mut with_helper = pod("storage", json!({RESOURCE: "1"}));
     with_helper.pod["metadata"]["annotations"][annotation::LAUNCHER_HOOK] = json!("sidecar");
     let compute = &mut with_helper.pod["spec"]["containers"];
-    compute[0]["command"] = json!(["/usr/bin/virt-launcher-monitor"]);
-    compute[0]["args"] = json!(["--hook-sidecars", "1"]);
-    compute.as_array_mut().unwrap().push(json!({"name": "launcher-hook"}));
+    compute[0]["command"] = json!(["/usr/bin/virt-launcher-monitor", "--hook-sidecars", "1"]);
+    with_helper.pod["spec"]["initContainers"] = json!([{"name": "launcher-hook", "restartPolicy": "Always"}]);
     facts.pods = Some(Ok(vec![with_helper]));
     let report = judged(&facts);
     assert!(report.healthy, "{}", table(&report));
