@@ -13,7 +13,7 @@ pub use crate::devices::Sources;
 use crate::devices::{Devices, DevicesError};
 use crate::domain::{Document, DomainError, WantedHostdev};
 pub use crate::plan::{Ambiguity, Assign, Lack, Missing, Origin, PlanError, Remedy};
-use crate::plan::{Request, VfInterface, Vmi, check_network_name, plan};
+use crate::plan::{Assignment, Request, VfInterface, Vmi, check_network_name, plan};
 
 /// How to decide.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,8 +106,8 @@ pub fn define<'d>(
     };
     let hostdevs: Vec<WantedHostdev> = (vmi.interfaces.iter())
         .filter_map(|interface| {
-            let (_, address, _) = planned.iter().find(|(network, ..)| *network == interface.name)?;
-            Some(wanted_hostdev(interface, *address))
+            let assignment = planned.iter().find(|one| one.network == interface.name)?;
+            Some(wanted_hostdev(interface, assignment.address))
         })
         .collect();
     let xml = document.converge(&hostdevs)?;
@@ -122,7 +122,7 @@ fn decide(
     sources: &Sources<'_>,
     rule: Assign,
     warnings: &mut Vec<String>,
-) -> Result<Vec<(String, PciAddress, Origin)>, PlanError> {
+) -> Result<Vec<Assignment>, PlanError> {
     // Where no VF is wanted, nothing that is wrong with the sources is to keep the machine from starting.
     if wanted.is_empty() {
         return Ok(Vec::new());
@@ -180,7 +180,7 @@ pub fn readdress<'d>(
         rule: options.assign,
     };
     let planned = plan(&request, &mut warnings)?;
-    let addresses = planned.iter().map(|(network, address, _)| (network.clone(), *address)).collect();
+    let addresses = planned.iter().map(|one| (one.network.clone(), one.address)).collect();
     let xml = document.readdress(&addresses)?;
     Ok(Definition { xml, devices: assigned(planned), warnings })
 }
@@ -194,10 +194,10 @@ fn wanted_hostdev(interface: &VfInterface, address: PciAddress) -> WantedHostdev
     }
 }
 
-fn assigned(planned: Vec<(String, PciAddress, Origin)>) -> Vec<AssignedDevice> {
+fn assigned(planned: Vec<Assignment>) -> Vec<AssignedDevice> {
     planned
         .into_iter()
-        .map(|(network, address, origin)| AssignedDevice {
+        .map(|Assignment { network, address, origin }| AssignedDevice {
             alias: format!("{HOSTDEV_ALIAS_PREFIX}{network}"),
             network,
             address,

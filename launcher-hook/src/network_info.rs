@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use crate::define::Sources;
 use crate::devices::{Devices, DevicesError, Reported, reported};
-use crate::plan::{Assign, Networks, Origin, PlanError, Request, plan};
+use crate::plan::{Assign, Assignment, Networks, Origin, PlanError, Request, plan};
 
 /// The text for KubeVirt, and how it came about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,16 +87,18 @@ pub fn complete(sources: &Sources<'_>, vmi_networks: Option<&str>, rule: Assign)
             text: with_devices(text.as_deref(), &added),
             added: added
                 .iter()
-                .map(|(network, device, origin)| format!("{network}={} ({origin})", device.address))
+                .map(|Assignment { network, address, origin }| format!("{network}={address} ({origin})"))
                 .collect(),
         },
     }
 }
 
-type Added = Vec<(String, PciDevice, Origin)>;
-
 /// The devices that KubeVirt's text lacks.
-fn added(sources: &Sources<'_>, vmi_networks: Option<&str>, rule: Assign) -> Result<Added, Unsettled> {
+fn added(
+    sources: &Sources<'_>,
+    vmi_networks: Option<&str>,
+    rule: Assign,
+) -> Result<Vec<Assignment>, Unsettled> {
     let devices = Devices::read(sources)?;
     let vmi_networks = vmi_networks.filter(|text| !text.trim().is_empty());
     let vmi_networks = vmi_networks
@@ -122,8 +124,7 @@ fn added(sources: &Sources<'_>, vmi_networks: Option<&str>, rule: Assign) -> Res
     };
     // What the plan warns of it says again when the domain is defined.
     let planned = plan(&request, &mut Vec::new())?;
-    let missing = planned.into_iter().filter(|(.., origin)| *origin != Origin::NetworkInfo);
-    Ok(missing.map(|(network, address, origin)| (network, PciDevice { address }, origin)).collect())
+    Ok(planned.into_iter().filter(|one| one.origin != Origin::NetworkInfo).collect())
 }
 
 /// The networks that KubeVirt looks for: those whose interface is `sriov`, and what it lists itself without a
@@ -146,7 +147,7 @@ fn wanted(sources: &Sources<'_>, vmi_networks: Option<&VmiNetworks>) -> Result<B
 }
 
 /// KubeVirt's text with devices entered where they are missing; everything else in it stays.
-fn with_devices(text: Option<&str>, added: &Added) -> String {
+fn with_devices(text: Option<&str>, added: &[Assignment]) -> String {
     let mut info = text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null);
     if !info.is_object() {
         info = Value::Object(Map::new());
@@ -155,9 +156,9 @@ fn with_devices(text: Option<&str>, added: &Added) -> String {
         Some(Value::Array(interfaces)) => interfaces,
         _ => Vec::new(),
     };
-    for (network, device, _) in added {
-        let device =
-            DeviceInfo { kind: "pci".to_owned(), version: VERSION.to_owned(), pci: Some(device.clone()) };
+    for Assignment { network, address, .. } in added {
+        let pci = Some(PciDevice { address: *address });
+        let device = DeviceInfo { kind: "pci".to_owned(), version: VERSION.to_owned(), pci };
         let device = json!(device);
         match interfaces
             .iter_mut()

@@ -5,6 +5,8 @@
 //! KubeVirt's guess, so that there is a warning where it could be wrong; the device plugin's variables where they
 //! leave one way only. Otherwise it is an error, unless the caller has chosen a rule ([`Assign`]).
 //!
+//! docs/design/which-vf.md has each rule as a table, which the tests run.
+//!
 //! Whichever source names the device, Multus must have attached the network: otherwise no CNI plugin has configured
 //! the VF. The network-status proves that, if it is read.
 
@@ -27,7 +29,7 @@ pub(crate) use networks::Networks;
 pub(crate) use vmi::{VfInterface, Vmi, check_network_name};
 
 use crate::devices::Devices;
-use attachment::{Attachment, Attachments};
+use attachment::{Attachment, Attachments, Position, Resource};
 
 /// What to do where the variables leave more than one way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -104,6 +106,22 @@ impl fmt::Display for Origin {
     }
 }
 
+/// A device, and how it was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Found {
+    address: PciAddress,
+    origin: Origin,
+}
+
+/// The device of a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Assignment {
+    pub(crate) network: String,
+    pub(crate) address: PciAddress,
+    /// How it was found.
+    pub(crate) origin: Origin,
+}
+
 /// What to plan.
 pub(crate) struct Request<'a> {
     /// The VMI's Multus networks, where anything names them.
@@ -120,22 +138,19 @@ pub(crate) struct Request<'a> {
 }
 
 /// A device for each of the wanted networks.
-pub(crate) fn plan(
-    request: &Request<'_>,
-    warnings: &mut Vec<String>,
-) -> Result<Vec<(String, PciAddress, Origin)>, PlanError> {
+pub(crate) fn plan(request: &Request<'_>, warnings: &mut Vec<String>) -> Result<Vec<Assignment>, PlanError> {
     let Request { wanted, devices, rule, .. } = *request;
     let mut attachments = Attachments::new(request)?;
     attachments.check_attached(devices)?;
     check_variables(&attachments, devices)?;
     assign::assign(&mut attachments, wanted, devices, rule, warnings)?;
 
-    let mut planned: Vec<(String, PciAddress, Origin)> = Vec::new();
+    let mut planned: Vec<Assignment> = Vec::new();
     let mut missing: Vec<Missing> = Vec::new();
     for &network in wanted {
         let Some(attachment) = attachments.of(network) else { continue };
-        if let Some((address, origin)) = attachment.device {
-            planned.push((network.to_owned(), address, origin));
+        if let Some(Found { address, origin }) = attachment.device {
+            planned.push(Assignment { network: network.to_owned(), address, origin });
             continue;
         }
         let lack = lack(attachment, &attachments, devices);
@@ -145,12 +160,12 @@ pub(crate) fn plan(
         }
     }
     if !missing.is_empty() {
-        let known = planned.into_iter().map(|(network, ..)| network).collect();
+        let known = planned.into_iter().map(|one| one.network).collect();
         return Err(PlanError::Missing { missing, known });
     }
     check_shared(&planned)?;
     let given = devices.addresses();
-    for (network, address, origin) in &planned {
+    for Assignment { network, address, origin } in &planned {
         if !given.is_empty() && !given.contains(address) {
             warnings.push(format!(
                 "network {network} has {address} ({origin}), which is in no PCIDEVICE_ variable of this pod"
@@ -162,19 +177,18 @@ pub(crate) fn plan(
 
 /// Why an attachment has no device.
 fn lack(attachment: &Attachment, attachments: &Attachments, devices: &Devices) -> Lack {
-    if attachment.unplaced {
-        return Lack::Selection;
-    }
-    let Some(variable) = attachment.variable.clone() else {
-        return match attachment.unknown {
-            true => Lack::Data,
-            false => Lack::Resource { nad: attachment.nad.clone() },
-        };
+    let (variable, resource) = match (&attachment.position, &attachment.resource) {
+        (Position::Unplaced, _) => return Lack::Selection,
+        (_, Resource::Unknown) => return Lack::Data,
+        (_, Resource::None) => return Lack::Resource { nad: attachment.nad.clone() },
+        (_, Resource::Named { resource, variable }) => (variable, Some(resource)),
+        (_, Resource::Inferred { variable }) => (variable, None),
     };
-    match (&attachment.resource, devices.pool(&variable)) {
+    let variable = variable.clone();
+    match (resource, devices.pool(&variable)) {
         (Some(resource), []) => Lack::Variable { resource: resource.clone(), variable },
         (_, pool) => {
-            let takers = attachments.list.iter().filter(|one| one.variable.as_ref() == Some(&variable));
+            let takers = attachments.list.iter().filter(|one| one.variable() == Some(&variable));
             Lack::Devices { devices: pool.len(), networks: takers.count(), variable }
         }
     }
@@ -182,21 +196,21 @@ fn lack(attachment: &Attachment, attachments: &Attachments, devices: &Devices) -
 
 /// Makes sure that no two resources share a variable: the device plugin of one overwrites the other's devices.
 fn check_variables(attachments: &Attachments, devices: &Devices) -> Result<(), PlanError> {
-    for one in attachments.list.iter().filter(|one| one.wanted && !one.is_reported()) {
-        let (Some(variable), Some(first)) = (&one.variable, &one.resource) else { continue };
-        let others = attachments.list.iter().filter(|other| other.variable.as_ref() == Some(variable));
-        let second = others.filter_map(|other| other.resource.as_ref()).find(|second| *second != first);
+    let takers = |variable| attachments.list.iter().filter(move |one| one.variable() == Some(variable));
+    for one in attachments.list.iter().filter(|one| one.is_wanted() && !one.is_reported()) {
+        let Some((variable, first)) = one.variable().zip(one.resource_name()) else { continue };
+        let second = takers(variable).filter_map(Attachment::resource_name).find(|second| *second != first);
         if let Some(second) = second.filter(|_| !devices.pool(variable).is_empty()) {
-            let (variable, first, second) = (variable.clone(), first.clone(), second.clone());
+            let (variable, first, second) = (variable.to_owned(), first.clone(), second.clone());
             return Err(PlanError::SharedVariable { variable, first, second });
         }
     }
     Ok(())
 }
 
-fn check_shared(planned: &[(String, PciAddress, Origin)]) -> Result<(), PlanError> {
+fn check_shared(planned: &[Assignment]) -> Result<(), PlanError> {
     let mut users = BTreeMap::new();
-    for (network, address, _) in planned {
+    for Assignment { network, address, .. } in planned {
         if let Some(first) = users.insert(address, network) {
             return Err(PlanError::Shared {
                 address: *address,

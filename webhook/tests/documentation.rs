@@ -139,7 +139,9 @@ fn documents() -> Vec<PathBuf> {
         .filter(|path| path.is_file())
         // Theirs are other programs.
         .filter(|path| {
-            !["lab.md", "launcher-hook.md", "performance.md"].iter().any(|name| path.ends_with(name))
+            !["lab.md", "launcher-hook.md", "performance.md", "which-vf.md"]
+                .iter()
+                .any(|name| path.ends_with(name))
         })
         .collect();
     documents.extend(["README.md", "charts/kubevirt-sriov/README.md"].map(|path| root().join(path)));

@@ -4,48 +4,161 @@ use contract::network_status::NetworkStatus;
 use contract::{NadName, NetworkSelection, PciAddress, Quoted, ResourceName, parse_networks};
 
 use super::listing::{Listing, listings};
-use super::networks::{MultusNetwork, Networks};
+use super::networks::{Mac, MultusNetwork, Networks};
 use super::selections::{is_hashed, networks_of};
-use super::{Origin, PlanError, Request};
+use super::{Found, Origin, PlanError, Request};
 use crate::devices::{Attached, Devices, Reported, reported};
 
 /// One network that Multus attaches, and what is known of its device.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Attachment {
-    /// The network of the VMI that it is for.
-    pub(super) network: Option<String>,
+    pub(super) owner: Owner,
     pub(super) nad: Option<NadName>,
-    /// The name of its interface in the pod, if the pod's selections are known.
-    pub(super) interface: Option<String>,
     /// Whether it takes the place of the cluster's own network.
     pub(super) default: bool,
+    pub(super) position: Position,
     /// What Multus' network-status says of it.
     pub(super) listing: Listing,
-    /// Whether it was, or may have been, given a MAC address of its own: then its device is not like another's.
-    pub(super) mac: bool,
-    /// The device that the selection itself names.
-    pub(super) device_id: Option<String>,
-    /// Whether the network is to have a hostdev.
-    pub(super) wanted: bool,
-    /// Whether its interface bears the name of a network that is not known here.
-    pub(super) foreign: bool,
-    /// Whether the pod's selections are known and none is known to be this network's.
-    pub(super) unplaced: bool,
-    pub(super) resource: Option<ResourceName>,
-    /// Whether nothing says which resource it has, nor that it has none.
-    pub(super) unknown: bool,
-    /// The variable with the devices of its resource.
-    pub(super) variable: Option<String>,
+    pub(super) mac: Mac,
+    pub(super) resource: Resource,
     /// What the domain has under the network's alias.
     pub(super) alias: Option<PciAddress>,
     /// The device, once it is known.
-    pub(super) device: Option<(PciAddress, Origin)>,
+    pub(super) device: Option<Found>,
+}
+
+/// The network that an attachment is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// A network of the VMI that is to have a hostdev.
+    Wanted(String),
+    /// Another network of the VMI.
+    Other(String),
+    /// A network that is not known here: the attachment's interface bears the name that KubeVirt made of it.
+    Foreign,
+    /// Not known: it may be any network.
+    Unknown,
+}
+
+/// Where an attachment stands among the pod's selections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Position {
+    /// It is one of them.
+    Selected {
+        /// The name of its interface in the pod.
+        interface: String,
+        /// The device that the selection itself names.
+        device_id: Option<String>,
+    },
+    /// They are known, and none is known to be its own.
+    Unplaced,
+    /// They are not known, or do not name what is like this one.
+    Unknown,
+}
+
+/// The resource of an attachment's network, and the variable with its devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Resource {
+    /// Nothing says which it is, nor that there is none.
+    Unknown,
+    /// The network has none.
+    None,
+    /// It is said.
+    Named { resource: ResourceName, variable: String },
+    /// It is not said, but the pod has one variable, so that it can only be that one.
+    Inferred { variable: String },
+}
+
+/// What is known about the pod's attachments as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KnownFrom {
+    /// The pod's selections and all networks of the VMI: there are no others, and their order is Multus' own.
+    SelectionsAndVmi,
+    /// The pod's selections: their order is Multus' own.
+    Selections,
+    /// The networks of the VMI, in the order in which KubeVirt selects them; the pod may have others.
+    Vmi,
+    /// Names, or networks of which some are on their way out: no order.
+    Names,
+}
+
+impl KnownFrom {
+    /// Whether the order of the attachments is that of the pod's selections.
+    pub(super) fn is_ordered(self) -> bool {
+        self != Self::Names
+    }
+
+    /// Whether the pod's selections are known.
+    pub(super) fn has_selections(self) -> bool {
+        matches!(self, Self::SelectionsAndVmi | Self::Selections)
+    }
 }
 
 impl Attachment {
+    fn new(owner: Owner, nad: Option<NadName>) -> Self {
+        Self {
+            owner,
+            nad,
+            default: false,
+            position: Position::Unknown,
+            listing: Listing::Unknown,
+            mac: Mac::Unknown,
+            resource: Resource::Unknown,
+            alias: None,
+            device: None,
+        }
+    }
+
+    /// The network of the VMI that it is for, if that is known.
+    pub(super) fn network(&self) -> Option<&str> {
+        match &self.owner {
+            Owner::Wanted(network) | Owner::Other(network) => Some(network),
+            Owner::Foreign | Owner::Unknown => None,
+        }
+    }
+
+    /// Whether its network is to have a hostdev.
+    pub(super) fn is_wanted(&self) -> bool {
+        matches!(self.owner, Owner::Wanted(_))
+    }
+
+    /// The name of its interface in the pod, if the pod's selections are known.
+    pub(super) fn interface(&self) -> Option<&str> {
+        match &self.position {
+            Position::Selected { interface, .. } => Some(interface),
+            Position::Unplaced | Position::Unknown => None,
+        }
+    }
+
+    /// The variable that it takes its device from.
+    pub(super) fn variable(&self) -> Option<&str> {
+        match (&self.resource, &self.position) {
+            (_, Position::Unplaced) | (Resource::Unknown | Resource::None, _) => None,
+            (Resource::Named { variable, .. } | Resource::Inferred { variable }, _) => Some(variable),
+        }
+    }
+
+    /// Its resource, if that is said.
+    pub(super) fn resource_name(&self) -> Option<&ResourceName> {
+        match &self.resource {
+            Resource::Named { resource, .. } => Some(resource),
+            Resource::Unknown | Resource::None | Resource::Inferred { .. } => None,
+        }
+    }
+
+    /// Whether it may take its device from any variable.
+    pub(super) fn may_take_from_any(&self) -> bool {
+        self.resource == Resource::Unknown && self.position != Position::Unplaced
+    }
+
+    /// The address of its device, once it is known.
+    pub(super) fn address(&self) -> Option<PciAddress> {
+        self.device.map(|device| device.address)
+    }
+
     /// Whether Multus or KubeVirt has said what its device is.
     pub(super) fn is_reported(&self) -> bool {
-        matches!(self.device, Some((_, Origin::NetworkInfo | Origin::NetworkStatus)))
+        matches!(self.device, Some(Found { origin: Origin::NetworkInfo | Origin::NetworkStatus, .. }))
     }
 }
 
@@ -53,12 +166,7 @@ impl Attachment {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Attachments {
     pub(super) list: Vec<Attachment>,
-    /// Whether their order is that of the pod's selections.
-    pub(super) ordered: bool,
-    /// Whether the pod has no others.
-    pub(super) complete: bool,
-    /// Whether the pod's selections are known.
-    pub(super) selected: bool,
+    pub(super) known_from: KnownFrom,
 }
 
 impl Attachments {
@@ -72,6 +180,7 @@ impl Attachments {
             .map_err(|problem| PlanError::NetworksAnnotation { problem })?;
         let none = Networks::default();
         let known = networks.unwrap_or(&none);
+        let from_network = |network: &MultusNetwork| from_network(network, wanted);
         let default: Vec<_> = known.present().filter(|network| network.default).map(from_network).collect();
         let defaults = default.len();
         let mut list: Vec<_> = match &selections {
@@ -81,27 +190,30 @@ impl Attachments {
             None => known.present().map(from_network).collect(),
         };
         for &name in wanted {
-            if !list.iter().any(|one| one.network.as_deref() == Some(name)) {
-                list.push(match known.find(name) {
+            if !list.iter().any(|one| one.network() == Some(name)) {
+                list.push(match (known.find(name), &selections) {
                     // The selections may be older than the VMI; what they do not name has no device of theirs.
-                    Some(network) => Attachment { unplaced: selections.is_some(), ..from_network(network) },
-                    None => Attachment { network: Some(name.to_owned()), ..Attachment::default() },
+                    (Some(network), Some(_)) => {
+                        Attachment { position: Position::Unplaced, ..from_network(network) }
+                    }
+                    (Some(network), None) => from_network(network),
+                    (None, _) => Attachment::new(Owner::Wanted(name.to_owned()), None),
                 });
             }
         }
         for attachment in &mut list {
-            let network = attachment.network.as_deref();
-            attachment.wanted = network.is_some_and(|network| wanted.contains(&network));
-            attachment.alias =
-                network.filter(|_| attachment.wanted).and_then(|network| aliases.get(network).copied());
-            attachment.enter_resource(known, devices);
+            if let Owner::Wanted(network) = &attachment.owner {
+                attachment.alias = aliases.get(network).copied();
+            }
+            attachment.resource = resource(attachment, known, devices);
         }
-        let mut attachments = Self {
-            list,
-            ordered: selections.is_some() || known.have_places(),
-            complete: selections.is_some() && known.from_vmi,
-            selected: selections.is_some(),
+        let known_from = match (&selections, known.from_vmi) {
+            (Some(_), true) => KnownFrom::SelectionsAndVmi,
+            (Some(_), false) => KnownFrom::Selections,
+            (None, _) if known.have_places() => KnownFrom::Vmi,
+            (None, _) => KnownFrom::Names,
         };
+        let mut attachments = Self { list, known_from };
         if let Attached::Listed(entries) = devices.attached() {
             let first_place = known.have_places().then_some(defaults);
             let listings = listings(&attachments.list, entries, known, first_place);
@@ -120,9 +232,7 @@ impl Attachments {
             Attached::Unread | Attached::Pending => &[],
         };
         for attachment in &mut self.list {
-            let Some(network) = attachment.network.as_deref() else {
-                continue;
-            };
+            let Some(network) = attachment.network() else { continue };
             let entry = match attachment.listing {
                 Listing::Entry(entry) => entries.get(entry),
                 Listing::Unknown | Listing::Unplaced | Listing::Absent => None,
@@ -131,15 +241,15 @@ impl Attachments {
             let status = entry.and_then(|entry| reported(entry.device_info.as_ref()));
             if let (Some(Reported::Pci(info)), Some(Reported::Pci(status))) = (&info, &status)
                 && info != status
-                && attachment.wanted
+                && attachment.is_wanted()
             {
                 let (network, info, status) = (network.to_owned(), *info, *status);
                 return Err(PlanError::Reports { network, info, status });
             }
             let info = info.map(|report| (report, Origin::NetworkInfo));
             match info.or_else(|| status.map(|report| (report, Origin::NetworkStatus))) {
-                Some((Reported::Pci(address), origin)) => attachment.device = Some((address, origin)),
-                Some((Reported::Other(kind), report)) if attachment.wanted => {
+                Some((Reported::Pci(address), origin)) => attachment.device = Some(Found { address, origin }),
+                Some((Reported::Other(kind), report)) if attachment.is_wanted() => {
                     return Err(PlanError::NotPci { network: network.to_owned(), kind, report });
                 }
                 Some((Reported::Other(_), _)) | None => {}
@@ -153,10 +263,10 @@ impl Attachments {
     pub(super) fn check_attached(&self, devices: &Devices) -> Result<(), PlanError> {
         let unproven = |is_unproven: &dyn Fn(&Attachment) -> bool| -> Vec<String> {
             let unproven = self.list.iter().filter(|one| {
-                let named = matches!(one.device, Some((_, Origin::NetworkInfo)));
-                one.wanted && !named && is_unproven(one)
+                let named = matches!(one.device, Some(Found { origin: Origin::NetworkInfo, .. }));
+                one.is_wanted() && !named && is_unproven(one)
             });
-            unproven.filter_map(|one| one.network.clone()).collect()
+            unproven.filter_map(|one| one.network().map(str::to_owned)).collect()
         };
         match devices.attached() {
             Attached::Unread => Ok(()),
@@ -174,30 +284,37 @@ impl Attachments {
     }
 
     pub(super) fn of(&self, network: &str) -> Option<&Attachment> {
-        self.list.iter().find(|one| one.network.as_deref() == Some(network))
+        self.list.iter().find(|one| one.network() == Some(network))
     }
 }
 
-impl Attachment {
-    fn enter_resource(&mut self, networks: &Networks, devices: &Devices) {
-        let (network, nad) = (self.network.as_deref(), self.nad.as_ref());
-        let of_nad = networks.list.iter().find(|network| Some(&network.nad) == nad);
-        let resource = devices.resource(network, nad).or_else(|| of_nad?.resource.as_ref());
-        self.resource = resource.cloned();
-        // What the webhook wrote down has a resource for each network that needs one.
-        let is_written_down = of_nad.is_some() && !networks.from_vmi;
-        self.unknown = resource.is_none() && !is_written_down && !devices.have_resources_of(network, nad);
-        self.variable = resource.filter(|_| !self.unplaced).map(ResourceName::devices_variable);
+/// Which resource the network of an attachment has.
+fn resource(attachment: &Attachment, networks: &Networks, devices: &Devices) -> Resource {
+    let (network, nad) = (attachment.network(), attachment.nad.as_ref());
+    let of_nad = networks.list.iter().find(|network| Some(&network.nad) == nad);
+    if let Some(resource) = devices.resource(network, nad).or_else(|| of_nad?.resource.as_ref()) {
+        return Resource::Named { variable: resource.devices_variable(), resource: resource.clone() };
+    }
+    // What the webhook wrote down has a resource for each network that needs one.
+    let is_written_down = of_nad.is_some() && !networks.from_vmi;
+    match is_written_down || devices.have_resources_of(network, nad) {
+        true => Resource::None,
+        false => Resource::Unknown,
     }
 }
 
-fn from_network(network: &MultusNetwork) -> Attachment {
+fn owner(network: &str, wanted: &[&str]) -> Owner {
+    match wanted.contains(&network) {
+        true => Owner::Wanted(network.to_owned()),
+        false => Owner::Other(network.to_owned()),
+    }
+}
+
+fn from_network(network: &MultusNetwork, wanted: &[&str]) -> Attachment {
     Attachment {
-        network: Some(network.name.clone()),
-        nad: Some(network.nad.clone()),
         default: network.default,
-        mac: network.mac != Some(false),
-        ..Attachment::default()
+        mac: network.mac,
+        ..Attachment::new(owner(&network.name, wanted), Some(network.nad.clone()))
     }
 }
 
@@ -205,16 +322,20 @@ fn from_selections(selections: &[NetworkSelection], networks: &Networks, wanted:
     let found = networks_of(selections, networks, wanted);
     let attachments = selections.iter().zip(found).enumerate().map(|(index, (selection, network))| {
         let known = network.and_then(|network| networks.find(network));
-        // As Multus names an interface that the selection leaves to it.
-        let interface = selection.interface.clone().unwrap_or_else(|| format!("net{}", index + 1));
+        let owner = match network {
+            Some(network) => owner(network, wanted),
+            None if selection.interface.as_deref().is_some_and(is_hashed) => Owner::Foreign,
+            None => Owner::Unknown,
+        };
+        let has_mac = selection.mac.is_some() || known.is_some_and(|network| network.mac == Mac::Own);
         Attachment {
-            network: network.map(str::to_owned),
-            nad: Some(selection.nad.clone()),
-            interface: Some(interface),
-            mac: selection.mac.is_some() || known.is_some_and(|network| network.mac == Some(true)),
-            device_id: selection.device_id.clone(),
-            foreign: network.is_none() && selection.interface.as_deref().is_some_and(is_hashed),
-            ..Attachment::default()
+            position: Position::Selected {
+                // As Multus names an interface that the selection leaves to it.
+                interface: selection.interface.clone().unwrap_or_else(|| format!("net{}", index + 1)),
+                device_id: selection.device_id.clone(),
+            },
+            mac: if has_mac { Mac::Own } else { Mac::Any },
+            ..Attachment::new(owner, Some(selection.nad.clone()))
         }
     });
     attachments.collect()

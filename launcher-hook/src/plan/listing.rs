@@ -6,15 +6,14 @@
 use contract::NadName;
 use contract::network_status::NetworkStatus;
 
-use super::attachment::Attachment;
+use super::attachment::{Attachment, Owner};
 use super::networks::Networks;
 use super::selections::{interface_name, is_hashed};
 
 /// What network-status says of an attachment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Listing {
     /// Nothing: it is not read, or has not arrived.
-    #[default]
     Unknown,
     /// The attachment is the entry at this index.
     Entry(usize),
@@ -50,13 +49,15 @@ impl Search<'_> {
     /// An interface has one name, which the pod's selection says, or which KubeVirt makes of the network's.
     fn by_interface(&mut self) {
         for (index, one) in self.attachments.iter().enumerate() {
-            let hashed = one.network.as_deref().map(interface_name);
-            let interface = one.interface.as_ref().or(hashed.as_ref());
+            let hashed = one.network().map(interface_name);
+            let interface = one.interface().or(hashed.as_deref());
             self.find(index, |entry| match one.default {
                 // KubeVirt leaves the name of the cluster's own interface to Multus.
                 true => entry.default && is_of(entry, one.nad.as_ref()),
                 false => {
-                    !entry.default && Some(&entry.interface) == interface && agrees(entry, one.nad.as_ref())
+                    !entry.default
+                        && Some(entry.interface.as_str()) == interface
+                        && agrees(entry, one.nad.as_ref())
                 }
             });
         }
@@ -72,7 +73,7 @@ impl Search<'_> {
         }
         for (index, one) in self.attachments.iter().enumerate().skip(first) {
             let number = format!("net{}", index - first + 1);
-            if !one.default && one.interface.is_none() {
+            if !one.default && one.interface().is_none() {
                 self.find(index, |entry| {
                     !entry.default && entry.interface == number && is_of(entry, one.nad.as_ref())
                 });
@@ -102,7 +103,7 @@ impl Search<'_> {
     fn by_nad(&self, one: &Attachment) -> Listing {
         let absent = self.networks.list.iter().filter(|network| {
             // Its interface is on its way out: the pod may still have the attachment.
-            network.absent && one.interface.is_none() && Some(&network.nad) == one.nad.as_ref()
+            network.absent && one.interface().is_none() && Some(&network.nad) == one.nad.as_ref()
         });
         let others = self.attachments.iter().zip(&self.found);
         let left = others.filter(|(other, found)| found.is_none() && !other.default && other.nad == one.nad);
@@ -118,18 +119,18 @@ impl Search<'_> {
     /// Whether an entry that its interface does not place may be an attachment's.
     fn may_be(&self, index: usize, one: &Attachment) -> bool {
         let Some(entry) = self.entries.get(index) else { return false };
-        let owner = self.found.iter().position(|found| *found == Some(index));
-        let owner = owner.and_then(|owner| self.attachments.get(owner));
+        let taker = self.found.iter().position(|found| *found == Some(index));
+        let taker = taker.and_then(|taker| self.attachments.get(taker));
         // A plugin that moves no interface into the pod may name none. With KubeVirt's names of today all have one.
         let is_unnamed = entry.interface.is_empty()
-            || one.interface.is_none() && !self.entries.iter().any(|entry| is_hashed(&entry.interface));
+            || one.interface().is_none() && !self.entries.iter().any(|entry| is_hashed(&entry.interface));
         if entry.default || !is_unnamed {
             return false;
         }
         match &one.nad {
-            Some(nad) => owner.is_none() && entry.name == nad.as_str(),
+            Some(nad) => taker.is_none() && entry.name == nad.as_str(),
             // A selection whose network is not known may be its own.
-            None => owner.is_none_or(|owner| owner.network.is_none() && !owner.foreign),
+            None => taker.is_none_or(|taker| taker.owner == Owner::Unknown),
         }
     }
 }

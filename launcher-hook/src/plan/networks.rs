@@ -2,6 +2,17 @@
 
 use contract::{NadName, ResourceName, VmiNetworks};
 
+/// Whether a network's interface has a MAC address of its own: then its device is not like another's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mac {
+    /// It has one.
+    Own,
+    /// It takes whatever the device has.
+    Any,
+    /// It may have one.
+    Unknown,
+}
+
 /// A network of the VMI that Multus attaches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MultusNetwork {
@@ -11,8 +22,7 @@ pub(crate) struct MultusNetwork {
     pub(crate) resource: Option<ResourceName>,
     /// Whether it takes the place of the cluster's own network.
     pub(crate) default: bool,
-    /// Whether its interface has a MAC address of its own; `None` where that is not known.
-    pub(crate) mac: Option<bool>,
+    pub(crate) mac: Mac,
     /// Whether its interface is on its way out: the pod may still have the attachment, or never had it.
     pub(crate) absent: bool,
 }
@@ -53,7 +63,7 @@ impl From<&VmiNetworks> for Networks {
                 nad: network.nad.clone(),
                 resource: network.resource.clone(),
                 default: network.default,
-                mac: None,
+                mac: Mac::Unknown,
                 absent: false,
             })
             .collect();

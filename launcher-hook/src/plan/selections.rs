@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use contract::NetworkSelection;
 use sha2::{Digest, Sha256};
 
-use super::networks::{MultusNetwork, Networks};
+use super::networks::{Mac, MultusNetwork, Networks};
 
 /// The network of each selection, where it can be known; `names` are networks that may not be among `networks`.
 pub(super) fn networks_of<'n>(
@@ -76,7 +76,7 @@ fn by_nad<'n>(
             .filter(|(_, (selection, _))| !selection.interface.as_deref().is_some_and(is_hashed))
             .map(|(index, _)| index)
             .collect();
-        let alike = networks.iter().all(|network| network.mac != Some(true))
+        let alike = networks.iter().all(|network| network.mac != Mac::Own)
             && open
                 .iter()
                 .all(|index| selections.get(*index).is_some_and(|selection| selection.mac.is_none()));

@@ -5,6 +5,7 @@ use rstest::rstest;
 mod attached;
 mod known;
 mod refusals;
+mod tables;
 mod vmi_text;
 
 /// A VMI whose interfaces are `(name, NAD, further fields)`.
@@ -43,7 +44,7 @@ struct Case<'a> {
     rule: Assign,
 }
 
-type Planned = Result<Vec<(String, PciAddress, Origin)>, PlanError>;
+type Planned = Result<Vec<Assignment>, PlanError>;
 
 const NOTHING: Case<'_> = Case {
     vmi: &[],
@@ -89,7 +90,7 @@ impl Case<'_> {
     /// `network=address` joined by spaces.
     fn planned(&self) -> String {
         let planned = self.plan().unwrap();
-        let pairs = planned.iter().map(|(network, address, _)| format!("{network}={address}"));
+        let pairs = planned.iter().map(|one| format!("{}={}", one.network, one.address));
         pairs.collect::<Vec<_>>().join(" ")
     }
 

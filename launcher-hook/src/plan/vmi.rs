@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::PlanError;
-use super::networks::{MultusNetwork, Networks};
+use super::networks::{Mac, MultusNetwork, Networks};
 
 // The VMI's own names; what is not named here is not read.
 #[derive(Deserialize)]
@@ -262,7 +262,7 @@ fn network(
         nad,
         resource: None,
         default: multus.default,
-        mac: Some(mac.is_some()),
+        mac: if mac.is_some() { Mac::Own } else { Mac::Any },
         absent: interface.is_absent(),
     })
 }
