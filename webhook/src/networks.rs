@@ -9,5 +9,5 @@ mod store;
 
 pub use cluster::{ClusterSource, Place, Problem, SignOfLife};
 pub use file_source::FileSource;
-pub use live::{Found, LiveLookup, LiveMetrics, LookUp};
+pub use live::{LiveLookup, LiveMetrics, LookUp};
 pub use store::{Count, NetworkStore};

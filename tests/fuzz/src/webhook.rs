@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::{Arc, LazyLock};
 
-use admission::{Network, Networks, NotWatched, Options, Outcome, Unreadable, Unresolved};
+use admission::{Lookup, Network, Networks, NotWatched, Options, Outcome, Unreadable, Unresolved};
 use contract::{NadName, annotation, parse_default_network, parse_networks};
 use serde_json::{Value, json};
 use webhook::networks::file;
@@ -119,8 +119,8 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
 struct Known(BTreeMap<NadName, Arc<Network>>);
 
 impl Networks for Known {
-    fn get(&self, nad: &NadName) -> Option<Arc<Network>> {
-        self.0.get(nad).cloned()
+    fn get(&self, nad: &NadName) -> Lookup {
+        self.0.get(nad).cloned().into()
     }
 }
 

@@ -1,13 +1,11 @@
 //! The networks that a pod selects.
 
-use std::sync::Arc;
-
 use contract::{NadName, NetworkSelection, annotation, parse_default_network, parse_networks};
 
 use super::ignored::Ignored;
 use super::pod::Pod;
 use super::{Denial, Options, Reason};
-use crate::network::{Network, NetworkError, Networks};
+use crate::network::{Lookup, Network, Networks, Requirements};
 
 /// One network that the pod selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,10 +16,8 @@ pub struct Attachment {
     pub element: usize,
     /// The NAD.
     pub nad: NadName,
-    /// What the NAD says; `None` if it is not known, or ignored.
-    pub network: Option<Arc<Network>>,
-    /// Whether the pod wants it left alone.
-    pub ignored: bool,
+    /// What is known of it; `None` if the pod wants it left alone, so that it was not looked up.
+    pub network: Option<Lookup>,
 }
 
 /// Each network that `pod` selects, the default network first and then in the annotation's order.
@@ -50,14 +46,8 @@ pub(super) fn attachments(
         None => Vec::new(),
     };
     let attachment = |annotation, index: usize, selection: NetworkSelection| {
-        let ignored = ignored.contains(&selection.nad);
-        Attachment {
-            annotation,
-            element: index + 1,
-            network: if ignored { None } else { networks.get(&selection.nad) },
-            nad: selection.nad,
-            ignored,
-        }
+        let network = (!ignored.contains(&selection.nad)).then(|| networks.get(&selection.nad));
+        Attachment { annotation, element: index + 1, nad: selection.nad, network }
     };
     let default = default.into_iter().map(|selection| attachment(annotation::DEFAULT_NETWORK, 0, selection));
     let others = selections.into_iter().enumerate();
@@ -66,7 +56,29 @@ pub(super) fn attachments(
         .collect())
 }
 
+/// Why a NAD that may exist is of no use. The sentence has no subject: the caller names the NAD.
+pub(super) fn unavailable(reason: &str) -> String {
+    format!("it is not known here and could not be looked up: {reason}: try again")
+}
+
 impl Attachment {
+    /// Whether the pod wants the network left alone.
+    #[must_use]
+    pub fn is_ignored(&self) -> bool {
+        self.network.is_none()
+    }
+
+    /// Whether the NAD does not exist, as far as is known.
+    pub(super) fn is_missing(&self) -> bool {
+        self.network == Some(Lookup::Missing)
+    }
+
+    /// What the network requires, if its NAD is known and valid.
+    #[must_use]
+    pub fn requirements(&self) -> Option<&Requirements> {
+        self.network.as_ref()?.requirements()
+    }
+
     pub(super) fn is_default(&self) -> bool {
         self.annotation == annotation::DEFAULT_NETWORK
     }
@@ -83,22 +95,20 @@ impl Attachment {
 
     /// Why nothing is known of what the network requires, if so.
     pub(super) fn problem(&self) -> Option<Denial> {
-        let Self { nad, network, ignored, .. } = self;
-        let (reason, message) = match network.as_deref() {
-            _ if *ignored => return None,
-            Some(Network::Valid(_)) => return None,
-            Some(Network::Invalid(error)) => (
-                match error {
-                    NetworkError::Unavailable { .. } => Reason::NetworkUnavailable,
-                    _ => Reason::NetworkInvalid,
-                },
-                format!("{}: NetworkAttachmentDefinition {nad}: {error}", self.place()),
-            ),
-            None => (
+        let named = || format!("{}: NetworkAttachmentDefinition {}", self.place(), self.nad);
+        let (reason, message) = match self.network.as_ref()? {
+            Lookup::Known(network) => match &**network {
+                Network::Valid(_) => return None,
+                Network::Invalid(error) => (Reason::NetworkInvalid, format!("{}: {error}", named())),
+            },
+            Lookup::Unavailable(reason) => {
+                (Reason::NetworkUnavailable, format!("{}: {}", named(), unavailable(reason)))
+            }
+            Lookup::Missing => (
                 Reason::NetworkUnknown,
                 format!(
-                    "{}: NetworkAttachmentDefinition {nad} does not exist: create it, or correct the name{}",
-                    self.place(),
+                    "{} does not exist: create it, or correct the name{}",
+                    named(),
                     if self.is_default() {
                         " (without a namespace it is looked for in Multus' own)"
                     } else {

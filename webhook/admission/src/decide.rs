@@ -11,7 +11,7 @@ use super::pod::{Container, Pod};
 use super::sentences::Sentences;
 use super::suggestion::suggestion;
 use super::{Denial, Options, Patch, Reason, Request, Scope, Unresolved, launcher_hook, patch, podnetinfo};
-use crate::network::{Network, Networks, NodeLabel, Requirements};
+use crate::network::{Networks, NodeLabel, Requirements};
 
 /// For how many unknown networks of one pod a similar one is looked for.
 const SUGGESTIONS: usize = 2;
@@ -58,8 +58,7 @@ impl Decision {
 
     /// The NADs that nobody has heard of: worth looking up, and deciding again.
     pub fn unknown(&self) -> impl Iterator<Item = &NadName> {
-        let unknown = |attachment: &&Attachment| attachment.network.is_none() && !attachment.ignored;
-        self.attachments.iter().filter(unknown).map(|attachment| &attachment.nad)
+        self.attachments.iter().filter(|one| one.is_missing()).map(|attachment| &attachment.nad)
     }
 }
 
@@ -132,7 +131,7 @@ fn fill(
         if before.iter().any(|other| other.nad == attachment.nad) {
             return None;
         }
-        if attachment.network.is_none()
+        if attachment.is_missing()
             && let Some(left) = suggestions.checked_sub(1)
         {
             suggestions = left;
@@ -196,10 +195,7 @@ fn fill(
 
 /// The attachments whose NAD is known and valid, with what it requires.
 fn valid(attachments: &[Attachment]) -> impl Iterator<Item = (&Attachment, &Requirements)> {
-    attachments.iter().filter_map(|attachment| match attachment.network.as_deref() {
-        Some(Network::Valid(requirements)) => Some((attachment, requirements)),
-        _ => None,
-    })
+    attachments.iter().filter_map(|attachment| Some((attachment, attachment.requirements()?)))
 }
 
 /// A sentence for each network whose device may come from a claim of `target`: then the resource that is added for

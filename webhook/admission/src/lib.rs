@@ -30,7 +30,7 @@ pub use decide::{Decision, Outcome, decide};
 pub use denial::{Denial, Reason};
 pub use launcher_hook::{LauncherHook, Mode};
 pub use needs::{Holder, Need, holders};
-pub use network::{DeviceSource, Network, NetworkError, Networks, NodeLabel, Requirements};
+pub use network::{DeviceSource, Lookup, Network, NetworkError, Networks, NodeLabel, Requirements};
 pub use nodes::{Nodes, NotWatched};
 pub use options::{Options, Scope, Unresolved};
 pub use patch::Patch;

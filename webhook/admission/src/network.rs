@@ -64,12 +64,6 @@ pub enum NetworkError {
         /// What is wrong with it.
         problem: String,
     },
-    /// It is not among those that are known, and nobody could say whether it exists.
-    #[error("it is not known here and could not be looked up: {reason}: try again")]
-    Unavailable {
-        /// Why.
-        reason: String,
-    },
     /// The node selector annotation.
     #[error("its annotation {}: {value} is not a label: write key=value or key", annotation::NODE_SELECTOR)]
     NodeSelector {
@@ -87,20 +81,57 @@ pub enum NetworkError {
     },
 }
 
-/// Where NADs are looked up. Looking up does no I/O: what is not in memory is not known.
+/// What is known of a NAD.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lookup {
+    /// It exists, and says this.
+    Known(Arc<Network>),
+    /// It does not exist, as far as is known.
+    Missing,
+    /// It could not be looked up, for this reason. Nobody may be told that it does not exist.
+    Unavailable(Arc<str>),
+}
+
+/// Where NADs are looked up. Looking up does no I/O: a NAD that is not in memory is missing.
 pub trait Networks {
-    /// What the NAD says, or `None` where it is not known.
-    fn get(&self, nad: &NadName) -> Option<Arc<Network>>;
+    /// What is known of the NAD.
+    fn get(&self, nad: &NadName) -> Lookup;
 
     /// Whether a NAD of this name, `namespace/name`, is known.
     fn is_known(&self, nad: &str) -> bool {
-        nad.parse().is_ok_and(|nad| self.get(&nad).is_some())
+        nad.parse().is_ok_and(|nad| matches!(self.get(&nad), Lookup::Known(_)))
     }
 }
 
 impl Networks for BTreeMap<NadName, Network> {
-    fn get(&self, nad: &NadName) -> Option<Arc<Network>> {
-        BTreeMap::get(self, nad).cloned().map(Arc::new)
+    fn get(&self, nad: &NadName) -> Lookup {
+        BTreeMap::get(self, nad).cloned().map(Arc::new).into()
+    }
+}
+
+impl From<Option<Arc<Network>>> for Lookup {
+    fn from(network: Option<Arc<Network>>) -> Self {
+        network.map_or(Self::Missing, Self::Known)
+    }
+}
+
+impl Lookup {
+    /// The NAD, if it is known.
+    #[must_use]
+    pub fn known(&self) -> Option<&Network> {
+        match self {
+            Self::Known(network) => Some(network),
+            Self::Missing | Self::Unavailable(_) => None,
+        }
+    }
+
+    /// What the NAD requires, if it is known and valid.
+    #[must_use]
+    pub fn requirements(&self) -> Option<&Requirements> {
+        match self.known()? {
+            Network::Valid(requirements) => Some(requirements),
+            Network::Invalid(_) => None,
+        }
     }
 }
 

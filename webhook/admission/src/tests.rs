@@ -15,15 +15,14 @@ use contract::{NadName, annotation};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::network::{Network, Networks};
 
 /// Networks from a list of `namespace/name` and annotations.
 #[derive(Default)]
 struct Table(HashMap<NadName, Arc<Network>>);
 
 impl Networks for Table {
-    fn get(&self, nad: &NadName) -> Option<Arc<Network>> {
-        self.0.get(nad).cloned()
+    fn get(&self, nad: &NadName) -> Lookup {
+        self.0.get(nad).cloned().into()
     }
 }
 

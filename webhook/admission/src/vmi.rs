@@ -10,13 +10,14 @@ use contract::vmi::{Interface, Network as VmisNetwork, Vmi};
 use contract::{ListTooLong, NadName, Quoted, ShortList, VmiNetwork, VmiNetworks, annotation, cut, helper};
 use serde_json::json;
 
+use super::attachments::unavailable;
 use super::decide::whose_device;
 use super::ignored::Ignored;
 use super::sentences::Sentences;
 use super::suggestion::suggestion;
 use super::{Denial, Mode, Options, Patch, Unresolved};
 use crate::Nodes;
-use crate::network::{DeviceSource, Network, Networks, Requirements};
+use crate::network::{DeviceSource, Lookup, Network, Networks, Requirements};
 
 /// The answer about a VMI.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -96,18 +97,26 @@ pub fn decide_vmi(
             known.0.insert(network.name.clone(), entry(nad, None));
             continue;
         }
-        let resource = match networks.get(&nad).as_deref() {
-            None => {
+        let says = match networks.get(&nad) {
+            Lookup::Known(network) => network,
+            Lookup::Missing => {
                 let similar = suggestion(&nad, namespace, networks, options);
                 warnings.add(|| format!("{}: {}", place(), review.missing(&nad, similar.as_ref())));
                 unknown.push(nad);
                 continue;
             }
-            Some(Network::Invalid(error)) => {
+            Lookup::Unavailable(reason) => {
+                let problem = unavailable(&reason);
+                warnings.add(|| format!("{}: NetworkAttachmentDefinition {nad}: {problem}", place()));
+                continue;
+            }
+        };
+        let resource = match &*says {
+            Network::Invalid(error) => {
                 warnings.add(|| format!("{}: NetworkAttachmentDefinition {nad}: {error}", place()));
                 continue;
             }
-            Some(Network::Valid(requirements)) => {
+            Network::Valid(requirements) => {
                 review
                     .device(network, &nad, requirements, nodes)
                     .for_each(|warning| warnings.add(|| format!("{}: {warning}", place())));

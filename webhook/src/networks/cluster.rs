@@ -14,7 +14,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use admission::{Network, Networks as _};
+use admission::{Lookup, Network, Networks as _};
 use contract::{NadName, nad};
 use futures_util::StreamExt as _;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
@@ -23,7 +23,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, ResourceExt as _};
 use tokio::time::timeout;
 
-use super::{Found, LiveLookup, LiveMetrics, NetworkStore};
+use super::{LiveLookup, LiveMetrics, NetworkStore};
 pub use problem::{Place, Problem};
 pub use sign_of_life::SignOfLife;
 
@@ -153,7 +153,7 @@ impl ClusterSource {
             Ok(name) => {
                 let network = self.read(nad);
                 if let Network::Invalid(error) = &network
-                    && self.store.get(&name).as_deref() != Some(&network)
+                    && self.store.get(&name).known() != Some(&network)
                 {
                     tracing::warn!(nad = %name, "NetworkAttachmentDefinition {name}: {error}");
                 }
@@ -168,16 +168,16 @@ impl ClusterSource {
         Network::from_annotations(&self.resource_keys, annotations)
     }
 
-    async fn look_up(&self, nad: &NadName) -> Found {
+    async fn look_up(&self, nad: &NadName) -> Lookup {
         let nads: Api<NadMetadata> =
             Api::namespaced_with(self.client.clone(), nad.namespace(), &api_resource());
         match nads.get(nad.name()).await {
-            Ok(nad) => Found::Network(Arc::new(self.read(&nad))),
+            Ok(nad) => Lookup::Known(Arc::new(self.read(&nad))),
             // Of this NAD, and not of the kind: while an API server starts, it does not know that yet.
-            Err(kube::Error::Api(status)) if status.reason == "NotFound" => Found::Missing,
+            Err(kube::Error::Api(status)) if status.reason == "NotFound" => Lookup::Missing,
             Err(error) => {
                 let place = Place::Namespace(nad.namespace().to_owned());
-                Found::Failed(Problem::of_request(place, "get", &error).to_string().into())
+                Lookup::Unavailable(Problem::of_request(place, "get", &error).to_string().into())
             }
         }
     }

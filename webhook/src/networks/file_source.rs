@@ -160,7 +160,7 @@ mod tests {
     }
 
     fn knows(store: &NetworkStore, name: &str) -> bool {
-        store.get(&NadName::new("default", name).unwrap()).is_some()
+        store.get(&NadName::new("default", name).unwrap()).known().is_some()
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use admission::Network;
+use admission::Lookup;
 use contract::NadName;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -35,19 +35,8 @@ const CAPACITY: usize = 1024;
 /// What one client can have looked up, so that none uses up [`CAPACITY`].
 const SHARE: Rate = Rate { burst: 128, refill: Duration::from_millis(20) };
 
-/// What came of a look-up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    /// It is there.
-    Network(Arc<Network>),
-    /// It is not.
-    Missing,
-    /// Nobody could say; why.
-    Failed(Arc<str>),
-}
-
 /// One look-up under way.
-pub type LookUp = Pin<Box<dyn Future<Output = Found> + Send>>;
+pub type LookUp = Pin<Box<dyn Future<Output = Lookup> + Send>>;
 
 /// Looks NADs up.
 #[derive(Clone)]
@@ -62,7 +51,7 @@ struct Shared {
 
 #[derive(Clone)]
 struct Answer {
-    cell: Arc<OnceCell<Found>>,
+    cell: Arc<OnceCell<Lookup>>,
     asked: Instant,
 }
 
@@ -117,7 +106,7 @@ impl LiveLookup {
         nads: BTreeSet<NadName>,
         patience: Duration,
         peer: Option<Peer>,
-    ) -> BTreeMap<NadName, Found> {
+    ) -> BTreeMap<NadName, Lookup> {
         let mut asked = JoinSet::new();
         for nad in nads {
             let shared = Arc::clone(&self.0);
@@ -136,10 +125,10 @@ impl LiveLookup {
 }
 
 impl Shared {
-    async fn find(&self, nad: &NadName, patience: Duration, peer: Option<Peer>) -> Found {
+    async fn find(&self, nad: &NadName, patience: Duration, peer: Option<Peer>) -> Lookup {
         let Some(answer) = self.answer_to(nad, peer) else {
             self.metrics.count("over_capacity");
-            return Found::Failed(
+            return Lookup::Unavailable(
                 "too many unknown NetworkAttachmentDefinitions are asked for at once".into(),
             );
         };
@@ -157,18 +146,18 @@ impl Shared {
         }
     }
 
-    async fn ask(&self, nad: &NadName) -> Found {
+    async fn ask(&self, nad: &NadName) -> Lookup {
         let found = timeout(DEADLINE, (self.look_up)(nad.clone())).await.unwrap_or_else(|_| silent(DEADLINE));
         self.metrics.count(match &found {
-            Found::Network(_) => "found",
-            Found::Missing => "missing",
-            Found::Failed(_) => "failed",
+            Lookup::Known(_) => "found",
+            Lookup::Missing => "missing",
+            Lookup::Unavailable(_) => "failed",
         });
         found
     }
 
     /// The answer that others wait for or have got already, or a new one, which counts as `peer`'s.
-    fn answer_to(&self, nad: &NadName, peer: Option<Peer>) -> Option<Arc<OnceCell<Found>>> {
+    fn answer_to(&self, nad: &NadName, peer: Option<Peer>) -> Option<Arc<OnceCell<Lookup>>> {
         let now = Instant::now();
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(answer) = answers.get(nad)
@@ -188,8 +177,8 @@ impl Shared {
     }
 }
 
-fn silent(limit: Duration) -> Found {
-    Found::Failed(format!("the API server did not answer within {} s", limit.as_secs_f32()).into())
+fn silent(limit: Duration) -> Lookup {
+    Lookup::Unavailable(format!("the API server did not answer within {} s", limit.as_secs_f32()).into())
 }
 
 impl Answer {
@@ -209,14 +198,14 @@ impl fmt::Debug for LiveLookup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use admission::Requirements;
+    use admission::{Network, Requirements};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn nad(name: &str) -> NadName {
         NadName::new("default", name).unwrap()
     }
 
-    fn slow(time: Duration, found: Found) -> (LiveLookup, Arc<AtomicUsize>) {
+    fn slow(time: Duration, found: Lookup) -> (LiveLookup, Arc<AtomicUsize>) {
         let asked = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&asked);
         let look_up = move |_| -> LookUp {
@@ -232,7 +221,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_nad_is_asked_for_once_and_its_answer_is_forgotten_after_a_second() {
-        let network = Found::Network(Arc::new(Network::Valid(Requirements::default())));
+        let network = Lookup::Known(Arc::new(Network::Valid(Requirements::default())));
         let (live, asked) = slow(Duration::from_millis(100), network.clone());
         let mut waiting = JoinSet::new();
         for _ in 0..50 {
@@ -250,27 +239,27 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_api_server_that_hangs_is_given_up_for_all_at_once() {
-        let (live, asked) = slow(Duration::from_secs(60), Found::Missing);
+        let (live, asked) = slow(Duration::from_secs(60), Lookup::Missing);
         let start = Instant::now();
         let nads: BTreeSet<NadName> = (0..40).map(|number| nad(&format!("net-{number}"))).collect();
         let found = live.look_up(nads, DEADLINE, None).await;
         assert_eq!(start.elapsed(), DEADLINE);
         assert_eq!((found.len(), asked.load(Ordering::Relaxed)), (40, 40));
-        let failed = Found::Failed("the API server did not answer within 2 s".into());
+        let failed = Lookup::Unavailable("the API server did not answer within 2 s".into());
         assert!(found.values().all(|found| *found == failed));
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_has_less_patience_gives_up_first() {
-        let (live, asked) = slow(Duration::from_secs(1), Found::Missing);
+        let (live, asked) = slow(Duration::from_secs(1), Lookup::Missing);
         let start = Instant::now();
         let (short, long) = tokio::join!(
             live.look_up([nad("net")].into(), Duration::from_millis(500), None),
             live.look_up([nad("net")].into(), DEADLINE, None),
         );
-        let failed = Found::Failed("the API server did not answer within 0.5 s".into());
+        let failed = Lookup::Unavailable("the API server did not answer within 0.5 s".into());
         assert_eq!(short, [(nad("net"), failed)].into());
-        assert_eq!(long, [(nad("net"), Found::Missing)].into());
+        assert_eq!(long, [(nad("net"), Lookup::Missing)].into());
         assert_eq!(start.elapsed(), Duration::from_millis(1500));
         assert_eq!(asked.load(Ordering::Relaxed), 2);
     }
@@ -283,28 +272,28 @@ mod tests {
         (0..CAPACITY).map(|name| nad(&format!("net-{number}-{name}"))).collect()
     }
 
-    fn answered(found: &BTreeMap<NadName, Found>) -> usize {
-        found.values().filter(|found| **found == Found::Missing).count()
+    fn answered(found: &BTreeMap<NadName, Lookup>) -> usize {
+        found.values().filter(|found| **found == Lookup::Missing).count()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_of_unknown_names_is_bounded_for_each_client() {
-        let (live, asked) = slow(Duration::ZERO, Found::Missing);
+        let (live, asked) = slow(Duration::ZERO, Lookup::Missing);
         let found = live.look_up(flood(0), DEADLINE, peer(0)).await;
         assert_eq!((answered(&found), asked.load(Ordering::Relaxed)), (128, 128));
         let found = live.look_up([nad("net")].into(), DEADLINE, peer(1)).await;
-        assert_eq!(found, [(nad("net"), Found::Missing)].into(), "another client's");
+        assert_eq!(found, [(nad("net"), Lookup::Missing)].into(), "another client's");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_from_everywhere_is_bounded() {
-        let (live, asked) = slow(Duration::ZERO, Found::Missing);
+        let (live, asked) = slow(Duration::ZERO, Lookup::Missing);
         for number in 0..10 {
             live.look_up(flood(number), DEADLINE, peer(number)).await;
         }
         assert_eq!(asked.load(Ordering::Relaxed), CAPACITY);
         tokio::time::sleep(MEMORY).await;
         let found = live.look_up([nad("net")].into(), DEADLINE, peer(0)).await;
-        assert_eq!(found, [(nad("net"), Found::Missing)].into());
+        assert_eq!(found, [(nad("net"), Lookup::Missing)].into());
     }
 }

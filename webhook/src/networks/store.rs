@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use admission::{Network, Networks};
+use admission::{Lookup, Network, Networks};
 use contract::NadName;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
@@ -197,9 +197,10 @@ impl NetworkStore {
 }
 
 impl Networks for NetworkStore {
-    fn get(&self, nad: &NadName) -> Option<Arc<Network>> {
-        let shard = self.shard(nad.as_str())?.read().unwrap_or_else(PoisonError::into_inner);
-        shard.get(nad).map(|entry| Arc::clone(&entry.network))
+    fn get(&self, nad: &NadName) -> Lookup {
+        let Some(shard) = self.shard(nad.as_str()) else { return Lookup::Missing };
+        let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+        shard.get(nad).map(|entry| Arc::clone(&entry.network)).into()
     }
 
     fn is_known(&self, nad: &str) -> bool {
@@ -265,10 +266,10 @@ mod tests {
 
         store.begin_list();
         store.set(nad(2), network("a.b/d"));
-        assert!(store.get(&nad(1)).is_some(), "known until the list ends");
+        assert!(store.get(&nad(1)).known().is_some(), "known until the list ends");
         store.end_list();
-        assert_eq!(store.get(&nad(1)), None);
-        assert_eq!(store.get(&nad(2)).as_deref(), Some(&network("a.b/d")));
+        assert_eq!(store.get(&nad(1)), Lookup::Missing);
+        assert_eq!(store.get(&nad(2)).known(), Some(&network("a.b/d")));
     }
 
     #[test]
@@ -280,9 +281,9 @@ mod tests {
         store.begin_list();
         store.set(nad(1), network("a.b/c"));
         store.end_list();
-        assert!(store.get(&nad(1)).is_some());
+        assert!(store.get(&nad(1)).known().is_some());
         store.remove(&nad(1));
-        assert_eq!(store.get(&nad(1)), None);
+        assert_eq!(store.get(&nad(1)), Lookup::Missing);
     }
 
     #[test]
@@ -290,7 +291,7 @@ mod tests {
         let store = NetworkStore::default();
         store.set(nad(1), network("a.b/c"));
         store.set(nad(1), network("not a resource"));
-        assert!(matches!(store.get(&nad(1)).as_deref(), Some(Network::Invalid(_))));
+        assert!(matches!(store.get(&nad(1)).known(), Some(Network::Invalid(_))));
         assert_eq!(store.count(), Count { valid: 0, invalid: 1 });
     }
 

@@ -15,7 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use admission::{Network, NetworkError, Networks, NotWatched, Options, Request as Review, Unreadable};
+use admission::{Lookup, Networks, NotWatched, Options, Request as Review, Unreadable};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -27,7 +27,7 @@ use tokio::sync::Semaphore;
 
 use super::body::{BodyError, BodyLimits, BodyReader};
 use crate::events::VmiEvents;
-use crate::networks::{Found, LiveLookup};
+use crate::networks::LiveLookup;
 use crate::nodes::NodeStore;
 use crate::shares::Peer;
 use line::Line;
@@ -236,29 +236,26 @@ fn unwinding<T>(call: impl FnOnce() -> T) -> Result<T, Panicked> {
 /// The networks that are known, and those just looked up.
 struct WithFound<'a, N> {
     networks: &'a N,
-    found: &'a BTreeMap<NadName, Found>,
+    found: &'a BTreeMap<NadName, Lookup>,
 }
 
 impl<N: Networks> Networks for WithFound<'_, N> {
-    fn get(&self, nad: &NadName) -> Option<Arc<Network>> {
-        self.networks.get(nad).or_else(|| match self.found.get(nad) {
-            Some(Found::Network(network)) => Some(Arc::clone(network)),
-            Some(Found::Missing) => None,
-            // Nobody may be told that it does not exist.
-            Some(Found::Failed(reason)) => Some(unavailable((**reason).to_owned())),
-            None => Some(unavailable(format!(
-                "nobody answered for it, and for one review at most {LOOKED_UP} unknown ones are asked for"
-            ))),
-        })
+    fn get(&self, nad: &NadName) -> Lookup {
+        match self.networks.get(nad) {
+            Lookup::Missing => self.found.get(nad).cloned().unwrap_or_else(not_asked_for),
+            known => known,
+        }
     }
 
     fn is_known(&self, nad: &str) -> bool {
-        self.networks.is_known(nad) || matches!(self.found.get(nad), Some(Found::Network(_)))
+        self.networks.is_known(nad) || matches!(self.found.get(nad), Some(Lookup::Known(_)))
     }
 }
 
-fn unavailable(reason: String) -> Arc<Network> {
-    Arc::new(Network::Invalid(NetworkError::Unavailable { reason }))
+fn not_asked_for() -> Lookup {
+    let reason =
+        format!("nobody answered for it, and for one review at most {LOOKED_UP} unknown ones are asked for");
+    Lookup::Unavailable(reason.into())
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {

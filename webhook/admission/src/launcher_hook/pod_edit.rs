@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use super::{LauncherHook, Mode, refusal};
 use crate::attachments::Attachment;
-use crate::network::{Network, Requirements};
 use crate::pod::{Container, Named, Pod, VolumeMount, later};
 use crate::qos_class::is_guaranteed;
 use crate::{Denial, Patch};
@@ -273,11 +272,8 @@ impl<'p> PodEdit<'p> {
 
 /// The resource of each NAD; a NAD with several resources has no one device, and is left out.
 fn resources_of(attachments: &[Attachment]) -> NetworkResources {
-    let entries = attachments.iter().filter_map(|attachment| match attachment.network.as_deref() {
-        Some(Network::Valid(Requirements { resources, .. })) => match resources.as_slice() {
-            [resource] => Some((attachment.nad.clone(), resource.clone())),
-            _ => None,
-        },
+    let entries = attachments.iter().filter_map(|attachment| match &*attachment.requirements()?.resources {
+        [resource] => Some((attachment.nad.clone(), resource.clone())),
         _ => None,
     });
     NetworkResources(entries.collect())

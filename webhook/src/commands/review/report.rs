@@ -1,6 +1,6 @@
 //! The same for programs.
 
-use admission::{Decision, Denial, Network, Outcome, Patch};
+use admission::{Decision, Denial, Outcome, Patch};
 use contract::{NadName, ResourceName};
 use serde::Serialize;
 
@@ -77,11 +77,8 @@ impl<'a> Report<'a> {
             annotation: attachment.annotation,
             element: attachment.element,
             nad: &attachment.nad,
-            resources: match attachment.network.as_deref() {
-                Some(Network::Valid(requirements)) => Some(requirements.resources.as_slice()),
-                _ => None,
-            },
-            ignored: attachment.ignored,
+            resources: attachment.requirements().map(|requirements| requirements.resources.as_slice()),
+            ignored: attachment.is_ignored(),
         });
         let needs = decision.needs.iter().map(|need| NeedReport {
             resource: &need.resource,

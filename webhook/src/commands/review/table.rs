@@ -1,6 +1,6 @@
 //! The table for people.
 
-use admission::{Attachment, Decision, Denial, DeviceSource, Need, Network, Outcome};
+use admission::{Attachment, Decision, Denial, DeviceSource, Lookup, Need, Network, Outcome, Requirements};
 use contract::{Quoted, annotation, check_label};
 
 /// What happens to one pod: its networks, what they need, and why it would be refused.
@@ -36,21 +36,24 @@ fn selection(attachment: &Attachment) -> Vec<String> {
         annotation::DEFAULT_NETWORK => "default-network",
         _ => "networks",
     };
-    let resource = match attachment.network.as_deref() {
-        _ if attachment.ignored => "(ignored)".to_owned(),
-        None => "(no such NAD)".to_owned(),
-        Some(Network::Invalid(_)) => "(wrong, see below)".to_owned(),
-        Some(Network::Valid(requirements)) if requirements.resources.is_empty() => {
-            match requirements.device_source {
-                Some(DeviceSource::ResourceClaim) => "(from a resource claim)".to_owned(),
-                _ => "-".to_owned(),
-            }
-        }
-        Some(Network::Valid(requirements)) => {
-            requirements.resources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-        }
+    let resource = match &attachment.network {
+        None => "(ignored)".to_owned(),
+        Some(Lookup::Missing) => "(no such NAD)".to_owned(),
+        Some(Lookup::Unavailable(_)) => "(not looked up, see below)".to_owned(),
+        Some(Lookup::Known(network)) => match &**network {
+            Network::Invalid(_) => "(wrong, see below)".to_owned(),
+            Network::Valid(requirements) => resources(requirements),
+        },
     };
     vec![format!("{list}[{}]", attachment.element), attachment.nad.to_string(), resource]
+}
+
+fn resources(requirements: &Requirements) -> String {
+    match (&*requirements.resources, requirements.device_source) {
+        ([], Some(DeviceSource::ResourceClaim)) => "(from a resource claim)".to_owned(),
+        ([], _) => "-".to_owned(),
+        (resources, _) => resources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    }
 }
 
 /// How many each container requests already.

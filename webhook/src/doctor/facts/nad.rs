@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use admission::{Network, Networks, Requirements};
+use admission::{Lookup, Network, Networks, Requirements};
 use contract::{NadName, annotation};
 
 use super::Cni;
@@ -36,8 +36,8 @@ pub struct Misspelt {
 pub struct Nads(pub BTreeMap<NadName, Nad>);
 
 impl Networks for Nads {
-    fn get(&self, nad: &NadName) -> Option<Arc<Network>> {
-        self.0.get(nad).map(|nad| Arc::new(nad.network.clone()))
+    fn get(&self, nad: &NadName) -> Lookup {
+        self.0.get(nad).map(|nad| Arc::new(nad.network.clone())).into()
     }
 }
 

@@ -247,7 +247,7 @@ impl One<'_> {
     fn is_ignored(&self, nad: &NadName) -> bool {
         let live = self.pods.iter().filter(|pod| pod.is_live());
         live.filter_map(|pod| decision(pod, self.nads, self.options).ok())
-            .any(|decision| decision.attachments.iter().any(|one| one.ignored && one.nad == *nad))
+            .any(|decision| decision.attachments.iter().any(|one| one.is_ignored() && one.nad == *nad))
     }
 
     fn no_pod(&self) -> Vec<Finding> {

@@ -128,8 +128,8 @@ const WATCHES: &str = "watch=true";
 const LISTS: &str = "GET /apis/k8s.cni.cncf.io/v1/network-attachment-definitions?&limit=100 ";
 
 fn known(store: &NetworkStore, name: &str) -> Option<String> {
-    let network = store.get(&NadName::new("default", name).unwrap())?;
-    Some(match &*network {
+    let found = store.get(&NadName::new("default", name).unwrap());
+    Some(match found.known()? {
         Network::Valid(requirements) => requirements.resources.first().unwrap().to_string(),
         Network::Invalid(_) => "invalid".to_owned(),
     })
@@ -288,12 +288,12 @@ async fn a_live_look_up_tells_missing_from_unknown(#[case] reply: Reply, #[case]
     let live = source.live_lookup(LiveMetrics::default());
     let nad = NadName::new("default", "one").unwrap();
     let found = match live.look_up([nad.clone()].into(), Duration::MAX, None).await.remove(&nad).unwrap() {
-        Found::Network(network) => {
+        Lookup::Known(network) => {
             assert!(matches!(*network, Network::Valid(_)));
             "there".to_owned()
         }
-        Found::Missing => "missing".to_owned(),
-        Found::Failed(reason) => reason.to_string(),
+        Lookup::Missing => "missing".to_owned(),
+        Lookup::Unavailable(reason) => reason.to_string(),
     };
     assert_eq!(found, expected);
 }

@@ -1,6 +1,6 @@
 //! Reviews as they come in, without a socket.
 
-use admission::{Denial, Reason, review_of};
+use admission::{Denial, Network, Reason, review_of};
 use axum::body::to_bytes;
 use contract::annotation;
 use rstest::rstest;
@@ -15,9 +15,9 @@ fn reviews() -> Reviews<NetworkStore> {
     let look_up = |nad: NadName| -> LookUp {
         Box::pin(async move {
             match nad.name() {
-                "late" => Found::Network(Arc::new(Network::from_annotations(&[], []))),
+                "late" => Lookup::Known(Arc::new(Network::from_annotations(&[], []))),
                 "broken" => panic!("as a fault in here would"),
-                _ => Found::Missing,
+                _ => Lookup::Missing,
             }
         })
     };
@@ -32,7 +32,7 @@ fn reviews() -> Reviews<NetworkStore> {
 }
 
 /// What is found out about each network of a pod that names these.
-async fn decide(networks: &[String]) -> Vec<Option<Arc<Network>>> {
+async fn decide(networks: &[String]) -> Vec<Lookup> {
     let body = review_of(json!({
         "metadata": {
             "labels": {"kubevirt.io": "virt-launcher"},
@@ -43,15 +43,15 @@ async fn decide(networks: &[String]) -> Vec<Option<Arc<Network>>> {
     let body = body.to_string();
     let review = admission::read(body.as_bytes()).unwrap();
     let decision = reviews().decide::<Pods>(&review, Sender { patience: Duration::MAX, peer: None }).await;
-    decision.attachments.into_iter().map(|attachment| attachment.network).collect()
+    decision.attachments.into_iter().map(|attachment| attachment.network.unwrap()).collect()
 }
 
 #[tokio::test]
 async fn one_unknown_network_named_often_is_looked_up_once() {
     let names = [vec!["gone".to_owned(); 100], vec!["late".to_owned()]].concat();
     let found = decide(&names).await;
-    assert_eq!(found.first(), Some(&None));
-    assert!(matches!(found.last().unwrap().as_deref(), Some(Network::Valid(_))), "{:?}", found.last());
+    assert_eq!(found.first(), Some(&Lookup::Missing));
+    assert!(found.last().unwrap().requirements().is_some(), "{:?}", found.last());
 }
 
 #[rstest]
@@ -60,8 +60,8 @@ async fn one_unknown_network_named_often_is_looked_up_once() {
 #[tokio::test]
 async fn a_network_that_was_not_looked_up_is_not_called_missing(#[case] names: Vec<String>) {
     let found = decide(&names).await;
-    let last = found.last().unwrap().as_deref();
-    assert!(matches!(last, Some(Network::Invalid(NetworkError::Unavailable { .. }))), "{last:?}");
+    let last = found.last().unwrap();
+    assert!(matches!(last, Lookup::Unavailable(_)), "{last:?}");
 }
 
 async fn post(path: &str, body: &Value) -> Value {
