@@ -5,7 +5,7 @@
 
 use std::hint::black_box;
 
-use admission::{Network, Networks as _, Options, Outcome, review_of};
+use admission::{Network, Networks as _, Options, Outcome, Pod, review_of};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -44,7 +44,7 @@ fn steps(criterion: &mut Criterion) {
     let (networks, options) = (store(10), Options::default());
     let request = admission::read(&body).unwrap();
     let decision = admission::decide(&request, &networks, &options);
-    assert!(matches!(&decision.outcome, Outcome::Patched(_)), "{decision:?}");
+    assert!(matches!(&decision.verdict.outcome, Outcome::Patched(_)), "{decision:?}");
 
     let mut group = criterion.benchmark_group(format!("a review of {} bytes", body.len()));
     group.throughput(Throughput::Bytes(body.len() as u64));
@@ -64,12 +64,15 @@ fn steps(criterion: &mut Criterion) {
         bencher.iter(|| admission::decide(black_box(&request), &networks, &options));
     });
     group.bench_function("answer", |bencher| {
-        bencher.iter(|| admission::answer(&request.uid, black_box(&decision)));
+        bencher.iter(|| admission::answer::<Pod<'_>>(&request.uid, black_box(&decision.verdict)));
     });
     group.bench_function("all", |bencher| {
         bencher.iter(|| {
             let request = admission::read(black_box(&body)).unwrap();
-            admission::answer(&request.uid, &admission::decide(&request, &networks, &options))
+            admission::answer::<Pod<'_>>(
+                &request.uid,
+                &admission::decide(&request, &networks, &options).verdict,
+            )
         });
     });
     group.finish();

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::{Arc, LazyLock};
 
-use admission::{Lookup, Network, Networks, NotWatched, Options, Outcome, Unreadable, Unresolved};
+use admission::{
+    Lookup, Network, Networks, NotWatched, Options, Outcome, Pod, Unreadable, Unresolved, Verdict,
+};
+use contract::vmi::Vmi;
 use contract::{NadName, annotation, parse_default_network, parse_networks};
 use serde_json::{Value, json};
 use webhook::networks::file;
@@ -50,7 +53,7 @@ pub fn review(bytes: &[u8]) {
     {
         let decision =
             admission::decide_vmi(vmi, request.namespace(), &*KNOWN, &NotWatched, &Options::default());
-        let answer = answer_of(&admission::answer_vmi(&request.uid, &decision), &request.uid);
+        let answer = answer_of(&admission::answer::<Vmi>(&request.uid, &decision), &request.uid);
         assert_eq!(answer["response"]["allowed"], true);
     }
     // Of two equal keys a patch cannot say which one it means; a Value has none twice.
@@ -64,17 +67,17 @@ fn pod(bytes: &[u8]) {
         Ok(request) => request,
         Err(Unreadable::NoReview(sentence)) => return assert_sentence(&sentence),
         Err(Unreadable::Answerable { uid, denial }) => {
-            let answer = answer_of(&admission::answer_unreadable(&uid, &denial), &uid);
+            let answer = answer_of(&admission::answer::<Pod<'_>>(&uid, &Verdict::denied(denial)), &uid);
             assert_eq!(answer["response"]["allowed"], false);
             return;
         }
     };
     let decision = admission::decide(&request, &*KNOWN, &Options::default());
-    let answer = answer_of(&admission::answer(&request.uid, &decision), &request.uid);
+    let answer = answer_of(&admission::answer::<Pod<'_>>(&request.uid, &decision.verdict), &request.uid);
     let response = &answer["response"];
-    assert_eq!(response["patch"].is_string(), matches!(decision.outcome, Outcome::Patched(_)));
-    assert_eq!(response["allowed"], !matches!(decision.outcome, Outcome::Denied(_)));
-    if let Outcome::Denied(denial) = decision.outcome {
+    assert_eq!(response["patch"].is_string(), matches!(decision.verdict.outcome, Outcome::Patched(_)));
+    assert_eq!(response["allowed"], !matches!(decision.verdict.outcome, Outcome::Denied(_)));
+    if let Outcome::Denied(denial) = decision.verdict.outcome {
         assert_sentence(&denial.message);
     }
 }
@@ -85,7 +88,7 @@ fn a_patch_is_made_once(mut review: Value) {
     let decide = |review: &Value| {
         let bytes = serde_json::to_vec(review).unwrap();
         let request = admission::read(&bytes).ok()?;
-        Some(admission::decide(&request, &*KNOWN, &options).outcome)
+        Some(admission::decide(&request, &*KNOWN, &options).verdict.outcome)
     };
     if let Some(Outcome::Patched(patch)) = decide(&review) {
         json_patch::patch(&mut review["request"]["object"], &patch).unwrap();

@@ -4,7 +4,7 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use serde::ser::{Error as _, Serializer};
 
-use super::{Decision, Denial, Outcome, Patch, VmiDecision};
+use super::{Denial, Patch, Subject, Verdict};
 
 #[derive(serde::Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -21,8 +21,8 @@ struct Response<'a> {
     allowed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status<'a>>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    warnings: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     patch_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "base64_of_json")]
@@ -44,35 +44,20 @@ impl<'a> Status<'a> {
     }
 }
 
-/// The answer that `decision` asks for.
+/// The answer that `verdict` asks for, about an object that is an `S`. One that [never](Subject::MAY_BE_REFUSED) is
+/// refused passes with the denial as a warning.
 #[must_use]
-pub fn answer(uid: &str, decision: &Decision) -> Vec<u8> {
-    let denial = match &decision.outcome {
-        Outcome::OutOfScope | Outcome::Unchanged | Outcome::Patched(_) => None,
-        Outcome::Denied(denial) => Some(denial),
-    };
-    write(uid, denial, &decision.warnings, decision.outcome.patch())
-}
-
-/// The answer about a VMI, which always passes.
-#[must_use]
-pub fn answer_vmi(uid: &str, decision: &VmiDecision) -> Vec<u8> {
-    write(uid, None, &decision.warnings, &decision.patch)
-}
-
-/// The refusal of a review that nothing could be decided about.
-#[must_use]
-pub fn answer_unreadable(uid: &str, denial: &Denial) -> Vec<u8> {
-    write(uid, Some(denial), &[], Patch::EMPTY)
-}
-
-fn write(uid: &str, denial: Option<&Denial>, warnings: &[String], patch: &Patch) -> Vec<u8> {
-    let patch = Some(patch).filter(|patch| !patch.is_empty());
+pub fn answer<S: Subject>(uid: &str, verdict: &Verdict) -> Vec<u8> {
+    let denial = verdict.denial();
+    let refused = denial.filter(|_| S::MAY_BE_REFUSED);
+    let excused = denial.filter(|_| !S::MAY_BE_REFUSED);
+    let patch = Some(verdict.outcome.patch()).filter(|patch| !patch.is_empty());
+    let warnings = verdict.warnings.iter().chain(excused.map(|denial| &denial.message));
     let response = Response {
         uid,
-        allowed: denial.is_none(),
-        status: denial.map(Status::new),
-        warnings,
+        allowed: refused.is_none(),
+        status: refused.map(Status::new),
+        warnings: warnings.map(String::as_str).collect(),
         patch_type: patch.map(|_| "JSONPatch"),
         patch,
     };

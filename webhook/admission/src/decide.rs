@@ -10,7 +10,10 @@ use super::needs::{Misplaced, Need, target};
 use super::pod::{Container, Pod};
 use super::sentences::Sentences;
 use super::suggestion::suggestion;
-use super::{Denial, Options, Patch, Reason, Request, Scope, Unresolved, launcher_hook, patch, podnetinfo};
+use super::{
+    Denial, Options, Outcome, Patch, Reason, Request, Scope, Unresolved, Verdict, launcher_hook, patch,
+    podnetinfo,
+};
 use crate::network::{Networks, NodeLabel, Requirements};
 
 /// For how many unknown networks of one pod a similar one is looked for.
@@ -20,77 +23,28 @@ const SUGGESTIONS: usize = 2;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     /// The answer.
-    pub outcome: Outcome,
+    pub verdict: Verdict,
     /// Each network that the pod selects, the default network first and then in the annotation's order.
     pub attachments: Vec<Attachment>,
     /// Each resource that the networks need, in the order of their names.
     pub needs: Vec<Need>,
-    /// What the pod's author should know although the pod passes.
-    pub warnings: Vec<String>,
-    /// Whether launcher-hook is injected.
-    pub helper_added: bool,
-}
-
-/// The answer to a review.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    /// Not ours to judge: no virt-launcher pod, or not the creation of one.
-    OutOfScope,
-    /// The pod passes as it is.
-    Unchanged,
-    /// The pod passes with these changes.
-    Patched(Patch),
-    /// The pod does not pass.
-    Denied(Denial),
 }
 
 impl Decision {
     /// Nothing but the answer.
-    pub fn new(outcome: Outcome) -> Self {
-        Self {
-            outcome,
-            attachments: Vec::new(),
-            needs: Vec::new(),
-            warnings: Vec::new(),
-            helper_added: false,
-        }
-    }
-
-    /// The NADs that nobody has heard of: worth looking up, and deciding again.
-    pub fn unknown(&self) -> impl Iterator<Item = &NadName> {
-        self.attachments.iter().filter(|one| one.is_missing()).map(|attachment| &attachment.nad)
-    }
-}
-
-impl Outcome {
-    /// What changes.
     #[must_use]
-    pub fn patch(&self) -> &Patch {
-        match self {
-            Self::Patched(patch) => patch,
-            Self::OutOfScope | Self::Unchanged | Self::Denied(_) => Patch::EMPTY,
-        }
-    }
-
-    /// The name in metrics and logs.
-    #[must_use]
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::OutOfScope => "out_of_scope",
-            Self::Unchanged => "unchanged",
-            Self::Patched(_) => "patched",
-            Self::Denied(_) => "denied",
-        }
+    pub fn new(verdict: Verdict) -> Self {
+        Self { verdict, attachments: Vec::new(), needs: Vec::new() }
     }
 }
 
 /// Decides about the pod in `request`.
 pub fn decide(request: &Request<'_>, networks: &impl Networks, options: &Options) -> Decision {
     let Some(pod) = &request.object else {
-        return Decision::new(Outcome::OutOfScope);
+        return Decision::new(Verdict::new(Outcome::OutOfScope));
     };
     if options.scope == Scope::VirtLauncher && !pod.is_virt_launcher() {
-        return Decision::new(Outcome::OutOfScope);
+        return Decision::new(Verdict::new(Outcome::OutOfScope));
     }
     let namespace = request.namespace();
     let read = Ignored::parse(pod.ignore_networks(), namespace)
@@ -100,16 +54,27 @@ pub fn decide(request: &Request<'_>, networks: &impl Networks, options: &Options
         });
     let (ignored, attachments) = match read {
         Ok(read) => read,
-        Err(denial) => return Decision::new(Outcome::Denied(denial)),
+        Err(denial) => return Decision::new(Verdict::denied(denial)),
     };
     let mut warnings = Sentences::default();
     ignored.idle(attachments.iter().map(|one| &one.nad)).for_each(|sentence| warnings.add(|| sentence));
-    let mut decision = Decision { attachments, ..Decision::new(Outcome::Unchanged) };
+    let mut decision = Decision { attachments, ..Decision::new(Verdict::new(Outcome::Unchanged)) };
     if let Err(denial) = fill(&mut decision, &mut warnings, pod, namespace, networks, options) {
-        decision.outcome = Outcome::Denied(denial);
+        decision.verdict.outcome = Outcome::Denied(denial);
     }
-    decision.warnings = warnings.into_vec();
+    decision.verdict.warnings = warnings.into_vec();
+    decision.verdict.unknown = unknown(&decision);
     decision
+}
+
+/// The NADs whose existence would change the answer.
+fn unknown(decision: &Decision) -> Vec<NadName> {
+    let reason = decision.verdict.denial().map(|denial| denial.reason);
+    if !matches!(reason, None | Some(Reason::NetworkUnknown | Reason::NetworkInvalid)) {
+        return Vec::new();
+    }
+    let missing = decision.attachments.iter().filter(|attachment| attachment.is_missing());
+    missing.map(|attachment| attachment.nad.clone()).collect()
 }
 
 /// Fills in needs, warnings and patch, once the attachments are known.
@@ -180,16 +145,14 @@ fn fill(
         patch::resources(&mut patch, index, target, &decision.needs);
         if pod.is_virt_launcher() {
             let (attachments, settings) = (&decision.attachments, &options.launcher_hook);
-            decision.helper_added =
+            decision.verdict.helper_added =
                 launcher_hook::inject(&mut patch, pod, index, target, attachments, settings)?;
         } else if options.podnetinfo {
             podnetinfo::put_in(&mut patch, pod)?;
         }
     }
     patch::node_selector(&mut patch, pod, &labels);
-    if !patch.is_empty() {
-        decision.outcome = Outcome::Patched(patch);
-    }
+    decision.verdict.outcome = patch.into();
     Ok(())
 }
 

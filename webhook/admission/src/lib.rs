@@ -1,7 +1,7 @@
 //! What to answer to a review: a pure function of its body, the networks and the options.
 //!
 //! ```text
-//! body ──read──► Request ──decide──► Decision ──answer──► body
+//! body ──read──► Request ──decide──► Verdict ──answer──► body
 //! ```
 
 mod answer;
@@ -22,11 +22,12 @@ pub mod quantity;
 mod review;
 mod sentences;
 mod suggestion;
+mod verdict;
 mod vmi;
 
-pub use answer::{answer, answer_unreadable, answer_vmi};
+pub use answer::answer;
 pub use attachments::Attachment;
-pub use decide::{Decision, Outcome, decide};
+pub use decide::{Decision, decide};
 pub use denial::{Denial, Reason};
 pub use launcher_hook::{LauncherHook, Mode};
 pub use needs::{Holder, Need, holders};
@@ -36,7 +37,8 @@ pub use options::{Options, Scope, Unresolved};
 pub use patch::Patch;
 pub use pod::{Container, Owner, Pod};
 pub use review::{Kind, Request, Subject, Unreadable, read, read_vmi, review_of};
-pub use vmi::{VmiDecision, decide_vmi};
+pub use verdict::{Outcome, Verdict};
+pub use vmi::decide_vmi;
 
 #[cfg(test)]
 mod tests;

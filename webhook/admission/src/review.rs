@@ -89,6 +89,8 @@ pub trait Subject {
     const NOUN: &'static str;
     /// API group, version and kind.
     const KIND: Kind<'static>;
+    /// Whether one may be refused. failurePolicy Ignore does not help against a refusal.
+    const MAY_BE_REFUSED: bool;
 
     /// Its name, and what the API server will make one from.
     fn own_names(&self) -> [Option<&str>; 2];
@@ -102,6 +104,7 @@ pub trait Subject {
 impl Subject for Pod<'_> {
     const NOUN: &'static str = "pod";
     const KIND: Kind<'static> = Kind::new("", "v1", "Pod");
+    const MAY_BE_REFUSED: bool = true;
 
     fn own_names(&self) -> [Option<&str>; 2] {
         [self.metadata.name.as_deref(), self.metadata.generate_name.as_deref()]
@@ -120,6 +123,8 @@ impl Subject for Pod<'_> {
 impl Subject for Vmi {
     const NOUN: &'static str = "VMI";
     const KIND: Kind<'static> = Kind::new("kubevirt.io", "v1", kubevirt::VMI_KIND);
+    /// Its NADs may be created after it, and one that KubeVirt writes in some new way must pass.
+    const MAY_BE_REFUSED: bool = false;
 
     fn own_names(&self) -> [Option<&str>; 2] {
         [self.metadata.name.as_deref(), self.metadata.generate_name.as_deref()]

@@ -90,8 +90,8 @@ fn decide_pod(pod: &Value, options: &Options) -> Decision {
 /// The response to a body, as the API server reads it, with the patch decoded.
 fn respond(body: &[u8], options: &Options) -> Result<Value, String> {
     let bytes = match read(body) {
-        Ok(request) => answer(&request.uid, &decide(&request, &networks(), options)),
-        Err(Unreadable::Answerable { uid, denial }) => answer_unreadable(&uid, &denial),
+        Ok(request) => answer::<Pod<'_>>(&request.uid, &decide(&request, &networks(), options).verdict),
+        Err(Unreadable::Answerable { uid, denial }) => answer::<Pod<'_>>(&uid, &Verdict::denied(denial)),
         Err(Unreadable::NoReview(message)) => return Err(message),
     };
     let mut review: Value = serde_json::from_slice(&bytes).unwrap();
@@ -108,7 +108,7 @@ fn respond(body: &[u8], options: &Options) -> Result<Value, String> {
 /// The pod after the patch; the pod itself where there is none.
 fn patched(pod: &Value, decision: &Decision) -> Value {
     let mut pod = pod.clone();
-    if let Outcome::Patched(patch) = &decision.outcome {
+    if let Outcome::Patched(patch) = &decision.verdict.outcome {
         apply(patch, &mut pod);
     }
     pod

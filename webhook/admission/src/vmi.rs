@@ -15,46 +15,28 @@ use super::decide::whose_device;
 use super::ignored::Ignored;
 use super::sentences::Sentences;
 use super::suggestion::suggestion;
-use super::{Denial, Mode, Options, Patch, Unresolved};
+use super::{Mode, Options, Patch, Unresolved, Verdict};
 use crate::Nodes;
 use crate::network::{DeviceSource, Lookup, Network, Networks, Requirements};
 
-/// The answer about a VMI.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct VmiDecision {
-    /// Writes the annotation that says what stands behind each network, or removes one that says what nobody
-    /// knows; nothing where it is as it should be.
-    pub patch: Patch,
-    /// What its author should look at.
-    pub warnings: Vec<String>,
-    /// NADs that nobody has heard of: worth looking up, and deciding again.
-    pub unknown: Vec<NadName>,
-    /// Why nothing could be decided. The VMI passes all the same.
-    pub failure: Option<Denial>,
-}
-
 /// Decides about a VMI that will be created or changed in `namespace`.
 ///
-/// `nodes` tells whether a resource is offered at all; what it does not know is not warned of.
+/// `nodes` tells whether a resource is offered at all; what it does not know is not warned of. The patch writes the
+/// annotation that says what stands behind each network, or removes one that says what nobody knows.
 pub fn decide_vmi(
     vmi: &Vmi,
     namespace: &str,
     networks: &impl Networks,
     nodes: &impl Nodes,
     options: &Options,
-) -> VmiDecision {
+) -> Verdict {
     let mut known = VmiNetworks::default();
     let mut unknown = Vec::new();
     let mut warnings = Sentences::default();
     let (listed, interfaces) = match lists(vmi) {
         Ok(lists) => lists,
         Err(problem) => {
-            return VmiDecision {
-                patch: annotate(vmi, &known),
-                warnings: vec![problem],
-                unknown,
-                failure: None,
-            };
+            return Verdict { warnings: vec![problem], ..Verdict::new(annotate(vmi, &known).into()) };
         }
     };
     let ignored = Ignored::parse(own_annotation(vmi, annotation::IGNORE_NETWORKS), namespace);
@@ -134,7 +116,7 @@ pub fn decide_vmi(
         .chain(review.lonely(listed))
         .chain(review.alike(&known))
         .for_each(|warning| warnings.add(|| warning));
-    VmiDecision { patch: annotate(vmi, &known), warnings: warnings.into_vec(), unknown, failure: None }
+    Verdict { warnings: warnings.into_vec(), unknown, ..Verdict::new(annotate(vmi, &known).into()) }
 }
 
 /// What the sentences about one VMI depend on.

@@ -9,9 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use admission::{
-    Decision, Denial, Network, Networks, Options, Outcome, Patch, Unreadable, decide, read, review_of,
-};
+use admission::{Decision, Network, Networks, Options, Unreadable, Verdict, decide, read, review_of};
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use contract::NadName;
@@ -83,12 +81,12 @@ enum Output {
 }
 
 /// One pod and what happens to it.
-struct Verdict {
+struct Reviewed {
     /// `namespace/name`, for people.
     pod_name: String,
     /// The pod as it was read; nothing where the review has none.
     pod: Value,
-    decision: Result<Decision, Denial>,
+    decision: Decision,
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
@@ -120,9 +118,9 @@ fn review(arguments: &Arguments, output: &mut impl Write) -> anyhow::Result<bool
     let mut all_pass = true;
     let count = objects.len();
     for (index, (place, object)) in objects.into_iter().enumerate() {
-        let verdict = judge(object, &networks, &options).context(place)?;
-        all_pass &= !matches!(&verdict.decision, Err(_) | Ok(Decision { outcome: Outcome::Denied(_), .. }));
-        print(&verdict, arguments.output, index, output)?;
+        let reviewed = judge(object, &networks, &options).context(place)?;
+        all_pass &= reviewed.decision.verdict.denial().is_none();
+        print(&reviewed, arguments.output, index, output)?;
     }
     match (count, arguments.from_cluster && arguments.pods.is_empty()) {
         (0, true) => writeln!(io::stderr(), "sriov-webhook review: there are no virt-launcher pods")?,
@@ -204,7 +202,7 @@ fn read_input(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
     Ok((place, bytes))
 }
 
-fn judge(object: Value, networks: &impl Networks, options: &Options) -> anyhow::Result<Verdict> {
+fn judge(object: Value, networks: &impl Networks, options: &Options) -> anyhow::Result<Reviewed> {
     let mut review = match documents::kind(&object) {
         "AdmissionReview" => object,
         "Pod" => review_of(object),
@@ -219,17 +217,19 @@ fn judge(object: Value, networks: &impl Networks, options: &Options) -> anyhow::
         Ok(request) => {
             let name =
                 request.object.as_ref().map_or_else(|| "(no pod)".to_owned(), |pod| pod.display_name());
-            (format!("{}/{name}", request.namespace()), Ok(decide(&request, networks, options)))
+            (format!("{}/{name}", request.namespace()), decide(&request, networks, options))
         }
-        Err(Unreadable::Answerable { uid, denial }) => (format!("review {uid}"), Err(denial)),
+        Err(Unreadable::Answerable { uid, denial }) => {
+            (format!("review {uid}"), Decision::new(Verdict::denied(denial)))
+        }
         Err(Unreadable::NoReview(message)) => bail!(message),
     };
     let pod = review.pointer_mut("/request/object").map(Value::take).unwrap_or_default();
-    Ok(Verdict { pod_name, pod, decision })
+    Ok(Reviewed { pod_name, pod, decision })
 }
 
-fn print(verdict: &Verdict, output: Output, index: usize, to: &mut impl Write) -> anyhow::Result<()> {
-    let Verdict { pod_name, pod, decision } = verdict;
+fn print(reviewed: &Reviewed, output: Output, index: usize, to: &mut impl Write) -> anyhow::Result<()> {
+    let Reviewed { pod_name, pod, decision } = reviewed;
     if output == Output::Table {
         if index > 0 {
             writeln!(to)?;
@@ -239,17 +239,15 @@ fn print(verdict: &Verdict, output: Output, index: usize, to: &mut impl Write) -
     if output == Output::Json {
         return Ok(writeln!(to, "{}", serde_json::to_string(&Report::new(pod_name, decision))?)?);
     }
-    let denial = match decision {
-        Err(denial) | Ok(Decision { outcome: Outcome::Denied(denial), .. }) => Some(denial),
-        Ok(_) => None,
-    };
+    let Verdict { outcome, warnings, .. } = &decision.verdict;
+    let denial = decision.verdict.denial();
     if let Some(denial) = denial {
         eprintln!("{pod_name}: refused: {}", denial.message);
     }
-    for warning in decision.as_ref().map_or(&[][..], |decision| &decision.warnings) {
+    for warning in warnings {
         eprintln!("{pod_name}: warning: {warning}");
     }
-    let patch = decision.as_ref().map_or(Patch::EMPTY, |decision| decision.outcome.patch());
+    let patch = outcome.patch();
     if output == Output::Patch {
         writeln!(to, "{}", serde_json::to_string(patch)?)?;
     } else if denial.is_none() {

@@ -6,6 +6,7 @@
 mod line;
 mod metrics;
 mod patience;
+mod rejection;
 mod reviewed;
 #[cfg(test)]
 mod tests;
@@ -15,17 +16,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use admission::{Lookup, Networks, NotWatched, Options, Request as Review, Unreadable};
+use admission::{
+    Denial, Lookup, Networks, NotWatched, Options, Reason, Request as Review, Unreadable, Verdict, answer,
+};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::IntoResponse as _;
 use axum::routing::post;
-use contract::{NadName, Quoted};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use contract::NadName;
+use http::{HeaderValue, Request, Response, header};
 use tokio::sync::Semaphore;
 
-use super::body::{BodyError, BodyLimits, BodyReader};
+use super::body::{BodyLimits, BodyReader};
 use crate::events::VmiEvents;
 use crate::networks::LiveLookup;
 use crate::nodes::NodeStore;
@@ -33,7 +36,8 @@ use crate::shares::Peer;
 use line::Line;
 pub use metrics::ReviewMetrics;
 use patience::patience;
-use reviewed::{LOOKED_UP, Pods, Reviewed, Vmis};
+use rejection::Rejection;
+use reviewed::{LOOKED_UP, Pods, Reviewed, Vmis, first};
 
 /// Where reviews of pods are posted to.
 pub const PATH: &str = "/mutate";
@@ -90,14 +94,6 @@ struct Sender {
     peer: Option<Peer>,
 }
 
-/// A request that is not a review.
-struct Refusal {
-    status: StatusCode,
-    /// For metrics and logs.
-    reason: &'static str,
-    sentence: String,
-}
-
 /// The routes of the review listener.
 pub fn router<N: Networks + Send + Sync + 'static>(reviews: Reviews<N>, limits: RequestLimits) -> Router {
     let endpoint = Endpoint {
@@ -110,13 +106,13 @@ pub fn router<N: Networks + Send + Sync + 'static>(reviews: Reviews<N>, limits: 
         .route(PATH, post(respond::<N, Pods>))
         .route(VMI_PATH, post(respond::<N, Vmis>))
         .method_not_allowed_fallback(|request: Request<Body>| async move {
-            Refusal::method(&request).into_response()
+            Rejection::method(&request).into_response()
         })
-        .fallback(|request: Request<Body>| async move { Refusal::path(&request).into_response() })
+        .fallback(|request: Request<Body>| async move { Rejection::path(&request).into_response() })
         .with_state(Arc::new(endpoint))
 }
 
-async fn respond<N: Networks + Send + Sync + 'static, R: Reviewed<Decision: Send> + 'static>(
+async fn respond<N: Networks + Send + Sync + 'static, R: Reviewed + 'static>(
     State(endpoint): State<Arc<Endpoint<N>>>,
     request: Request<Body>,
 ) -> Response<Body> {
@@ -126,23 +122,23 @@ async fn respond<N: Networks + Send + Sync + 'static, R: Reviewed<Decision: Send
             let json = HeaderValue::from_static("application/json");
             ([(header::CONTENT_TYPE, json)], body).into_response()
         }
-        Err(refusal) => {
-            metrics.refused(refusal.reason);
+        Err(rejection) => {
+            metrics.refused(rejection.reason);
             // At debug level only: any client that can reach the port could fill the log.
-            tracing::debug!(reason = refusal.reason, "{}", refusal.sentence);
-            refusal.into_response()
+            tracing::debug!(reason = rejection.reason, "{}", rejection.sentence);
+            rejection.into_response()
         }
     }
 }
 
 impl<N: Networks> Endpoint<N> {
-    async fn answer<R: Reviewed>(&self, request: Request<Body>) -> Result<Vec<u8>, Refusal> {
+    async fn answer<R: Reviewed>(&self, request: Request<Body>) -> Result<Vec<u8>, Rejection> {
         let Ok(_place) = self.free.try_acquire() else {
-            return Err(Refusal::busy(self.in_flight));
+            return Err(Rejection::busy(self.in_flight));
         };
         let _in_flight = self.reviews.metrics.in_flight();
         let (head, body) = request.into_parts();
-        check_content_type(&head.headers)?;
+        Rejection::check_content_type(&head.headers)?;
         let whole = self.bodies.read(&head.headers, body).await?;
         let sender = Sender { patience: patience(&head.uri), peer: head.extensions.get::<Peer>().copied() };
         self.reviews.answer::<R>(&whole.bytes, sender).await
@@ -151,15 +147,15 @@ impl<N: Networks> Endpoint<N> {
 
 impl<N: Networks> Reviews<N> {
     /// The answer to a request's body.
-    async fn answer<R: Reviewed>(&self, body: &[u8], sender: Sender) -> Result<Vec<u8>, Refusal> {
+    async fn answer<R: Reviewed>(&self, body: &[u8], sender: Sender) -> Result<Vec<u8>, Rejection> {
         let start = Instant::now();
-        let read = unwinding(|| R::read(body)).map_err(|Panicked| Refusal::internal())?;
+        let read = unwinding(|| R::read(body)).map_err(|Panicked| Rejection::internal())?;
         match read {
             Ok(review) => {
-                let decision = self.decide::<R>(&review, sender).await;
-                let (outcome, denial) = R::outcome(&decision);
-                let answer = R::answer(&review.uid, &decision);
-                if R::adds_helper(&decision) {
+                let verdict = self.decide::<R>(&review, sender).await;
+                let denial = verdict.denial();
+                let answer = answer::<R::Object<'_>>(&review.uid, &verdict);
+                if verdict.helper_added {
                     self.metrics.helper_added();
                 }
                 let line = Line {
@@ -167,18 +163,18 @@ impl<N: Networks> Reviews<N> {
                     namespace: review.namespace(),
                     name: review.subject_name(),
                     kind: R::KIND,
-                    outcome,
+                    outcome: R::outcome(&verdict),
                     denial,
                 };
                 self.done(start, line);
                 if let Some(events) = &self.events
-                    && let Some(refusal) = R::refusal(&review, &decision)
+                    && let Some(refusal) = denial.and_then(|denial| R::refusal(&review, denial))
                 {
                     events.report(refusal, sender.peer);
                 }
                 Ok(answer)
             }
-            Err(Unreadable::NoReview(sentence)) => Err(Refusal::no_review(sentence)),
+            Err(Unreadable::NoReview(sentence)) => Err(Rejection::no_review(sentence)),
             Err(Unreadable::Answerable { uid, denial }) => {
                 let line = Line {
                     uid: &uid,
@@ -189,19 +185,18 @@ impl<N: Networks> Reviews<N> {
                     denial: Some(&denial),
                 };
                 self.done(start, line);
-                Ok(R::answer_unreadable(&uid, denial))
+                Ok(answer::<R::Object<'_>>(&uid, &Verdict::denied(denial)))
             }
         }
     }
 
-    async fn decide<R: Reviewed>(&self, review: &Review<'_, R::Object<'_>>, sender: Sender) -> R::Decision {
+    async fn decide<R: Reviewed>(&self, review: &Review<'_, R::Object<'_>>, sender: Sender) -> Verdict {
         let networks = &*self.networks;
-        let decision = self.decide_from::<R>(review, networks);
-        let unknown = R::unknown(&decision);
-        let Some(live) = self.live.as_ref().filter(|_| !unknown.is_empty()) else {
-            return decision;
+        let verdict = self.decide_from::<R>(review, networks);
+        let Some(live) = self.live.as_ref().filter(|_| !verdict.unknown.is_empty()) else {
+            return verdict;
         };
-        let found = live.look_up(unknown, sender.patience, sender.peer).await;
+        let found = live.look_up(first(&verdict.unknown), sender.patience, sender.peer).await;
         self.decide_from::<R>(review, &WithFound { networks, found: &found })
     }
 
@@ -209,12 +204,12 @@ impl<N: Networks> Reviews<N> {
         &self,
         review: &Review<'_, R::Object<'_>>,
         networks: &impl Networks,
-    ) -> R::Decision {
+    ) -> Verdict {
         unwinding(|| match self.nodes.as_deref() {
             Some(nodes) => R::decide(review, networks, nodes, &self.options),
             None => R::decide(review, networks, &NotWatched, &self.options),
         })
-        .unwrap_or_else(|Panicked| R::broken())
+        .unwrap_or_else(|Panicked| failed())
     }
 
     fn done(&self, start: Instant, line: Line<'_>) {
@@ -231,6 +226,13 @@ struct Panicked;
 fn unwinding<T>(call: impl FnOnce() -> T) -> Result<T, Panicked> {
     // What the closures touch is only read, so nothing can be left half-changed.
     catch_unwind(AssertUnwindSafe(call)).map_err(|_| Panicked)
+}
+
+/// The verdict if deciding failed.
+fn failed() -> Verdict {
+    let message =
+        "the webhook failed while it looked at this: its log says where; please report that with the object";
+    Verdict::denied(Denial { reason: Reason::Internal, message: message.to_owned() })
 }
 
 /// The networks that are known, and those just looked up.
@@ -256,80 +258,4 @@ fn not_asked_for() -> Lookup {
     let reason =
         format!("nobody answered for it, and for one review at most {LOOKED_UP} unknown ones are asked for");
     Lookup::Unavailable(reason.into())
-}
-
-fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
-    let value = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    let essence = value.split(|&byte| byte == b';').next().unwrap_or_default();
-    if essence.trim_ascii().eq_ignore_ascii_case(b"application/json") {
-        return Ok(());
-    }
-    let sentence = if value.is_empty() {
-        "the request has no content type: send application/json".to_owned()
-    } else {
-        let value = String::from_utf8_lossy(value);
-        format!("the content type {} is not spoken here: send application/json", Quoted(&value))
-    };
-    Err(Refusal { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, reason: "content_type", sentence })
-}
-
-impl Refusal {
-    fn no_review(sentence: String) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, reason: "no_review", sentence }
-    }
-
-    fn busy(in_flight: usize) -> Self {
-        Self {
-            status: StatusCode::TOO_MANY_REQUESTS,
-            reason: "overload",
-            sentence: format!(
-                "{in_flight} requests are being answered, the limit set with --max-in-flight: try again"
-            ),
-        }
-    }
-
-    fn internal() -> Self {
-        Self {
-            status: StatusCode::INTERNAL_SERVER_ERROR,
-            reason: "internal",
-            sentence: "the webhook failed while it read the review: its log says where".to_owned(),
-        }
-    }
-
-    fn method(request: &Request<Body>) -> Self {
-        Self {
-            status: StatusCode::METHOD_NOT_ALLOWED,
-            reason: "method",
-            sentence: format!(
-                "{} takes POST, not {}",
-                request.uri().path(),
-                Quoted(request.method().as_str())
-            ),
-        }
-    }
-
-    fn path(request: &Request<Body>) -> Self {
-        Self {
-            status: StatusCode::NOT_FOUND,
-            reason: "path",
-            sentence: format!(
-                "there is nothing at {}: reviews of pods go to {PATH}, of VMIs to {VMI_PATH}",
-                Quoted(request.uri().path())
-            ),
-        }
-    }
-
-    fn into_response(self) -> Response<Body> {
-        let mut response = (self.status, self.sentence + "\n").into_response();
-        if self.status == StatusCode::TOO_MANY_REQUESTS {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        response
-    }
-}
-
-impl From<BodyError> for Refusal {
-    fn from(error: BodyError) -> Self {
-        Self { status: error.status(), reason: error.as_str(), sentence: error.to_string() }
-    }
 }

@@ -350,7 +350,7 @@ fn a_second_call_changes_nothing(
 ) {
     let once = injected(&pod, mode);
     for again in [Mode::Off, Mode::Sidecar, Mode::Compute] {
-        let outcome = decide_pod(&once, &options(again)).outcome;
+        let outcome = decide_pod(&once, &options(again)).verdict.outcome;
         assert!(outcome == Outcome::Unchanged || mode == Mode::Off, "{outcome:?}");
     }
 }
@@ -431,7 +431,9 @@ fn only_virt_launcher_pods_get_it() {
 fn refusals(#[case] change: fn(&mut Value), #[case] start: &str) {
     let mut pod = kubevirt_pod();
     change(&mut pod);
-    let Outcome::Denied(denial) = decide_pod(&pod, &options(Mode::Compute)).outcome else { panic!("passed") };
+    let Outcome::Denied(denial) = decide_pod(&pod, &options(Mode::Compute)).verdict.outcome else {
+        panic!("passed")
+    };
     assert!(denial.message.starts_with(start), "{}", denial.message);
 }
 
@@ -439,7 +441,9 @@ fn refusals(#[case] change: fn(&mut Value), #[case] start: &str) {
 fn without_an_image_a_pod_that_asks_for_the_helper_is_refused() {
     let mut pod = kubevirt_pod();
     pod["metadata"]["annotations"][annotation::LAUNCHER_HOOK] = json!("compute");
-    let Outcome::Denied(denial) = decide_pod(&pod, &Options::default()).outcome else { panic!("passed") };
+    let Outcome::Denied(denial) = decide_pod(&pod, &Options::default()).verdict.outcome else {
+        panic!("passed")
+    };
     assert!(denial.message.contains("--launcher-hook-image"), "{}", denial.message);
 }
 

@@ -13,7 +13,7 @@ fn names(count: usize) -> impl Iterator<Item = String> {
 }
 
 fn refusal(pod: &Value, options: &Options) -> String {
-    let Outcome::Denied(denial) = decide_pod(pod, options).outcome else { panic!("it passed") };
+    let Outcome::Denied(denial) = decide_pod(pod, options).verdict.outcome else { panic!("it passed") };
     assert!(denial.message.len() < READABLE, "{} bytes", denial.message.len());
     denial.message
 }
@@ -53,7 +53,7 @@ fn a_network_that_is_named_twice_is_complained_of_once() {
 fn warnings_are_few_as_well() {
     let options = Options { on_unresolved: Unresolved::Warn, ..Options::default() };
     let pod = pod(&names(100).collect::<Vec<_>>().join(","));
-    let warnings = decide_pod(&pod, &options).warnings;
+    let warnings = decide_pod(&pod, &options).verdict.warnings;
     assert_eq!((warnings.len(), warnings.last().unwrap().as_str()), (9, "and 92 more"));
 }
 

@@ -46,7 +46,7 @@ fn every_container_gets_the_files_once() {
             file("hugepages_1G_limit_app", "limits.hugepages-1Gi"),
         ]}}])
     );
-    assert_eq!(decide_pod(&once, &options()).outcome, Outcome::Unchanged);
+    assert_eq!(decide_pod(&once, &options()).verdict.outcome, Outcome::Unchanged);
 }
 
 #[test]
@@ -76,13 +76,13 @@ fn who_did_not_ask_gets_nothing() {
     assert!(!patched(&launcher, &decide_pod(&launcher, &options())).to_string().contains("podnetinfo"));
     let mut bridged = dpdk();
     bridged["metadata"]["annotations"][annotation::NETWORKS] = json!("bridge");
-    assert_eq!(decide_pod(&bridged, &options()).outcome, Outcome::Unchanged);
+    assert_eq!(decide_pod(&bridged, &options()).verdict.outcome, Outcome::Unchanged);
 }
 
 #[test]
 fn what_cannot_be_read_is_refused() {
     let mut pod = dpdk();
     pod["spec"]["volumes"] = json!([{"emptyDir": {}}]);
-    let Outcome::Denied(denial) = decide_pod(&pod, &options()).outcome else { panic!("it passed") };
+    let Outcome::Denied(denial) = decide_pod(&pod, &options()).verdict.outcome else { panic!("it passed") };
     assert_eq!(denial.reason, Reason::ObjectUnreadable);
 }

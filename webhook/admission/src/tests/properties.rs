@@ -66,18 +66,18 @@ proptest! {
     #[test]
     fn a_patched_pod_needs_no_patch(pod in any_pod()) {
         let decision = decide_pod(&pod, &Options::default());
-        if let Outcome::Denied(denial) = &decision.outcome {
+        if let Outcome::Denied(denial) = &decision.verdict.outcome {
             prop_assert_eq!(denial.reason, Reason::WrongContainer);
             return Ok(());
         }
         let after = patched(&pod, &decision);
-        prop_assert_eq!(decide_pod(&after, &Options::default()).outcome, Outcome::Unchanged);
+        prop_assert_eq!(decide_pod(&after, &Options::default()).verdict.outcome, Outcome::Unchanged);
     }
 
     #[test]
     fn a_patched_pod_holds_the_greater_of_need_and_what_was_there(pod in any_pod()) {
         let decision = decide_pod(&pod, &Options::default());
-        if matches!(decision.outcome, Outcome::Denied(_)) {
+        if matches!(decision.verdict.outcome, Outcome::Denied(_)) {
             return Ok(());
         }
         let after = decide_pod(&patched(&pod, &decision), &Options::default());
@@ -91,7 +91,7 @@ proptest! {
     #[test]
     fn a_pod_that_passes_has_on_compute_what_its_networks_need(pod in any_pod()) {
         let decision = decide_pod(&pod, &Options::default());
-        let denied = matches!(decision.outcome, Outcome::Denied(_));
+        let denied = matches!(decision.verdict.outcome, Outcome::Denied(_));
         for need in &decision.needs {
             let on = |wanted: fn(&str) -> bool| -> u64 {
                 need.holders.iter().filter(|holder| wanted(&holder.container)).map(|holder| holder.count).sum()

@@ -8,7 +8,7 @@ const INJECTED: &str = include_str!("../../../tests/fixtures/virt-launcher-pod.l
 fn a_kubevirt_1_9_pod_gets_its_resources_once() {
     let pod: Value = serde_json::from_str(KUBEVIRT).unwrap();
     let decision = decide_pod(&pod, &Options::default());
-    let Outcome::Patched(patch) = &decision.outcome else { panic!("{decision:?}") };
+    let Outcome::Patched(patch) = &decision.verdict.outcome else { panic!("{decision:?}") };
     assert_eq!(
         serde_json::to_value(patch).unwrap(),
         json!([
@@ -17,14 +17,14 @@ fn a_kubevirt_1_9_pod_gets_its_resources_once() {
         ])
     );
     let once = patched(&pod, &decision);
-    assert_eq!(decide_pod(&once, &Options::default()).outcome, Outcome::Unchanged);
+    assert_eq!(decide_pod(&once, &Options::default()).verdict.outcome, Outcome::Unchanged);
 }
 
 #[test]
 fn a_pod_that_kubevirt_filled_in_itself_is_left_alone() {
     let pod: Value = serde_json::from_str(INJECTED).unwrap();
     let decision = decide_pod(&pod, &Options::default());
-    assert_eq!(decision.outcome, Outcome::Unchanged);
+    assert_eq!(decision.verdict.outcome, Outcome::Unchanged);
     let need = &decision.needs[0];
     assert_eq!((need.needed, need.present, need.added), (2, 2, 0));
 }
@@ -53,7 +53,7 @@ fn needs(#[case] annotation: &str, #[case] expected: Value) {
 #[case::no_networks("", Outcome::Unchanged)]
 #[case::empty_list("[]", Outcome::Unchanged)]
 fn nothing_needed_no_patch(#[case] annotation: &str, #[case] expected: Outcome) {
-    assert_eq!(decide_pod(&pod(annotation), &Options::default()).outcome, expected);
+    assert_eq!(decide_pod(&pod(annotation), &Options::default()).verdict.outcome, expected);
 }
 
 /// What stands in the container before, and the operations that follow for two of one resource.
@@ -90,7 +90,7 @@ fn patches_name_the_one_place(#[case] before: Value, #[case] expected: Value) {
         pod["spec"]["containers"][1]["resources"] = before;
     }
     let decision = decide_pod(&pod, &Options::default());
-    let operations = match &decision.outcome {
+    let operations = match &decision.verdict.outcome {
         Outcome::Patched(patch) => serde_json::to_value(patch).unwrap(),
         Outcome::Unchanged => json!([]),
         other => panic!("{other:?}"),
@@ -137,7 +137,7 @@ fn spread(networks: &str, main: (&str, u64), beside: u64, restartable: u64, endi
 )]
 fn a_vf_of_another_container_is_no_use_to_a_virtual_machine(#[case] pod: Value, #[case] message: &str) {
     let decision = decide_pod(&pod, &Options::default());
-    let Outcome::Denied(denial) = &decision.outcome else { panic!("{decision:?}") };
+    let Outcome::Denied(denial) = &decision.verdict.outcome else { panic!("{decision:?}") };
     assert_eq!((denial.reason, denial.message.as_str()), (Reason::WrongContainer, message));
     assert_eq!(decision.needs.len(), 1, "the report shows who holds it");
 }
@@ -154,15 +154,18 @@ fn what_else_a_virtual_machines_pod_may_request(
     let decision = decide_pod(&pod, &Options::default());
     let after = patched(&pod, &decision);
     assert_eq!(resources_of(&after, 0)["intel.com/sriov_vfio"], json!(on_compute.to_string()));
-    assert_eq!(decision.warnings.len(), warnings, "{:?}", decision.warnings);
+    assert_eq!(decision.verdict.warnings.len(), warnings, "{:?}", decision.verdict.warnings);
     let again = decide_pod(&after, &Options::default());
-    assert_eq!((again.outcome, again.warnings), (Outcome::Unchanged, decision.warnings));
+    assert_eq!(
+        (again.verdict.outcome, again.verdict.warnings),
+        (Outcome::Unchanged, decision.verdict.warnings)
+    );
 }
 
 #[test]
 fn a_second_holder_is_warned_of() {
     let decision = decide_pod(&spread("vf", ("compute", 1), 1, 0, 0), &Options::default());
-    insta::assert_snapshot!(decision.warnings.join("\n"), @r#"container "istio-proxy" requests intel.com/sriov_vfio as well as compute: Multus may attach a VF that compute does not have; have the other injector leave virt-launcher pods alone"#);
+    insta::assert_snapshot!(decision.verdict.warnings.join("\n"), @r#"container "istio-proxy" requests intel.com/sriov_vfio as well as compute: Multus may attach a VF that compute does not have; have the other injector leave virt-launcher pods alone"#);
 }
 
 /// Which container of an ordinary pod uses a network is its author's matter.
@@ -196,13 +199,13 @@ fn ignored_networks_need_nothing(#[case] networks: &str, #[case] ignored: &str, 
     let after = patched(&pod, &decision);
     assert_eq!(resources_of(&after, 0), expected);
     assert_eq!(after["spec"]["nodeSelector"], Value::Null);
-    assert_eq!((decision.unknown().count(), decision.warnings.len()), (0, 0));
+    assert_eq!((decision.verdict.unknown.len(), decision.verdict.warnings.len()), (0, 0));
 }
 
 #[test]
 fn all_networks_can_be_ignored() {
     let decision = decide_pod(&ignoring("vf,missing,rack1", "*"), &Options::default());
-    assert_eq!((decision.outcome, decision.warnings), (Outcome::Unchanged, Vec::new()));
+    assert_eq!((decision.verdict.outcome, decision.verdict.warnings), (Outcome::Unchanged, Vec::new()));
 }
 
 /// The creator of a pod writes the annotation.
@@ -210,14 +213,14 @@ fn all_networks_can_be_ignored() {
 fn what_is_ignored_is_isolated_all_the_same() {
     let options = Options { namespace_isolation: true, ..Options::default() };
     let pod = ignoring("net-admin/sriov-net-b", "*");
-    let Outcome::Denied(denial) = decide_pod(&pod, &options).outcome else { panic!("passed") };
+    let Outcome::Denied(denial) = decide_pod(&pod, &options).verdict.outcome else { panic!("passed") };
     assert_eq!(denial.reason, Reason::NamespaceIsolated);
 }
 
 #[test]
 fn a_name_that_ignores_nothing_is_warned_of() {
     let decision = decide_pod(&ignoring("vf", "vv"), &Options::default());
-    insta::assert_snapshot!(decision.warnings.join("\n"), @"annotation kubevirt-sriov.io/ignore-networks: ns/vv is not one of the networks: correct the name, or remove it");
+    insta::assert_snapshot!(decision.verdict.warnings.join("\n"), @"annotation kubevirt-sriov.io/ignore-networks: ns/vv is not one of the networks: correct the name, or remove it");
 }
 
 #[test]
@@ -226,8 +229,8 @@ fn claims_that_may_be_a_networks_device_are_asked_about() {
     pod["spec"]["containers"][0]["resources"] =
         json!({"claims": [{"name": "gpu", "request": "one"}], "limits": {"mellanox.com/cx6_vfio": "1"}});
     let decision = decide_pod(&pod, &Options::default());
-    insta::assert_snapshot!(decision.warnings.join("\n"), @r#"container "compute" holds resource claims, and nothing says whether the device of NetworkAttachmentDefinition ns/vf comes from one: its resource is requested, too. If it comes from a claim, annotate the NAD with kubevirt-sriov.io/device-source: resource-claim, or the pod or its VMI with kubevirt-sriov.io/ignore-networks: ns/vf; if not, annotate the NAD with kubevirt-sriov.io/device-source: device-plugin"#);
-    assert!(matches!(decision.outcome, Outcome::Patched(_)));
+    insta::assert_snapshot!(decision.verdict.warnings.join("\n"), @r#"container "compute" holds resource claims, and nothing says whether the device of NetworkAttachmentDefinition ns/vf comes from one: its resource is requested, too. If it comes from a claim, annotate the NAD with kubevirt-sriov.io/device-source: resource-claim, or the pod or its VMI with kubevirt-sriov.io/ignore-networks: ns/vf; if not, annotate the NAD with kubevirt-sriov.io/device-source: device-plugin"#);
+    assert!(matches!(decision.verdict.outcome, Outcome::Patched(_)));
 }
 
 #[rstest]
@@ -249,8 +252,8 @@ fn an_answer_about_claims_is_taken(
     networks.0.insert(NadName::new("ns", nad).unwrap(), Arc::new(network));
     let body = review(&pod).to_string();
     let decision = decide(&read(body.as_bytes()).unwrap(), &networks, &Options::default());
-    assert_eq!(decision.warnings, Vec::<String>::new());
-    assert_eq!(matches!(decision.outcome, Outcome::Patched(_)), requested);
+    assert_eq!(decision.verdict.warnings, Vec::<String>::new());
+    assert_eq!(matches!(decision.verdict.outcome, Outcome::Patched(_)), requested);
 }
 
 #[rstest]
@@ -261,7 +264,7 @@ fn an_answer_about_claims_is_taken(
 )]
 #[case::nothing_like_it("uplink", "ns/uplink does not exist: create it, or correct the name")]
 fn an_unknown_network_is_compared_with_known_ones(#[case] networks: &str, #[case] end: &str) {
-    let Outcome::Denied(denial) = decide_pod(&pod(networks), &Options::default()).outcome else {
+    let Outcome::Denied(denial) = decide_pod(&pod(networks), &Options::default()).verdict.outcome else {
         panic!("passed")
     };
     assert!(denial.message.ends_with(end), "{}", denial.message);
@@ -270,7 +273,8 @@ fn an_unknown_network_is_compared_with_known_ones(#[case] networks: &str, #[case
 #[test]
 fn few_of_many_unknown_networks_are_compared() {
     let networks: Vec<String> = (0..9).map(|number| format!("vf{number}")).collect();
-    let Outcome::Denied(denial) = decide_pod(&pod(&networks.join(",")), &Options::default()).outcome else {
+    let Outcome::Denied(denial) = decide_pod(&pod(&networks.join(",")), &Options::default()).verdict.outcome
+    else {
         panic!("passed")
     };
     assert_eq!(denial.message.matches("did you mean ns/vf?").count(), 2, "{}", denial.message);
@@ -283,7 +287,7 @@ fn the_default_network_counts_too_and_is_looked_for_where_multus_looks() {
     let decision = decide_pod(&pod, &Options::default());
     assert_eq!(resources_of(&patched(&pod, &decision), 0), json!({"intel.com/sriov_vfio": "2"}));
     let elsewhere = Options { multus_namespace: "multus".to_owned(), ..Options::default() };
-    let Outcome::Denied(denial) = decide_pod(&pod, &elsewhere).outcome else { panic!("passed") };
+    let Outcome::Denied(denial) = decide_pod(&pod, &elsewhere).verdict.outcome else { panic!("passed") };
     assert_eq!(
         denial.message,
         "annotation v1.multus-cni.io/default-network: NetworkAttachmentDefinition multus/default-vf \
@@ -300,7 +304,7 @@ fn the_default_network_counts_too_and_is_looked_for_where_multus_looks() {
 fn scope(#[case] labels: Value, #[case] launcher: bool) {
     let mut pod = pod("vf");
     pod["metadata"]["labels"] = labels;
-    let outcome = |scope| decide_pod(&pod, &Options { scope, ..Options::default() }).outcome;
+    let outcome = |scope| decide_pod(&pod, &Options { scope, ..Options::default() }).verdict.outcome;
     assert_eq!(matches!(outcome(Scope::VirtLauncher), Outcome::Patched(_)), launcher);
     assert_eq!(outcome(Scope::VirtLauncher) == Outcome::OutOfScope, !launcher);
     assert!(matches!(outcome(Scope::AllPods), Outcome::Patched(_)));
@@ -321,7 +325,7 @@ fn without_a_compute_container_all_pods_take_the_first() {
 #[case::other_namespace("net-admin/sriov-net-b", false)]
 fn namespace_isolation(#[case] annotation: &str, #[case] passes: bool) {
     let options = Options { namespace_isolation: true, ..Options::default() };
-    match decide_pod(&pod(annotation), &options).outcome {
+    match decide_pod(&pod(annotation), &options).verdict.outcome {
         Outcome::Patched(_) => assert!(passes),
         Outcome::Denied(denial) => {
             assert!(!passes);
@@ -345,7 +349,7 @@ fn namespace_isolation_of_the_default_network(#[case] default: &str, #[case] pas
     let mut pod = pod("");
     pod["metadata"]["annotations"][annotation::DEFAULT_NETWORK] = json!(default);
     let options = Options { namespace_isolation: true, ..Options::default() };
-    match decide_pod(&pod, &options).outcome {
+    match decide_pod(&pod, &options).verdict.outcome {
         Outcome::Patched(_) => assert!(passes),
         Outcome::Denied(denial) => {
             assert!(!passes);
@@ -371,7 +375,7 @@ fn node_selectors_are_met(#[case] before: Value, #[case] expected: Value) {
     let decision = decide_pod(&pod, &Options::default());
     let after = patched(&pod, &decision);
     assert_eq!(after["spec"]["nodeSelector"], expected);
-    assert_eq!(decide_pod(&after, &Options::default()).outcome, Outcome::Unchanged);
+    assert_eq!(decide_pod(&after, &Options::default()).verdict.outcome, Outcome::Unchanged);
 }
 
 #[rstest]
@@ -380,7 +384,9 @@ fn node_selectors_are_met(#[case] before: Value, #[case] expected: Value) {
 fn node_selectors_that_no_node_can_meet(#[case] own: Value, #[case] annotation: &str, #[case] part: &str) {
     let mut pod = pod(annotation);
     pod["spec"]["nodeSelector"] = own;
-    let Outcome::Denied(denial) = decide_pod(&pod, &Options::default()).outcome else { panic!("passed") };
+    let Outcome::Denied(denial) = decide_pod(&pod, &Options::default()).verdict.outcome else {
+        panic!("passed")
+    };
     assert_eq!(denial.reason, Reason::NodeSelectorConflict);
     assert!(denial.message.contains(part), "{}", denial.message);
 }
@@ -391,9 +397,13 @@ fn unresolved_networks_can_be_warnings() {
     let pod = pod("vf,missing,broken");
     let decision = decide_pod(&pod, &options);
     assert_eq!(resources_of(&patched(&pod, &decision), 0), json!({"intel.com/sriov_vfio": "1"}));
-    assert_eq!(decision.warnings.len(), 2);
-    assert!(decision.warnings[0].contains("ns/missing does not exist"), "{:?}", decision.warnings);
-    assert_eq!(decision.unknown().map(NadName::as_str).collect::<Vec<_>>(), ["ns/missing"]);
+    assert_eq!(decision.verdict.warnings.len(), 2);
+    assert!(
+        decision.verdict.warnings[0].contains("ns/missing does not exist"),
+        "{:?}",
+        decision.verdict.warnings
+    );
+    assert_eq!(decision.verdict.unknown.iter().map(NadName::as_str).collect::<Vec<_>>(), ["ns/missing"]);
 }
 
 #[rstest]

@@ -20,7 +20,7 @@ fn vmi(networks: &[(&str, &str, Option<&str>)]) -> Value {
     })
 }
 
-fn decide_value(vmi: &Value, options: &Options) -> VmiDecision {
+fn decide_value(vmi: &Value, options: &Options) -> Verdict {
     decide_vmi(&serde_json::from_value(vmi.clone()).unwrap(), "ns", &networks(), &NotWatched, options)
 }
 
@@ -30,12 +30,12 @@ fn the_annotation_says_what_stands_behind_each_network_and_is_written_once() {
     vmi["spec"]["networks"][1]["multus"]["default"] = json!(true);
     let decision = decide_value(&vmi, &Options::default());
     let mut after = vmi.clone();
-    apply(&decision.patch, &mut after);
+    apply(decision.outcome.patch(), &mut after);
     assert_eq!(
         after["metadata"]["annotations"]["kubevirt-sriov.io/networks"],
         r#"{"a":{"nad":"ns/vf","resource":"intel.com/sriov_vfio","sriov":true},"b":{"nad":"net-admin/sriov-net-b","resource":"intel.com/sriov_vfio","sriov":true,"default":true},"c":{"nad":"ns/bridge","sriov":true}}"#
     );
-    assert_eq!(decide_value(&after, &Options::default()).patch, Patch::default());
+    assert_eq!(decide_value(&after, &Options::default()).outcome, Outcome::Unchanged);
 }
 
 #[rstest]
@@ -45,7 +45,7 @@ fn other_annotations_stay(#[case] annotations: Value) {
     let mut vmi = vmi(&[("a", "vf", None)]);
     vmi["metadata"]["annotations"] = annotations.clone();
     let decision = decide_value(&vmi, &Options::default());
-    apply(&decision.patch, &mut vmi);
+    apply(decision.outcome.patch(), &mut vmi);
     assert_eq!(vmi["metadata"]["annotations"]["other"], annotations["other"]);
     assert!(vmi["metadata"]["annotations"]["kubevirt-sriov.io/networks"].as_str().unwrap().contains("ns/vf"));
 }
@@ -145,7 +145,7 @@ fn ignored_networks_are_not_complained_of() {
     let decision = decide_value(&vmi, &Options::default());
     assert_eq!((decision.warnings.len(), decision.unknown.len()), (1, 0), "{:?}", decision.warnings);
     assert!(decision.warnings[0].contains("ns/gone is not one of the networks"), "{:?}", decision.warnings);
-    apply(&decision.patch, &mut vmi);
+    apply(decision.outcome.patch(), &mut vmi);
     assert_eq!(
         vmi["metadata"]["annotations"]["kubevirt-sriov.io/networks"],
         r#"{"a":{"nad":"ns/missing","sriov":true},"b":{"nad":"ns/vf","sriov":true}}"#
@@ -179,7 +179,7 @@ fn the_default_network_is_looked_for_where_multus_looks(
     let options = Options { namespace_isolation: true, ..Options::default() };
     let decision = decide_value(&with_default(name), &options);
     assert_eq!(decision.warnings.len(), warnings, "{:?}", decision.warnings);
-    let written = serde_json::to_string(&decision.patch).unwrap();
+    let written = serde_json::to_string(decision.outcome.patch()).unwrap();
     assert!(written.contains(nad), "{written}");
 }
 
@@ -197,9 +197,9 @@ fn an_annotation_that_nothing_stands_behind_goes(#[case] mut vmi: Value) {
     vmi["metadata"]["annotations"] =
         json!({"other": "1", "kubevirt-sriov.io/networks": r#"{"a":{"nad":"ns/vf"}}"#});
     let decision = decide_value(&vmi, &Options::default());
-    apply(&decision.patch, &mut vmi);
+    apply(decision.outcome.patch(), &mut vmi);
     assert_eq!(vmi["metadata"]["annotations"], json!({"other": "1"}));
-    assert_eq!(decide_value(&vmi, &Options::default()).patch, Patch::default());
+    assert_eq!(decide_value(&vmi, &Options::default()).outcome, Outcome::Unchanged);
 }
 
 #[test]
@@ -222,7 +222,8 @@ fn a_review_of_a_vmi_is_answered_with_patch_and_warnings() {
     assert_eq!((request.namespace(), request.subject_name()), ("ns", "vm"));
     let decision =
         decide_vmi(request.object.as_ref().unwrap(), "ns", &networks(), &NotWatched, &Options::default());
-    let response: Value = serde_json::from_slice(&answer_vmi(&request.uid, &decision)).unwrap();
+    let response: Value =
+        serde_json::from_slice(&answer::<contract::vmi::Vmi>(&request.uid, &decision)).unwrap();
     let response = &response["response"];
     assert_eq!((&response["allowed"], &response["patchType"]), (&json!(true), &json!("JSONPatch")));
     assert_eq!(response["warnings"].as_array().unwrap().len(), 1);

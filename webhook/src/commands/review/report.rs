@@ -1,6 +1,6 @@
 //! The same for programs.
 
-use admission::{Decision, Denial, Outcome, Patch};
+use admission::{Decision, Denial, Patch, Verdict};
 use contract::{NadName, ResourceName};
 use serde::Serialize;
 
@@ -52,27 +52,9 @@ struct HolderReport<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(pod: &'a str, decision: &'a Result<Decision, Denial>) -> Self {
-        let denial = |denial: &'a Denial| {
-            Some(DenialReport { reason: denial.reason.as_str(), message: &denial.message })
-        };
-        let nothing = Self {
-            pod,
-            outcome: "denied",
-            denial: None,
-            attachments: Vec::new(),
-            needs: Vec::new(),
-            warnings: &[],
-            patch: Patch::EMPTY,
-        };
-        let decision = match decision {
-            Ok(decision) => decision,
-            Err(refusal) => return Self { denial: denial(refusal), ..nothing },
-        };
-        let denial = match &decision.outcome {
-            Outcome::Denied(refusal) => denial(refusal),
-            Outcome::Patched(_) | Outcome::OutOfScope | Outcome::Unchanged => None,
-        };
+    pub(super) fn new(pod: &'a str, decision: &'a Decision) -> Self {
+        let Verdict { outcome, warnings, .. } = &decision.verdict;
+        let denial = decision.verdict.denial();
         let attachments = decision.attachments.iter().map(|attachment| AttachmentReport {
             annotation: attachment.annotation,
             element: attachment.element,
@@ -92,13 +74,14 @@ impl<'a> Report<'a> {
                 .collect(),
         });
         Self {
-            outcome: decision.outcome.as_str(),
-            denial,
+            pod,
+            outcome: outcome.as_str(),
+            denial: denial
+                .map(|Denial { reason, message }| DenialReport { reason: reason.as_str(), message }),
             attachments: attachments.collect(),
             needs: needs.collect(),
-            warnings: &decision.warnings,
-            patch: decision.outcome.patch(),
-            ..nothing
+            warnings,
+            patch: outcome.patch(),
         }
     }
 }

@@ -1,33 +1,26 @@
 //! The table for people.
 
-use admission::{Attachment, Decision, Denial, DeviceSource, Lookup, Need, Network, Outcome, Requirements};
+use admission::{Attachment, Decision, DeviceSource, Lookup, Need, Network, Outcome, Requirements};
 use contract::{Quoted, annotation, check_label};
 
 /// What happens to one pod: its networks, what they need, and why it would be refused.
-pub(super) fn table(pod_name: &str, decision: &Result<Decision, Denial>) -> String {
-    let (verdict, denial) = match decision {
-        Err(denial) => ("refused", Some(denial)),
-        Ok(decision) => match &decision.outcome {
-            Outcome::OutOfScope => {
-                ("passes; not the creation of a virt-launcher pod, so not looked at", None)
-            }
-            Outcome::Unchanged => ("passes as it is", None),
-            Outcome::Patched(_) => ("passes with changes", None),
-            Outcome::Denied(denial) => ("refused", Some(denial)),
-        },
+pub(super) fn table(pod_name: &str, decision: &Decision) -> String {
+    let Decision { verdict, attachments, needs } = decision;
+    let answer = match &verdict.outcome {
+        Outcome::OutOfScope => "passes; not the creation of a virt-launcher pod, so not looked at",
+        Outcome::Unchanged => "passes as it is",
+        Outcome::Patched(_) => "passes with changes",
+        Outcome::Denied(_) => "refused",
     };
-    let mut lines = vec![format!("{pod_name}: {verdict}")];
-    if let Ok(decision) = decision {
-        let selections = decision.attachments.iter().map(selection);
-        lines.extend(columns(&["SELECTION", "NAD", "RESOURCE"], selections.collect()));
-        let needs = decision.needs.iter().map(|need| {
-            let count = |number: u64| number.to_string();
-            vec![need.resource.to_string(), count(need.needed), there(need), count(need.added)]
-        });
-        lines.extend(columns(&["RESOURCE", "NEEDED", "THERE", "ADDED"], needs.collect()));
-        lines.extend(decision.warnings.iter().map(|warning| format!("  warning: {warning}")));
-    }
-    lines.extend(denial.map(|denial| format!("  {}", denial.message)));
+    let mut lines = vec![format!("{pod_name}: {answer}")];
+    lines.extend(columns(&["SELECTION", "NAD", "RESOURCE"], attachments.iter().map(selection).collect()));
+    let needs = needs.iter().map(|need| {
+        let count = |number: u64| number.to_string();
+        vec![need.resource.to_string(), count(need.needed), there(need), count(need.added)]
+    });
+    lines.extend(columns(&["RESOURCE", "NEEDED", "THERE", "ADDED"], needs.collect()));
+    lines.extend(verdict.warnings.iter().map(|warning| format!("  warning: {warning}")));
+    lines.extend(verdict.denial().map(|denial| format!("  {}", denial.message)));
     lines.join("\n") + "\n"
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use admission::{Network, Options, Outcome};
+use admission::{Network, Options};
 use contract::{NadName, cut};
 
 use super::holding::{Holding, decision};
@@ -301,7 +301,7 @@ impl One<'_> {
                           there (the injector of the other container must not take it), and restart the virtual machine";
             findings.push(Finding::wrong(CHECK, format!("{place}: {lack}"), remedy));
         }
-        if let Outcome::Denied(denial) = &decision.outcome
+        if let Some(denial) = decision.verdict.denial()
             && findings.is_empty()
         {
             let finding = Finding::wrong(
@@ -318,7 +318,7 @@ impl One<'_> {
                 "where a resource is insufficient, all its VFs are taken: create more, or stop another virtual machine",
             )
         }));
-        findings.extend(decision.warnings.iter().map(|warning| {
+        findings.extend(decision.verdict.warnings.iter().map(|warning| {
             Finding::warning(
                 CHECK,
                 format!("{place}: {warning}"),

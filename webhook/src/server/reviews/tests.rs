@@ -1,6 +1,6 @@
 //! Reviews as they come in, without a socket.
 
-use admission::{Denial, Network, Reason, review_of};
+use admission::{Network, review_of};
 use axum::body::to_bytes;
 use contract::annotation;
 use rstest::rstest;
@@ -10,13 +10,15 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::networks::{LiveMetrics, LookUp, NetworkStore};
 
-/// Knows no network; looked up, `default/late` is there, and `default/broken` breaks what looks.
+/// Knows no network; looked up, those whose names start with `late` are there, and `default/broken` breaks what looks.
 fn reviews() -> Reviews<NetworkStore> {
     let look_up = |nad: NadName| -> LookUp {
         Box::pin(async move {
             match nad.name() {
-                "late" => Lookup::Known(Arc::new(Network::from_annotations(&[], []))),
                 "broken" => panic!("as a fault in here would"),
+                name if name.starts_with("late") => {
+                    Lookup::Known(Arc::new(Network::from_annotations(&[], [])))
+                }
                 _ => Lookup::Missing,
             }
         })
@@ -31,8 +33,8 @@ fn reviews() -> Reviews<NetworkStore> {
     }
 }
 
-/// What is found out about each network of a pod that names these.
-async fn decide(networks: &[String]) -> Vec<Lookup> {
+/// Why a pod that names these networks is refused.
+async fn denial_of(networks: &[String]) -> Denial {
     let body = review_of(json!({
         "metadata": {
             "labels": {"kubevirt.io": "virt-launcher"},
@@ -42,26 +44,26 @@ async fn decide(networks: &[String]) -> Vec<Lookup> {
     }));
     let body = body.to_string();
     let review = admission::read(body.as_bytes()).unwrap();
-    let decision = reviews().decide::<Pods>(&review, Sender { patience: Duration::MAX, peer: None }).await;
-    decision.attachments.into_iter().map(|attachment| attachment.network.unwrap()).collect()
+    let verdict = reviews().decide::<Pods>(&review, Sender { patience: Duration::MAX, peer: None }).await;
+    verdict.denial().unwrap().clone()
 }
 
 #[tokio::test]
 async fn one_unknown_network_named_often_is_looked_up_once() {
     let names = [vec!["gone".to_owned(); 100], vec!["late".to_owned()]].concat();
-    let found = decide(&names).await;
-    assert_eq!(found.first(), Some(&Lookup::Missing));
-    assert!(found.last().unwrap().requirements().is_some(), "{:?}", found.last());
+    let Denial { reason, message } = denial_of(&names).await;
+    assert_eq!(reason, Reason::NetworkUnknown);
+    assert!(message.contains("default/gone does not exist") && !message.contains("late"), "{message}");
 }
 
 #[rstest]
-#[case::too_many_before_it((0..64).map(|number| format!("gone-{number}")).chain(["late".to_owned()]).collect::<Vec<_>>())]
+#[case::too_many_before_it((0..=64).map(|number| format!("late-{number}")).collect::<Vec<_>>())]
 #[case::the_look_up_broke(vec!["broken".to_owned()])]
 #[tokio::test]
 async fn a_network_that_was_not_looked_up_is_not_called_missing(#[case] names: Vec<String>) {
-    let found = decide(&names).await;
-    let last = found.last().unwrap();
-    assert!(matches!(last, Lookup::Unavailable(_)), "{last:?}");
+    let Denial { reason, message } = denial_of(&names).await;
+    assert_eq!(reason, Reason::NetworkUnavailable, "{message}");
+    assert!(message.contains(names.last().unwrap()), "{message}");
 }
 
 async fn post(path: &str, body: &Value) -> Value {
@@ -114,15 +116,14 @@ fn events_are_about_vmis_that_may_exist(
     let mut body = review_of(json!({"metadata": {"ownerReferences": [owner]}}));
     body["request"]["namespace"] = json!(namespace);
     let body = body.to_string();
-    let refusal = Pods::refusal(&admission::read(body.as_bytes()).unwrap(), &Pods::broken());
+    let refusal = Pods::refusal(&admission::read(body.as_bytes()).unwrap(), failed().denial().unwrap());
     assert_eq!(refusal.is_some(), told, "{refusal:?}");
 }
 
 #[test]
 fn a_review_that_failed_counts_as_internal_whatever_it_was_about() {
-    let reason = |(outcome, denial): (&'static str, Option<&Denial>)| (outcome, denial.unwrap().reason);
-    assert_eq!(reason(Pods::outcome(&Pods::broken())), ("denied", Reason::Internal));
-    assert_eq!(reason(Vmis::outcome(&Vmis::broken())), ("invalid", Reason::Internal));
-    let answer = String::from_utf8(Vmis::answer("1", &Vmis::broken())).unwrap();
-    assert!(answer.contains(r#""allowed":true"#), "{answer}");
+    assert_eq!(failed().denial().unwrap().reason, Reason::Internal);
+    assert_eq!((Pods::outcome(&failed()), Vmis::outcome(&failed())), ("denied", "invalid"));
+    let vmi = String::from_utf8(answer::<contract::vmi::Vmi>("1", &failed())).unwrap();
+    assert!(vmi.contains(r#""allowed":true"#) && vmi.contains("the webhook failed"), "{vmi}");
 }
