@@ -97,7 +97,7 @@ fn documents_name_no_flag_that_is_not_there() {
 }
 
 /// Flags of other programs, and of launcher-hook, that documents speak of.
-const FOREIGN: [&str; 16] = [
+const FOREIGN: [&str; 17] = [
     "--assign",
     "--binding",
     "--network-info-patience",
@@ -115,6 +115,7 @@ const FOREIGN: [&str; 16] = [
     "--admission-control-config-file",
     "--tier",
     "--reset-then-reuse-values",
+    "--force-conflicts",
 ];
 
 /// Flags that stand in quotation marks by themselves.

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 use tests::cluster::release::promtool;
+use tests::cluster::{Pod, Release};
 
 /// Runs promtool, which has to be content.
 pub(crate) fn judge(arguments: &[&str]) -> String {
@@ -31,5 +32,39 @@ fn alerts_fire_where_they_should_and_nowhere_else() {
     for rule in alerts["groups"][0]["rules"].as_array().unwrap() {
         let name = format!("alertname=\"{}\"", rule["alert"].as_str().unwrap());
         assert!(tested.contains(&name), "{name} is in no test");
+    }
+}
+
+#[test]
+fn the_service_level_burns_as_fast_as_it_says() {
+    judge(&["check", "rules", "../../examples/slo.yaml"]);
+    judge(&["test", "rules", "slo.test.yaml"]);
+}
+
+/// What the alert and the service level are made of is the API server's: a real one counts like this.
+#[test]
+fn an_api_server_counts_the_pods_that_it_could_not_ask_about() {
+    let release = Release::new("unreached");
+    release.deploy("install", &[]).expect_success();
+    let pod = Pod::virt_launcher("one").networks("storage").in_namespace(release.namespace()).to_string();
+    // No replica is there.
+    release.kubectl().dry_run(&pod).expect_failure();
+    release.deploy("upgrade", &["--set", "webhook.failurePolicy=Ignore"]).expect_success();
+    release.kubectl().dry_run(&pod).expect_success();
+
+    let metrics = release.kubectl().run(["get", "--raw", "/metrics"]).expect_success();
+    for (metric, labels) in [
+        ("rejection_count", &["error_type=\"calling_webhook_error\""][..]),
+        ("fail_open_count", &[]),
+        ("request_total", &[]),
+    ] {
+        let start = format!("apiserver_admission_webhook_{metric}{{");
+        let found = metrics.lines().any(|line| {
+            line.starts_with(&start)
+                && line.contains("name=\"pods.kubevirt-sriov.io\"")
+                && labels.iter().all(|label| line.contains(label))
+        });
+        let same: Vec<&str> = metrics.lines().filter(|line| line.starts_with(&start)).collect();
+        assert!(found, "{metric}: {same:#?}");
     }
 }
