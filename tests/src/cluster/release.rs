@@ -13,10 +13,30 @@ use std::time::{Duration, Instant};
 /// How long until the API server asks the replicas, certificates included.
 const ASKED_WITHIN: Duration = Duration::from_secs(60);
 
+/// Which helm installs the chart: they change objects in different ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Helm {
+    /// Sends patches, made out of what was, is and shall be.
+    Three,
+    /// Applies on the server's side, where each field has an owner.
+    Four,
+}
+
+impl Helm {
+    /// The program, which `tests/cluster/run` has found.
+    fn program(self) -> PathBuf {
+        set_by_run(match self {
+            Self::Three => "HELM",
+            Self::Four => "HELM4",
+        })
+    }
+}
+
 /// The chart under a release's name in namespaces of its own, in the shared API server.
 #[derive(Debug)]
 pub struct Release {
     name: String,
+    helm: Helm,
     folder: PathBuf,
     control_plane: Arc<ControlPlane>,
     /// What stands for the Service's address.
@@ -33,7 +53,13 @@ impl Release {
     pub fn in_control_plane(control_plane: Arc<ControlPlane>, name: &str) -> Self {
         let folder = run_folder().join(name);
         fs::create_dir_all(&folder).unwrap();
-        let release = Self { name: name.to_owned(), folder, control_plane, balancer: Balancer::start() };
+        let release = Self {
+            name: name.to_owned(),
+            helm: Helm::Three,
+            folder,
+            control_plane,
+            balancer: Balancer::start(),
+        };
         let namespaces =
             [(name, json!({"kubevirt-sriov.test/sandbox": name})), (&release.system(), json!({}))];
         for (namespace, labels) in namespaces {
@@ -43,6 +69,12 @@ impl Release {
             release.kubectl().apply(&object.to_string()).expect_success();
         }
         release
+    }
+
+    /// The same, installed by another helm than the third.
+    #[must_use]
+    pub fn by(self, helm: Helm) -> Self {
+        Self { helm, ..self }
     }
 
     /// Where pods and networks go.
@@ -80,7 +112,7 @@ impl Release {
         let kubeconfig = self.control_plane.admin_kubeconfig().display().to_string();
         let system = self.system();
         let cluster = ["--kubeconfig", &kubeconfig, "--namespace", &system];
-        helm(&self.folder, &[arguments, &cluster].concat())
+        helm(self.helm, &self.folder, &[arguments, &cluster].concat())
     }
 
     /// `helm install` or `helm upgrade` of the chart with further arguments: the Service has the balancer's
@@ -91,11 +123,24 @@ impl Release {
         let selector = format!("{label}={}", self.name);
         let (name, chart) = (self.full_name(), chart());
         let common = [verb, &name, &chart, "--set", &port, "--set", &selector];
-        let output = self.helm(&[&common[..], arguments].concat());
+        self.with_service(&[&common[..], arguments].concat())
+    }
+
+    /// `helm rollback` to the revision before.
+    pub fn rollback(&self) -> Output {
+        self.with_service(&["rollback", &self.full_name()])
+    }
+
+    /// helm with these arguments, and the Service that it makes led to the balancer.
+    fn with_service(&self, arguments: &[&str]) -> Output {
+        let (name, system) = (self.full_name(), self.system());
+        // What is done to it below makes kubectl the owner of its fields, which no cluster has.
+        let delete = ["delete", "service", &name, "--namespace", &system, "--ignore-not-found"];
+        self.kubectl().run(delete).expect_success();
+        let output = self.helm(arguments);
         if output.success() {
             // No kube-proxy leads a cluster address anywhere; a name is taken as it is.
             let by_name = r#"{"spec":{"type":"ExternalName","externalName":"localhost"}}"#;
-            let system = self.system();
             let patch = ["patch", "service", &name, "--namespace", &system, "--type", "merge", "-p", by_name];
             self.kubectl().run(patch).expect_success();
         }
@@ -246,11 +291,11 @@ pub fn chart() -> String {
 
 /// helm without a cluster.
 pub fn helm_offline(arguments: &[&str]) -> Output {
-    helm(&run_folder(), arguments)
+    helm(Helm::Three, &run_folder(), arguments)
 }
 
-fn helm(folder: &Path, arguments: &[&str]) -> Output {
-    let output = Command::new(set_by_run("HELM"))
+fn helm(helm: Helm, folder: &Path, arguments: &[&str]) -> Output {
+    let output = Command::new(helm.program())
         .args(arguments)
         // What a person has set up for helm is not part of the test.
         .env("HELM_CACHE_HOME", folder.join("helm/cache"))

@@ -3,10 +3,12 @@
 use k8s_openapi::api::core::v1::Pod as ApiPod;
 use kube::Api;
 use kube::api::PostParams;
+use rstest::rstest;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
+use tests::cluster::release::Helm;
 use tests::cluster::{Pod, Release, StoredPod, Webhook};
 
 /// How long a replica may take to drain and end.
@@ -20,12 +22,15 @@ async fn devices(release: &Release, name: &str) -> String {
     StoredPod::from(created).devices("compute")
 }
 
+#[rstest]
+#[case::helm_3(Helm::Three, "release")]
+#[case::helm_4(Helm::Four, "release4")]
 #[tokio::test(flavor = "multi_thread")]
-async fn install_test_upgrade_uninstall() {
-    let release = Release::new("release");
+async fn install_test_upgrade_rollback_uninstall(#[case] helm: Helm, #[case] name: &str) {
+    let release = Release::new(name).by(helm);
     release.apply_network("sriov-net", "intel.com/sriov_vfio");
     let notes = release.deploy("install", &[]).expect_success();
-    assert!(notes.contains("helm test kubevirt-sriov-release"), "{notes}");
+    assert!(notes.contains(&format!("helm test {}", release.full_name())), "{notes}");
 
     let replica = release.replica("replica");
     release.balancer().add(replica.address());
@@ -66,6 +71,11 @@ async fn install_test_upgrade_uninstall() {
     release.wait_until_asked();
     assert_eq!(devices(&release, "after-upgrade").await, "intel.com/sriov_vfio=2");
 
+    release.rollback().expect_success();
+    assert_eq!(bundle(&release), before);
+    let registration = release.object("mutatingwebhookconfiguration", &release.full_name());
+    assert_eq!(registration["webhooks"][0]["timeoutSeconds"], 5);
+
     release.helm(&["uninstall", &release.full_name(), "--wait"]).expect_success();
     let label = format!("app.kubernetes.io/instance={}", release.full_name());
     let kinds = "deployments,services,secrets,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,\
@@ -74,6 +84,56 @@ async fn install_test_upgrade_uninstall() {
     assert_eq!(release.kubectl().run(left).expect_success(), "");
     // Nobody is asked any more, and nobody is in the way.
     assert_eq!(devices(&release, "after-uninstall").await, "");
+}
+
+/// What the runbook has people do by hand, and the upgrade that puts things back. kubectl owns the fields that it wrote,
+/// so the fourth helm has to be told to take them.
+#[rstest]
+#[case::helm_3(Helm::Three, "runbook", &[])]
+#[case::helm_4(Helm::Four, "runbook4", &["--force-conflicts"])]
+fn an_upgrade_puts_back_what_the_runbook_had_people_change(
+    #[case] helm: Helm,
+    #[case] name: &str,
+    #[case] further: &[&str],
+) {
+    let release = Release::new(name).by(helm);
+    release.deploy("install", &[]).expect_success();
+    let (name, system) = (release.full_name(), release.system());
+    let replica = release.replica("before");
+    release.balancer().add(replica.address());
+    release.wait_until_asked();
+
+    // Virtual machines must start now.
+    let ignore = r#"[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Ignore"}]"#;
+    let patch = ["patch", "mutatingwebhookconfiguration", &name, "--type", "json", "--patch", ignore];
+    release.kubectl().run(patch).expect_success();
+    let again = |further: &[&str]| release.deploy("upgrade", &[&["--reuse-values"], further].concat());
+    if helm == Helm::Four {
+        let refused = again(&[]).expect_failure();
+        assert!(refused.contains("conflict"), "{refused}");
+    }
+    again(further).expect_success();
+    let registration = release.object("mutatingwebhookconfiguration", &name);
+    assert_eq!(registration["webhooks"][0]["failurePolicy"], "Fail");
+    release.wait_until_asked();
+
+    // A key has leaked.
+    release.kubectl().run(["delete", "deployment", &name, "--namespace", &system]).expect_success();
+    release.balancer().remove(replica.address());
+    drop(replica);
+    let secret = format!("{name}-tls");
+    let old = release.object("secret", &secret)["data"].clone();
+    release.kubectl().run(["delete", "secret", &secret, "--namespace", &system]).expect_success();
+    let remove = r#"[{"op":"remove","path":"/webhooks/0/clientConfig/caBundle"},
+                     {"op":"remove","path":"/webhooks/1/clientConfig/caBundle"}]"#;
+    let patch = ["patch", "mutatingwebhookconfiguration", &name, "--type", "json", "--patch", remove];
+    release.kubectl().run(patch).expect_success();
+    again(further).expect_success();
+    assert_eq!(release.object("deployment", &name)["spec"]["replicas"], 2);
+    let replica = release.replica("after");
+    release.balancer().add(replica.address());
+    release.wait_until_asked();
+    assert_ne!(release.object("secret", &secret)["data"], old);
 }
 
 /// `helm test` as far as it goes without a kubelet: its objects are made, and its container is a process.
