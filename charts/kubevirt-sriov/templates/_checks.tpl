@@ -8,6 +8,12 @@
 {{- if eq (int .Values.server.port) (int .Values.server.adminPort) }}
 {{- fail (printf "server.port and server.adminPort are both %d: give two ports" (int .Values.server.port)) }}
 {{- end }}
+{{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled }}
+{{- fail "serviceMonitor.enabled and podMonitor.enabled are both true, and Prometheus would scrape each pod twice: enable one" }}
+{{- end }}
+{{- if and .Values.resourceQuota.enabled (not .Values.priorityClassName) }}
+{{- fail "resourceQuota.enabled is true and priorityClassName is empty: the quota is for pods of a class; name one, or disable the quota" }}
+{{- end }}
 {{- if eq .Values.certificates.mode "managed" }}
 {{- include "kubevirt-sriov.checkManaged" .Values.certificates.managed }}
 {{- else if eq .Values.certificates.mode "cert-manager" }}

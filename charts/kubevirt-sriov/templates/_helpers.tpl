@@ -45,12 +45,19 @@ app.kubernetes.io/component: webhook
 {{- end }}
 {{- end }}
 
-{{/* Takes a dictionary with image and appVersion. */}}
+{{/* The reference of an image. What stands before the first slash is its registry if it looks like a host, as in
+     container tools. Takes a list of root and image. */}}
 {{- define "kubevirt-sriov.image" -}}
-{{- if .image.digest -}}
-{{- printf "%s@%s" .image.repository .image.digest }}
+{{- $root := index . 0 }}
+{{- $image := index . 1 }}
+{{- $repository := $image.repository }}
+{{- with $root.Values.global.imageRegistry }}
+{{- $repository = printf "%s/%s" . (regexReplaceAll "^(localhost|[^/]*[.:][^/]*)/" $repository "") }}
+{{- end }}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $repository $image.digest }}
 {{- else -}}
-{{- printf "%s:%s" .image.repository (default .appVersion .image.tag) }}
+{{- printf "%s:%s" $repository (default $root.Chart.AppVersion $image.tag) }}
 {{- end }}
 {{- end }}
 
@@ -85,12 +92,12 @@ caBundle: {{ .root.Values.certificates.secret.caBundle | b64enc | quote }}
 {{- end }}
 {{- end }}
 
-{{/* The namespaces whose pods are not looked at, as JSON. Our own pods must start while nobody answers: among
-     virt-launcher pods there are none of ours, among all there may be. */}}
+{{/* The namespaces whose pods are not looked at, as JSON. Our own pods, and those that the network of pods is made of,
+     must start while nobody answers: among virt-launcher pods there are none of these, among all there may be. */}}
 {{- define "kubevirt-sriov.excludedNamespaces" -}}
 {{- $excluded := default list .Values.webhook.excludedNamespaces }}
 {{- if ne .Values.decisions.scope "virt-launcher" }}
-{{- $excluded = concat (list .Release.Namespace) $excluded }}
+{{- $excluded = concat (list .Release.Namespace .Values.decisions.multusNamespace) .Values.webhook.systemNamespaces $excluded }}
 {{- end }}
 {{- $excluded | uniq | toJson }}
 {{- end }}
@@ -125,5 +132,16 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 {{- min $week (div (int64 (include "kubevirt-sriov.seconds" $certManager.renewBefore)) 2) }}
 {{- else }}
 {{- $week }}
+{{- end }}
+{{- end }}
+
+{{/* What both monitors say of a scrape. Takes the monitor's values. */}}
+{{- define "kubevirt-sriov.scrape" -}}
+port: metrics
+path: /metrics
+interval: {{ .interval | quote }}
+{{- with .metricRelabelings }}
+metricRelabelings:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}

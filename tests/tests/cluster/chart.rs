@@ -11,7 +11,8 @@ const EVERYTHING: &str = "autoscaling.enabled=true,networkPolicy.egress.enabled=
                           prometheusRule.enabled=true,dashboard.enabled=true,decisions.namespaceIsolation=true,\
                           decisions.scope=all-pods,launcherHook.mode=compute,shutdown.preStopSleepSeconds=3,\
                           service.ipFamilyPolicy=PreferDualStack,server.address=::,webhook.reinvocationPolicy=Never,\
-                          decisions.onUnresolved=warn,log.format=text";
+                          decisions.onUnresolved=warn,log.format=text,resourceQuota.enabled=true,\
+                          networkPolicy.cilium.enabled=true,runtimeClassName=gvisor";
 const NOTHING: &str = "serviceAccount.create=false,rbac.create=false,podDisruptionBudget.enabled=false,\
                        networkPolicy.enabled=false,test.enabled=false,webhook.vmis=false,priorityClassName=,\
                        webhook.failurePolicy=Ignore,replicas=1";
@@ -39,13 +40,31 @@ webhook:
   namespaceSelector: {matchLabels: {k: l}, matchExpressions: [{key: m, operator: Exists}]}
   extraMatchConditions: [{name: no-windows, expression: "!has(object.spec.os) || object.spec.os.name != 'windows'"}]
 decisions: {resourceAnnotations: [k8s.v1.cni.cncf.io/resourceName, example.com/resource]}
-launcherHook: {arguments: [--assign=multus]}
+launcherHook: {arguments: [--assign=multus], imagePullSecret: pull}
 networkPolicy: {webhookFrom: [{ipBlock: {cidr: 192.0.2.1/32}}], metricsFrom: [{namespaceSelector: {matchLabels: {n: o}}}], egress: {enabled: true, cidrs: [10.0.0.0/8]}}
-serviceMonitor: {labels: {p: q}}
+serviceMonitor: {labels: {p: q}, relabelings: [{targetLabel: cluster, replacement: here}], metricRelabelings: [{action: labeldrop, regex: b}]}
 prometheusRule: {labels: {r: s}}
 dashboard: {annotations: {t: u}}
 podDisruptionBudget: {maxUnavailable: 50%}
+global: {imageRegistry: "mirror.example:5000"}
+strategy: {type: Recreate}
+dnsConfig: {options: [{name: ndots, value: "1"}]}
+deploymentAnnotations: {v: w}
+probes: {liveness: {periodSeconds: 20}, readiness: {failureThreshold: 3}}
+extraObjects:
+  - {apiVersion: v1, kind: ConfigMap, metadata: {name: as-object, namespace: "{{ .Release.Namespace }}"}}
+  - |
+    apiVersion: v1
+    kind: Secret
+    metadata: {name: as-text, namespace: {{ .Release.Namespace }}}
 "#;
+const POD_MONITOR: &str = r"
+podMonitor:
+  enabled: true
+  labels: {p: q}
+  relabelings: [{action: labeldrop, regex: a}]
+  metricRelabelings: [{action: drop, sourceLabels: [__name__], regex: process_.*}]
+";
 const OWN_SECRET: &str = r"
 certificates:
   mode: secret
@@ -75,18 +94,28 @@ fn the_api_server_takes_every_object_of_the_chart() {
     let (_folder, parts) = values_file("parts.yaml", PARTS);
     let (_other, own_secret) = values_file("own-secret.yaml", OWN_SECRET);
     let issuer = "certificates.mode=cert-manager,certificates.certManager.issuerRef.name=ca";
-    let cases: [(&str, &[&str], &str); 7] = [
+    let (_third, pod_monitor) = values_file("pod-monitor.yaml", POD_MONITOR);
+    let ha = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/values-ha.yaml");
+    let gitops = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/values-gitops.yaml");
+    let cases: [(&str, &[&str], &str); 10] = [
         ("as it is", &[], "deployment"),
         (
             "everything",
             &["--set", EVERYTHING],
-            "horizontalpodautoscaler servicemonitor prometheusrule configmap",
+            "horizontalpodautoscaler servicemonitor prometheusrule configmap resourcequota ciliumnetworkpolicy",
         ),
         ("as little as there is", &["--set", NOTHING], "mutatingwebhookconfiguration"),
-        ("every part", &["--values", &parts, "--set", EVERYTHING], "networkpolicy poddisruptionbudget pod"),
+        (
+            "every part",
+            &["--values", &parts, "--set", EVERYTHING],
+            "networkpolicy poddisruptionbudget pod secret",
+        ),
         ("cert-manager", &["--set", "certificates.mode=cert-manager"], "certificate issuer"),
         ("cert-manager with an issuer", &["--set", issuer], "certificate"),
         ("a Secret of one's own", &["--values", &own_secret], "service"),
+        ("a PodMonitor", &["--values", &pod_monitor], "podmonitor"),
+        ("highly available", &["--values", ha], "poddisruptionbudget servicemonitor prometheusrule"),
+        ("by a GitOps controller", &["--values", gitops], "deployment"),
     ];
     for (case, arguments, among) in cases {
         let rendered = template("chart-system", arguments);
@@ -161,7 +190,6 @@ fn leaves(schema: &Value) -> BTreeMap<String, Value> {
     }
     let mut found = BTreeMap::new();
     walk(schema, "", &mut found);
-    found.remove("global");
     found
 }
 
@@ -218,6 +246,7 @@ fn a_value_that_cannot_work_is_refused_by_its_name() {
         // YAML takes an unquoted off for false.
         ("launcherHook: {mode: false}", "/launcherHook/mode"),
         ("launcherHook: {memory: lots}", "/launcherHook/memory"),
+        ("launcherHook: {imagePullSecret: Pull Secret}", "/launcherHook/imagePullSecret"),
         ("launcherHook: {arguments: [assign]}", "/launcherHook/arguments/0"),
         ("launcherHook: {arguments: [--asign=multus]}", "/launcherHook/arguments/0"),
         ("launcherHook: {arguments: [--assign=mutlus]}", "/launcherHook/arguments/0"),
@@ -240,6 +269,15 @@ fn a_value_that_cannot_work_is_refused_by_its_name() {
         ("networkPolicy: {egress: {ports: [https]}}", "/networkPolicy/egress/ports/0"),
         ("serviceMonitor: {interval: often}", "/serviceMonitor/interval"),
         ("test: {namespace: ''}", "/test/namespace"),
+        ("global: {imageRegistry: 'https://mirror.example'}", "/global/imageRegistry"),
+        ("probes: {liveness: {periodSeconds: 0}}", "/probes/liveness/periodSeconds"),
+        ("podMonitor: {interval: often}", "/podMonitor/interval"),
+        ("webhook: {systemNamespaces: [Kube_System]}", "/webhook/systemNamespaces/0"),
+        (
+            "{serviceMonitor: {enabled: true}, podMonitor: {enabled: true}}",
+            "scrape each pod twice: enable one",
+        ),
+        ("{resourceQuota: {enabled: true}, priorityClassName: ''}", "the quota is for pods of a class"),
         ("replica: 3", "additional properties 'replica' not allowed"),
         ("webhook: {failurepolicy: Fail}", "additional properties 'failurepolicy' not allowed"),
     ];

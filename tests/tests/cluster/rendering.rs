@@ -40,12 +40,23 @@ fn a_namespace_is_left_out_where_that_is_asked_for_or_needed() {
     let all_pods = "decisions: {scope: all-pods}";
     let cases = [
         ("default", "", json!([])),
-        ("default", all_pods, json!(["default"])),
+        (
+            "default",
+            all_pods,
+            json!([
+                "default",
+                "kube-system",
+                "openshift-multus",
+                "sriov-network-operator",
+                "openshift-sriov-network-operator"
+            ]),
+        ),
         ("default", "webhook: {excludedNamespaces: [kube-system]}", json!(["kube-system"])),
         (
             NAMESPACE,
-            "{webhook: {excludedNamespaces: [kube-system]}, decisions: {scope: all-pods}}",
-            json!([NAMESPACE, "kube-system"]),
+            "{webhook: {excludedNamespaces: [registry], systemNamespaces: [operator]},
+              decisions: {scope: all-pods, multusNamespace: multus}}",
+            json!([NAMESPACE, "multus", "operator", "registry"]),
         ),
     ];
     for (namespace, values, expected) in cases {
@@ -66,6 +77,57 @@ fn a_namespace_is_left_out_where_that_is_asked_for_or_needed() {
     }
     assert!(notes("default", all_pods).contains("WARNING: helm test will fail"));
     assert!(!notes(NAMESPACE, all_pods).contains("WARNING: helm test will fail"));
+}
+
+/// The kubelet runs a static pod, whatever is decided about what mirrors it.
+#[test]
+fn mirror_pods_are_reviewed_by_no_scope() {
+    for (values, expected) in [("", 1), ("decisions: {scope: all-pods}", 2)] {
+        let registration = only(&objects(NAMESPACE, values), "MutatingWebhookConfiguration");
+        let conditions = registration["webhooks"][0]["matchConditions"].as_array().unwrap();
+        assert_eq!(conditions.len(), expected, "{values}: {conditions:?}");
+    }
+}
+
+#[test]
+fn a_registry_of_all_images_replaces_that_of_each() {
+    for (values, registry, expected) in [
+        ("", "ghcr.io/kubevirt-sriov", ""),
+        ("global: {imageRegistry: 'mirror.example:5000'}", "mirror.example:5000/kubevirt-sriov", ""),
+        ("global: {imageRegistry: mirror.example/copies}", "mirror.example/copies/kubevirt-sriov", ""),
+        (
+            "{global: {imageRegistry: mirror.example}, image: {repository: team/webhook}}",
+            "mirror.example",
+            "team/webhook",
+        ),
+        (
+            "{global: {imageRegistry: mirror.example}, image: {repository: 'localhost/webhook'}}",
+            "mirror.example",
+            "webhook",
+        ),
+    ] {
+        let deployment = only(&objects(NAMESPACE, values), "Deployment");
+        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+        let name = if expected.is_empty() { "sriov-webhook" } else { expected };
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!(container["image"], format!("{registry}/{name}:{version}"), "{values}");
+        if expected.is_empty() {
+            let helper = format!("--launcher-hook-image={registry}/launcher-hook:{version}");
+            assert!(container["args"].as_array().unwrap().contains(&json!(helper)), "{values}: {container}");
+        }
+    }
+}
+
+/// The alerts select by it, and Prometheus Operator names the job of a PodMonitor differently.
+#[test]
+fn a_pod_monitor_gives_its_series_the_job_of_a_service_monitor() {
+    let values = "podMonitor: {enabled: true, relabelings: [{action: labeldrop, regex: a}]}";
+    let monitor = only(&objects(NAMESPACE, values), "PodMonitor");
+    let expected = json!([
+        {"targetLabel": "job", "replacement": "kubevirt-sriov"},
+        {"action": "labeldrop", "regex": "a"},
+    ]);
+    assert_eq!(monitor["spec"]["podMetricsEndpoints"][0]["relabelings"], expected);
 }
 
 #[test]
@@ -184,8 +246,8 @@ dashboard: {enabled: true, labels: {team: dashboard, app.kubernetes.io/instance:
         assert_eq!(&template["labels"][key], value, "{key}");
     }
     assert_eq!(template["labels"]["team"], "pods");
-    let note = json!({"kubectl.kubernetes.io/default-container": "webhook", "note": "pods"});
-    assert_eq!(template["annotations"], note);
+    assert_eq!(template["annotations"]["kubectl.kubernetes.io/default-container"], "webhook");
+    assert_eq!(template["annotations"]["note"], "pods");
     let registration = &only(&objects, "MutatingWebhookConfiguration")["metadata"];
     let own = "kubevirt-sriov/kubevirt-sriov-tls";
     assert_eq!(

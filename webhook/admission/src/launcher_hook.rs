@@ -30,6 +30,8 @@ pub struct LauncherHook {
     pub image: Option<String>,
     /// `imagePullPolicy` of the containers that are added.
     pub image_pull_policy: String,
+    /// Secret of the pod's namespace with which the kubelet may pull the image; `None` if it needs none.
+    pub image_pull_secret: Option<String>,
     /// CPU request of the containers that are added; the limit where less would cost the pod its QoS class.
     pub cpu_request: String,
     /// CPU limit of the containers that are added.
@@ -58,6 +60,7 @@ impl Default for LauncherHook {
             mode: Mode::Off,
             image: None,
             image_pull_policy: "IfNotPresent".to_owned(),
+            image_pull_secret: None,
             cpu_request: "5m".to_owned(),
             cpu_limit: "100m".to_owned(),
             memory: "16Mi".to_owned(),

@@ -74,6 +74,9 @@ pub struct Spec<'a> {
     /// The volumes, left unread for the few decisions that need it.
     #[serde(borrow)]
     pub volumes: Option<&'a RawValue>,
+    /// The Secrets for pulling images, left unread for the few decisions that need it.
+    #[serde(borrow)]
+    pub image_pull_secrets: Option<&'a RawValue>,
     /// Labels that the node must have; `None` where the key is absent.
     #[serde(borrow)]
     pub node_selector: Option<Entries<'a, Option<Text<'a>>>>,

@@ -2,7 +2,7 @@
 
 use admission::{LauncherHook, Mode};
 use clap::{Args, ValueEnum};
-use contract::helper;
+use contract::{check_subdomain, helper};
 
 /// How the helper gets into pods.
 #[derive(Debug, Clone, Args)]
@@ -21,6 +21,11 @@ pub struct LauncherHookOptions {
     /// When the kubelet pulls that image
     #[arg(long, value_name = "POLICY", default_value = "IfNotPresent", value_parser = ["Always", "IfNotPresent", "Never"])]
     launcher_hook_image_pull_policy: String,
+
+    /// Secret with which the kubelet may pull that image, added to each pod that gets it; it must exist in the
+    /// namespaces of virtual machines
+    #[arg(long, value_name = "NAME", value_parser = secret_name)]
+    launcher_hook_image_pull_secret: Option<String>,
 
     /// CPU request of the containers that are added; in a pod of QoS class Guaranteed it is the limit, so that
     /// the pod stays that
@@ -73,6 +78,7 @@ impl From<LauncherHookOptions> for LauncherHook {
             launcher_hook,
             launcher_hook_image,
             launcher_hook_image_pull_policy,
+            launcher_hook_image_pull_secret,
             launcher_hook_cpu_request,
             launcher_hook_cpu_limit,
             launcher_hook_memory,
@@ -86,10 +92,19 @@ impl From<LauncherHookOptions> for LauncherHook {
             },
             image: launcher_hook_image,
             image_pull_policy: launcher_hook_image_pull_policy,
+            image_pull_secret: launcher_hook_image_pull_secret,
             cpu_request: launcher_hook_cpu_request,
             cpu_limit: launcher_hook_cpu_limit,
             memory: launcher_hook_memory,
             arguments: launcher_hook_argument,
         }
+    }
+}
+
+/// A Secret's name, as the API server takes it: a pod with another would be refused.
+fn secret_name(text: &str) -> Result<String, String> {
+    match check_subdomain(text) {
+        Ok(()) => Ok(text.to_owned()),
+        Err(problem) => Err(format!("the name of a Secret {problem}")),
     }
 }

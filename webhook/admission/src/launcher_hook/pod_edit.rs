@@ -46,6 +46,7 @@ pub(super) struct PodEdit<'p> {
     is_guaranteed: bool,
     has_init_containers: bool,
     volumes: Option<Vec<Named<'p>>>,
+    image_pull_secrets: Option<Vec<Named<'p>>>,
     command: Vec<Text<'p>>,
     arguments: Option<Vec<Text<'p>>>,
     mounts: Option<Vec<VolumeMount<'p>>>,
@@ -78,6 +79,7 @@ impl<'p> PodEdit<'p> {
             is_guaranteed: is_guaranteed(pod),
             has_init_containers: pod.spec.init_containers.is_some(),
             volumes: later(pod.spec.volumes).map_err(unreadable)?,
+            image_pull_secrets: later(pod.spec.image_pull_secrets).map_err(unreadable)?,
             command: later(compute.command).map_err(unreadable)?.unwrap_or_default(),
             arguments: later(compute.args).map_err(unreadable)?,
             mounts: later(compute.volume_mounts).map_err(unreadable)?,
@@ -120,7 +122,17 @@ impl<'p> PodEdit<'p> {
         patch.append(["spec", "volumes"], self.volumes.is_some(), volumes);
         patch.append(["spec", "initContainers"], self.has_init_containers, vec![container]);
         patch.append(self.path("volumeMounts"), self.mounts.is_some(), compute_mounts);
+        self.add_pull_secret(patch, settings);
         self.count_one_more_socket(patch)
+    }
+
+    /// Names the Secret for the helper's image. Those of the pod's ServiceAccount are in the pod by now.
+    fn add_pull_secret(&self, patch: &mut Patch, settings: &LauncherHook) {
+        let Some(secret) = settings.image_pull_secret.as_deref() else { return };
+        if self.image_pull_secrets.iter().flatten().all(|one| *one.name != *secret) {
+            let secrets = vec![json!({"name": secret})];
+            patch.append(["spec", "imagePullSecrets"], self.image_pull_secrets.is_some(), secrets);
+        }
     }
 
     /// What both modes add: the sockets, and the annotations as files.

@@ -466,3 +466,25 @@ fn the_pod_keeps_its_qos_class(
         })
     );
 }
+
+/// The ServiceAccount's own are in the pod before a webhook sees it.
+#[rstest]
+#[case::none_there(None, json!([{"name": "pull"}]))]
+#[case::others_there(Some(json!([{"name": "team"}])), json!([{"name": "team"}, {"name": "pull"}]))]
+#[case::it_is_there(Some(json!([{"name": "pull"}])), json!([{"name": "pull"}]))]
+fn the_pull_secret_stands_beside_those_of_the_pod(#[case] before: Option<Value>, #[case] expected: Value) {
+    let mut pod = kubevirt_pod();
+    if let Some(before) = before {
+        pod["spec"]["imagePullSecrets"] = before;
+    }
+    let mut options = options(Mode::Sidecar);
+    options.launcher_hook.image_pull_secret = Some("pull".to_owned());
+    let after = patched(&pod, &decide_pod(&pod, &options));
+    assert_eq!(after["spec"]["imagePullSecrets"], expected);
+    // Nothing of it without the helper, and nothing without the setting.
+    options.launcher_hook.mode = Mode::Off;
+    let without = patched(&pod, &decide_pod(&pod, &options));
+    assert_eq!(without["spec"]["imagePullSecrets"], pod["spec"]["imagePullSecrets"]);
+    let after = injected(&pod, Mode::Sidecar);
+    assert_eq!(after["spec"]["imagePullSecrets"], pod["spec"]["imagePullSecrets"]);
+}
