@@ -5,6 +5,7 @@
 //! check. The crate is pure; it reads no clock, no environment, no file and no socket.
 
 pub mod annotation;
+pub mod cni;
 mod device_report;
 pub mod helper;
 pub mod kubevirt;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use contract::vmi::{Interface, Network as VmisNetwork, Vmi};
-use contract::{ListTooLong, NadName, Quoted, ShortList, VmiNetwork, VmiNetworks, annotation, cut, helper};
+use contract::{NadName, Quoted, VmiNetwork, VmiNetworks, annotation, cut, helper};
 use serde_json::json;
 
 use super::attachments::unavailable;
@@ -33,10 +33,13 @@ pub fn decide_vmi(
     let mut known = VmiNetworks::default();
     let mut unknown = Vec::new();
     let mut warnings = Sentences::default();
-    let (listed, interfaces) = match lists(vmi) {
+    let (listed, interfaces) = match vmi.spec.lists() {
         Ok(lists) => lists,
         Err(problem) => {
-            return Verdict { warnings: vec![problem], ..Verdict::new(annotate(vmi, &known).into()) };
+            return Verdict {
+                warnings: vec![problem.to_string()],
+                ..Verdict::new(annotate(vmi, &known).into())
+            };
         }
     };
     let ignored = Ignored::parse(own_annotation(vmi, annotation::IGNORE_NETWORKS), namespace);
@@ -267,17 +270,6 @@ impl<'v> Review<'v> {
 
 fn own_annotation<'v>(vmi: &'v Vmi, key: &str) -> Option<&'v str> {
     vmi.metadata.annotations.as_ref()?.get(key)?.as_deref()
-}
-
-/// The VMI's networks and interfaces, each compared with each: lists that nobody needs are not looked at.
-fn lists(vmi: &Vmi) -> Result<(&[VmisNetwork], &[Interface]), String> {
-    fn whole<'v, T>(place: &str, list: &'v Option<ShortList<T>>) -> Result<&'v [T], String> {
-        let Some(list) = list else { return Ok(&[]) };
-        list.check().map_err(|problem: ListTooLong| format!("{place} {problem}"))?;
-        Ok(list)
-    }
-    let interfaces = whole("spec.domain.devices.interfaces", &vmi.spec.domain.devices.interfaces)?;
-    Ok((whole("spec.networks", &vmi.spec.networks)?, interfaces))
 }
 
 /// Names in a sentence, which stays short.

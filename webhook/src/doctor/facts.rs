@@ -1,6 +1,5 @@
 //! What can be seen of a cluster, without judging it.
 
-mod cni;
 mod machine;
 mod nad;
 mod node;
@@ -12,8 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::cluster::Unseen;
 
-pub use cni::{Cni, CniConfig};
-pub use machine::{Machine, MachineNetwork, ReportedInterface};
+pub use machine::{Machine, MachineNetwork};
 pub use nad::{Misspelt, Nad, Nads};
 pub use node::{Node, Ready};
 pub use pod::{Device, Ended, LauncherPod};

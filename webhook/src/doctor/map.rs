@@ -86,7 +86,7 @@ fn machine(judged: &Judged<'_>) -> MachineMap {
     MachineMap {
         namespace: judged.machine.namespace.clone(),
         name: judged.machine.name.clone(),
-        phase: judged.machine.phase.clone(),
+        phase: judged.machine.status.phase.clone(),
         pods: judged.pods.clone(),
         findings: judged.findings.clone(),
     }

@@ -1,5 +1,6 @@
 //! What NADs want of their VFs: the configuration of the SR-IOV CNI plugin.
 
+use contract::cni::{Cni, CniConfig};
 use serde_json::Value;
 
 /// The configuration of a NAD, as far as it becomes the VF's.
@@ -42,30 +43,30 @@ fn nad(object: &Value) -> Option<Nad> {
     let metadata = object.get("metadata")?;
     let field = |name: &str| metadata.get(name).and_then(Value::as_str);
     let resource = metadata.get("annotations").and_then(|all| all.get(contract::annotation::RESOURCE_NAME));
-    let config = object.pointer("/spec/config").and_then(Value::as_str).unwrap_or_default();
+    let config = object.pointer("/spec/config").and_then(Value::as_str);
     Some(Nad {
         name: format!("{}/{}", field("namespace").unwrap_or("default"), field("name")?),
         resource: resource.and_then(Value::as_str).map(str::to_owned),
-        wanted: serde_json::from_str(config).ok().and_then(|config: Value| wanted(&config)),
+        wanted: match Cni::read(config) {
+            Cni::Read(config) => wanted(config),
+            Cni::OnNode | Cni::Unreadable(_) => None,
+        },
     })
 }
 
 /// Of the plugin `sriov`, alone or in a list of plugins.
-fn wanted(config: &Value) -> Option<Wanted> {
-    let is_sriov = |plugin: &&Value| plugin.get("type").and_then(Value::as_str) == Some("sriov");
-    let listed = config.get("plugins").and_then(Value::as_array).into_iter().flatten();
-    let plugin = std::iter::once(config).chain(listed).find(is_sriov)?;
-    let text = |name: &str| plugin.get(name).and_then(Value::as_str);
-    let switch = |name: &str| match text(name) {
+fn wanted(config: CniConfig) -> Option<Wanted> {
+    let CniConfig { plugins, vlan, trust, spoof_check, link_state, mac: _ } = config;
+    let switch = |value: Option<String>| match value.as_deref() {
         Some("on") => Some(true),
         Some("off") => Some(false),
         _ => None,
     };
-    Some(Wanted {
-        vlan: plugin.get("vlan").and_then(Value::as_u64),
-        trust: switch("trust"),
-        spoof_check: switch("spoofchk"),
-        link: text("link_state").map(str::to_owned),
+    plugins.iter().any(|plugin| plugin == "sriov").then(|| Wanted {
+        vlan: vlan.and_then(|vlan| vlan.parse().ok()),
+        trust: switch(trust),
+        spoof_check: switch(spoof_check),
+        link: link_state,
     })
 }
 

@@ -1,12 +1,11 @@
 //! What doctor knows of a VMI.
 
-use std::collections::BTreeMap;
-
 use contract::json_problem;
-use contract::vmi::{MultusNetwork, Vmi};
+use contract::vmi::{Interface, MultusNetwork, Spec, Status};
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
-use serde_json::{Value, json};
+use serde::Deserialize as _;
+use serde_json::Value;
 
 /// A VMI.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,14 +16,10 @@ pub struct Machine {
     pub name: String,
     /// By which its pods are found.
     pub uid: String,
-    /// `Pending`, `Scheduling`, `Scheduled`, `Running`, `Succeeded`, `Failed`; empty if KubeVirt has not said.
-    pub phase: String,
     /// The networks that Multus attaches, without those that are being unplugged; why they cannot be read, otherwise.
     pub networks: Result<Vec<MachineNetwork>, String>,
-    /// What KubeVirt says of its interfaces.
-    pub reported: Vec<ReportedInterface>,
-    /// Why virt-handler could not bring the domain to where it should be.
-    pub not_synchronized: Option<String>,
+    /// What KubeVirt says of it.
+    pub status: Status,
 }
 
 /// A network of a VMI that Multus attaches.
@@ -42,42 +37,17 @@ pub struct MachineNetwork {
     pub mac: Option<String>,
 }
 
-/// What KubeVirt says of an interface in `status.interfaces`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ReportedInterface {
-    /// Its network; empty for interfaces that only the guest agent knows.
-    pub name: String,
-    /// Its MAC address.
-    pub mac: Option<String>,
-    /// Where KubeVirt has this from: `domain`, `guest-agent`, `multus-status`.
-    pub sources: Vec<String>,
-    /// Name of the interface in the pod.
-    pub pod_interface: Option<String>,
-}
-
-/// Keys of an interface that name how it is connected.
-const BINDINGS: [&str; 7] = ["sriov", "bridge", "masquerade", "macvtap", "passt", "passtBinding", "slirp"];
-
 impl Machine {
     /// Picks out what doctor needs.
     #[must_use]
     pub fn read(vmi: &DynamicObject) -> Self {
-        let text =
-            |place: &str| vmi.data.pointer(place).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let list = |place: &str| vmi.data.pointer(place).and_then(Value::as_array).into_iter().flatten();
-        let not_synchronized = list("/status/conditions").find_map(|condition| {
-            let is = |key: &str, value: &str| condition.get(key).and_then(Value::as_str) == Some(value);
-            let message = condition.get("message")?.as_str()?;
-            (is("type", "Synchronized") && is("status", "False")).then(|| message.to_owned())
-        });
+        let status = vmi.data.get("status").and_then(|status| Status::deserialize(status).ok());
         Self {
             namespace: vmi.namespace().unwrap_or_default(),
             name: vmi.name_any(),
             uid: vmi.uid().unwrap_or_default(),
-            phase: text("/status/phase"),
             networks: networks(&vmi.data),
-            reported: list("/status/interfaces").map(reported).collect(),
-            not_synchronized,
+            status: status.unwrap_or_default(),
         }
     }
 
@@ -90,84 +60,55 @@ impl Machine {
     /// Whether it will not run any more.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        matches!(self.phase.as_str(), "Succeeded" | "Failed")
+        matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
     }
 
-    /// What KubeVirt says of a network's interface.
+    /// Whether KubeVirt has said which of its interfaces are in the domain, as it does once it runs.
     #[must_use]
-    pub fn reported(&self, network: &str) -> Option<&ReportedInterface> {
-        self.reported.iter().find(|reported| reported.name == network)
+    pub fn has_interfaces(&self) -> bool {
+        self.status.is_running() && self.status.interfaces.as_deref().is_some_and(|all| !all.is_empty())
     }
-}
 
-impl ReportedInterface {
-    /// Whether KubeVirt has seen its device in the domain.
+    /// Why virt-handler could not bring the domain to where it should be.
     #[must_use]
-    pub fn is_in_domain(&self) -> bool {
-        self.sources.iter().any(|source| source == "domain")
+    pub fn not_synchronized(&self) -> Option<&str> {
+        let mut conditions = self.status.conditions.iter().flatten();
+        let condition =
+            conditions.find(|condition| condition.kind == "Synchronized" && condition.status == "False")?;
+        condition.message.as_deref()
     }
 }
 
 fn networks(vmi: &Value) -> Result<Vec<MachineNetwork>, String> {
-    let parts = json!({"spec": vmi.get("spec")});
-    let read: Vmi = serde_json::from_value(parts).map_err(|error| json_problem(&error))?;
-    let (interfaces, networks) = (read.spec.domain.devices.interfaces, read.spec.networks);
-    interfaces
-        .iter()
-        .try_for_each(contract::ShortList::check)
-        .map_err(|problem| format!("spec.domain.devices.interfaces {problem}"))?;
-    networks
-        .iter()
-        .try_for_each(contract::ShortList::check)
-        .map_err(|problem| format!("spec.networks {problem}"))?;
-    let mut bindings = bindings(vmi);
-    let read = networks.into_iter().flatten().filter_map(|network| {
-        let interface = interfaces.iter().flatten().find(|interface| interface.name == network.name);
-        let leaves = interface.is_some_and(|interface| interface.state.as_deref() == Some("absent"));
+    let spec = vmi.get("spec").map(Spec::deserialize).transpose().map_err(|error| json_problem(&error))?;
+    let spec = spec.unwrap_or_default();
+    let (networks, interfaces) = spec.lists().map_err(|problem| problem.to_string())?;
+    let read = networks.iter().filter_map(|network| {
+        let interface = interfaces.iter().find(|interface| interface.name == network.name);
+        let leaves = interface.is_some_and(Interface::is_absent);
         Some(MachineNetwork {
-            multus: network.multus.filter(|_| !leaves)?,
-            binding: bindings.remove(&network.name).unwrap_or_default(),
-            sriov: interface.is_some_and(contract::vmi::Interface::is_sriov),
+            multus: network.multus.clone().filter(|_| !leaves)?,
+            binding: interface.map(binding).unwrap_or_default(),
+            sriov: interface.is_some_and(Interface::is_sriov),
             mac: interface.and_then(|interface| interface.mac_address.clone()),
-            name: network.name,
+            name: network.name.clone(),
         })
     });
     Ok(read.collect())
 }
 
-/// How each interface is connected.
-fn bindings(vmi: &Value) -> BTreeMap<String, String> {
-    let interfaces = vmi.pointer("/spec/domain/devices/interfaces").and_then(Value::as_array);
-    let one = |interface: &Value| {
-        let name = interface.get("name")?.as_str()?.to_owned();
-        let plugin = interface.pointer("/binding/name").and_then(Value::as_str);
-        let binding = match plugin {
-            Some(plugin) => format!("plugin {plugin}"),
-            None => (*BINDINGS.iter().find(|binding| interface.get(**binding).is_some())?).to_owned(),
-        };
-        Some((name, binding))
-    };
-    interfaces.into_iter().flatten().filter_map(one).collect()
-}
-
-fn reported(interface: &Value) -> ReportedInterface {
-    let text = |key: &str| interface.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let sources = text("infoSource").unwrap_or_default();
-    ReportedInterface {
-        name: text("name").unwrap_or_default().to_owned(),
-        mac: text("mac").map(str::to_owned),
-        sources: sources
-            .split(',')
-            .map(|source| source.trim().to_owned())
-            .filter(|source| !source.is_empty())
-            .collect(),
-        pod_interface: text("podInterfaceName").map(str::to_owned),
+/// How an interface is connected.
+fn binding(interface: &Interface) -> String {
+    match &interface.binding {
+        Some(plugin) => format!("plugin {}", plugin.name),
+        None => interface.binding_field().unwrap_or_default().to_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn machine(spec: Value, status: Value) -> Machine {
         let vmi = json!({
@@ -237,11 +178,11 @@ mod tests {
                 ],
             }),
         );
-        assert_eq!((machine.phase.as_str(), machine.has_ended()), ("Running", false));
-        assert_eq!(machine.not_synchronized.as_deref(), Some("no host device"));
-        let fast = machine.reported("fast").unwrap();
-        assert_eq!(fast.sources, ["domain", "multus-status"]);
-        assert_eq!(fast.pod_interface.as_deref(), Some("pod3d4fc1a2b37"));
-        assert_eq!(machine.reported("slow"), None);
+        assert_eq!((machine.has_interfaces(), machine.has_ended()), (true, false));
+        assert_eq!(machine.not_synchronized(), Some("no host device"));
+        let fast = machine.status.interface("fast").unwrap();
+        assert!(fast.is_in_domain());
+        assert_eq!(fast.pod_interface_name.as_deref(), Some("pod3d4fc1a2b37"));
+        assert_eq!(machine.status.interface("slow"), None);
     }
 }

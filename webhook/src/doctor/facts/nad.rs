@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use admission::{Lookup, Network, Networks, Requirements};
+use contract::cni::Cni;
 use contract::{NadName, annotation};
-
-use super::Cni;
 
 /// How many letters of a key may differ for it to be taken for another one.
 const TYPOS: usize = 2;

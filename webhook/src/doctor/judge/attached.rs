@@ -100,11 +100,11 @@ fn not_attached(pod: &LauncherPod) -> String {
 
 /// VFs of a running virtual machine that are not in its domain, as far as KubeVirt says.
 fn not_in_domain(machine: &Machine, networks: &[&MachineNetwork]) -> Vec<Finding> {
-    if machine.phase != "Running" || machine.reported.is_empty() {
+    if !machine.has_interfaces() {
         return Vec::new();
     }
     let lacks = |network: &&&MachineNetwork| {
-        let reported = machine.reported(&network.name);
+        let reported = machine.status.interface(&network.name);
         network.sriov && !reported.is_some_and(|reported| reported.is_in_domain())
     };
     let one = |network: &&MachineNetwork| {
@@ -133,7 +133,7 @@ fn without_device(
     place: &str,
 ) -> Vec<Finding> {
     // The helper fills it in inside the pod, where it cannot be seen from here.
-    if machine.phase == "Running" || pod.running_since.is_none() || pod.has_helper() {
+    if machine.status.is_running() || pod.running_since.is_none() || pod.has_helper() {
         return Vec::new();
     }
     let info = match pod.annotation(kubevirt::NETWORK_INFO).map(NetworkInfo::parse) {

@@ -190,10 +190,10 @@ impl One<'_> {
             findings.extend(found);
             maps.push(PodMap { pod: Some(pod.name.clone()), node: pod.node.clone(), networks });
         }
-        if let Some(reason) = &machine.not_synchronized {
+        if let Some(reason) = machine.not_synchronized() {
             let found = format!("{}: KubeVirt says: {}", machine.full_name(), said(reason));
             let remedy = "docs/troubleshooting.md has the sentences of KubeVirt and libvirt, and what to do";
-            findings.push(if machine.phase == "Running" {
+            findings.push(if machine.status.is_running() {
                 Finding::warning(CHECK, found, remedy)
             } else {
                 Finding::wrong(CHECK, found, remedy)

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use admission::{Network, Options};
 use contract::NadName;
+use contract::cni::Cni;
 
 use super::resources::resources_of;
 use super::{machines, seen};
 use crate::cluster::Unseen;
-use crate::doctor::facts::{Cni, Facts, Misspelt, Nad};
+use crate::doctor::facts::{Facts, Misspelt, Nad};
 use crate::doctor::{Check, Finding};
 
 const CHECK: Check = Check::Nad;

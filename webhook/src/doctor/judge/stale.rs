@@ -60,7 +60,7 @@ fn restarted(machine: &Machine, pod: &LauncherPod, facts: &Facts, place: &str) -
     // A container that has run since before is proof that the node was not restarted, and a domain that runs with
     // its devices that they are not stale.
     let ran_on = pod.running_since.is_some_and(|since| since <= ready);
-    if ran_on || machine.phase == "Running" {
+    if ran_on || machine.status.is_running() {
         return None;
     }
     let events = match events {

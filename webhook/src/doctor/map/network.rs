@@ -1,6 +1,7 @@
 //! One network of a VMI: what is wanted, and what each side says.
 
 use admission::Network;
+use contract::cni::{Cni, CniConfig};
 use contract::kubevirt::{HOSTDEV_ALIAS_PREFIX, NETWORK_INFO};
 use contract::network_info::{NetworkInfo, NetworkInfoInterface};
 use contract::network_status::{self, NetworkStatus};
@@ -9,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::pairing::attached;
-use crate::doctor::facts::{Cni, CniConfig, LauncherPod, Machine, MachineNetwork, Nad};
+use crate::doctor::facts::{LauncherPod, Machine, MachineNetwork, Nad};
 
 /// One network of a VMI, in one of its pods.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -149,7 +150,8 @@ impl NetworkMap {
             return map;
         };
         let status = seen.status.as_deref().unwrap_or_default();
-        let found = attached(name, subject.place, machine.reported(&network.name), &seen.selections, status);
+        let found =
+            attached(name, subject.place, machine.status.interface(&network.name), &seen.selections, status);
         let info = seen.info.iter().flat_map(|info| &info.interfaces).find(|one| one.network == network.name);
         map.devices(subject, seen, found.status, info);
         let mac = network.mac.clone().or_else(|| Some(found.selection?.mac?.to_string()));
@@ -297,6 +299,7 @@ fn wanted(nad: Option<&Nad>) -> Wanted {
         Some(Cni::Unreadable(_)) => needs("a spec.config that can be read"),
         Some(Cni::Read(config)) => {
             let CniConfig { plugins, vlan, trust, spoof_check, link_state, mac: _ } = config.clone();
+            let vlan = vlan.filter(|vlan| vlan != "0");
             Wanted { plugins, vlan, trust, spoof_check, link_state, needs: None }
         }
     }
@@ -328,13 +331,13 @@ fn hostdev(network: &MachineNetwork) -> Cell {
 }
 
 fn domain(machine: &Machine, network: &MachineNetwork) -> Cell {
-    if machine.phase != "Running" {
+    if !machine.status.is_running() {
         return Cell::unknown("a running VMI");
     }
-    if machine.reported.is_empty() {
+    if !machine.has_interfaces() {
         return Cell::unknown("status.interfaces of the VMI, which virt-handler writes");
     }
-    match machine.reported(&network.name) {
+    match machine.status.interface(&network.name) {
         Some(reported) if reported.is_in_domain() => {
             Cell::of(reported.mac.clone().unwrap_or_else(|| "present".to_owned()))
         }

@@ -1,9 +1,8 @@
 //! Which attachment of a pod is which network's.
 
 use contract::network_status::NetworkStatus;
+use contract::vmi::ReportedInterface;
 use contract::{NadName, NetworkSelection};
-
-use crate::doctor::facts::ReportedInterface;
 
 /// What is attached for one network.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -25,7 +24,7 @@ pub(super) fn attached<'p>(
     selections: &'p [NetworkSelection],
     status: &'p [NetworkStatus],
 ) -> Attached<'p> {
-    let interface = reported.and_then(|reported| reported.pod_interface.as_deref());
+    let interface = reported.and_then(|reported| reported.pod_interface_name.as_deref());
     let of_nad: Vec<&NetworkSelection> =
         selections.iter().filter(|selection| selection.nad == *nad).collect();
     let by_name = of_nad
@@ -81,7 +80,7 @@ mod tests {
         let selections = parse_networks(selections, "lab").unwrap();
         let status = parse(status).unwrap();
         let reported = ReportedInterface {
-            pod_interface: pod_interface.map(str::to_owned),
+            pod_interface_name: pod_interface.map(str::to_owned),
             ..ReportedInterface::default()
         };
         let nad = NadName::new("lab", "red").unwrap();

@@ -1,7 +1,8 @@
 //! What a NAD's CNI configuration asks of a VF.
 
-use contract::{Quoted, json_problem};
 use serde_json::Value;
+
+use crate::{Quoted, json_problem};
 
 /// The CNI configuration in a NAD's `spec.config`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub enum Cni {
 pub struct CniConfig {
     /// The plugins of the chain.
     pub plugins: Vec<String>,
-    /// The VLAN that the PF tags the VF's frames with.
+    /// The VLAN that the PF tags the VF's frames with; 0 means none.
     pub vlan: Option<String>,
     /// Whether the guest may change its MAC address and become promiscuous.
     pub trust: Option<String>,
@@ -68,7 +69,7 @@ impl Cni {
                 other => Some(other.to_string()),
             };
             if SRIOV.contains(&kind) {
-                read.vlan = value("vlan").filter(|vlan| vlan != "0");
+                read.vlan = value("vlan");
                 read.trust = value("trust");
                 read.spoof_check = value("spoofchk");
                 read.link_state = value("link_state");
@@ -106,7 +107,10 @@ mod tests {
             vlan: Some("100".to_owned()), trust: Some("on".to_owned()), spoof_check: Some("off".to_owned()),
             link_state: Some("enable".to_owned()), ..config(&["sriov"]) })
     )]
-    #[case::untagged(Some(r#"{"type":"sriov","vlan":0}"#), Cni::Read(config(&["sriov"])))]
+    #[case::untagged(
+        Some(r#"{"type":"sriov","vlan":0}"#),
+        Cni::Read(CniConfig { vlan: Some("0".to_owned()), ..config(&["sriov"]) })
+    )]
     #[case::chain(
         Some(r#"{"plugins":[{"type":"sriov","vlan":"7"},{"type":"tuning","mac":"02:00:00:00:00:07","trust":"on"}]}"#),
         Cni::Read(CniConfig {
