@@ -1,11 +1,11 @@
 //! Whether a cluster gives its virtual machines the VFs that their networks need, and what to do where not.
 //!
-//! [`look`] reads the cluster, [`judge`] decides without looking anywhere, [`report`] prints; [`map`](fn@map::map) shows
+//! [`collect`](fn@collect::collect) reads the cluster, [`judge`] decides without looking anywhere, [`report`] prints; [`map`](fn@map::map) shows
 //! each device on its way.
 
+pub mod collect;
 pub mod facts;
 pub mod judge;
-pub mod look;
 pub mod map;
 pub mod report;
 

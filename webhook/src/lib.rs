@@ -6,9 +6,9 @@
 pub mod cluster;
 pub mod commands;
 pub mod doctor;
-pub mod documents;
 pub mod events;
 pub mod logging;
+pub mod manifests;
 pub mod metrics;
 pub mod networks;
 pub mod nodes;

@@ -1,9 +1,9 @@
 //! The NADs that are known, and where they come from: the cluster or files.
 
 mod cluster;
-mod distinct;
 pub mod file;
 mod file_source;
+mod interner;
 mod live;
 mod store;
 

@@ -6,14 +6,15 @@
 pub mod admin;
 mod body;
 mod connection;
+mod connection_slots;
+mod idle_timeout;
+mod limits;
 mod listener;
 mod metrics;
-mod places;
 pub mod reviews;
 mod shutdown;
-mod timed;
 
-pub use body::{BodyLimits, TOGETHER};
-pub use listener::{ConnectionLimits, Listener};
+pub use limits::{BodyLimits, ConnectionLimits, RequestLimits, SHARED_BODY_MEMORY};
+pub use listener::Listener;
 pub use metrics::ConnectionMetrics;
 pub use shutdown::{Phase, Shutdown};

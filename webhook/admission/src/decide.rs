@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use contract::{NadName, Quoted, ResourceName, annotation};
 
 use super::attachments::{Attachment, attachments};
+use super::bounded_messages::BoundedMessages;
 use super::ignored::Ignored;
 use super::needs::{Misplaced, Need, target};
 use super::pod::{Container, Pod};
-use super::sentences::Sentences;
 use super::suggestion::suggestion;
 use super::{
-    Denial, Options, Outcome, Patch, Reason, Request, Scope, Unresolved, Verdict, launcher_hook, patch,
+    Denial, Options, Outcome, Patch, Reason, Request, Scope, Unresolved, Verdict, launcher_hook, pod_patch,
     podnetinfo,
 };
 use crate::network::{Networks, NodeLabel, Requirements};
@@ -56,10 +56,10 @@ pub fn decide(request: &Request<'_>, networks: &impl Networks, options: &Options
         Ok(read) => read,
         Err(denial) => return Decision::new(Verdict::denied(denial)),
     };
-    let mut warnings = Sentences::default();
+    let mut warnings = BoundedMessages::default();
     ignored.idle(attachments.iter().map(|one| &one.nad)).for_each(|sentence| warnings.add(|| sentence));
     let mut decision = Decision { attachments, ..Decision::new(Verdict::new(Outcome::Unchanged)) };
-    if let Err(denial) = fill(&mut decision, &mut warnings, pod, namespace, networks, options) {
+    if let Err(denial) = evaluate(&mut decision, &mut warnings, pod, namespace, networks, options) {
         decision.verdict.outcome = Outcome::Denied(denial);
     }
     decision.verdict.warnings = warnings.into_vec();
@@ -78,9 +78,9 @@ fn unknown(decision: &Decision) -> Vec<NadName> {
 }
 
 /// Fills in needs, warnings and patch, once the attachments are known.
-fn fill(
+fn evaluate(
     decision: &mut Decision,
-    warnings: &mut Sentences,
+    warnings: &mut BoundedMessages,
     pod: &Pod<'_>,
     namespace: &str,
     networks: &impl Networks,
@@ -142,7 +142,7 @@ fn fill(
                 }
             }))?;
         }
-        patch::resources(&mut patch, index, target, &decision.needs);
+        pod_patch::resources(&mut patch, index, target, &decision.needs);
         if pod.is_virt_launcher() {
             let (attachments, settings) = (&decision.attachments, &options.launcher_hook);
             decision.verdict.helper_added =
@@ -151,7 +151,7 @@ fn fill(
             podnetinfo::put_in(&mut patch, pod)?;
         }
     }
-    patch::node_selector(&mut patch, pod, &labels);
+    pod_patch::node_selector(&mut patch, pod, &labels);
     decision.verdict.outcome = patch.into();
     Ok(())
 }
@@ -196,7 +196,7 @@ pub(super) fn whose_device(nad: &NadName, consequence: &str, object: &str) -> St
 /// One refusal out of several, with the first one's reason and what the first few say.
 fn join(denials: impl Iterator<Item = Denial>) -> Result<(), Denial> {
     let mut first = None;
-    let mut sentences = Sentences::default();
+    let mut sentences = BoundedMessages::default();
     for Denial { reason, message } in denials {
         first.get_or_insert(reason);
         sentences.add(|| message);

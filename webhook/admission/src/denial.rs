@@ -45,6 +45,11 @@ pub enum Reason {
 }
 
 impl Denial {
+    /// Of a pod that launcher-hook cannot be injected into, although it should be.
+    pub(super) fn launcher_hook(message: String) -> Self {
+        Self { reason: Reason::LauncherHook, message }
+    }
+
     /// Of an object that cannot be read.
     pub(super) fn unreadable(noun: &str, error: &serde_json::Error) -> Self {
         Self {

@@ -1,5 +1,7 @@
 //! What the networks need, what the containers hold, and which container gets the difference.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use contract::{Quoted, ResourceName, ShortList, cut, kubevirt};
 
 use super::pod::{Container, Entries, Pod, Quantity};
@@ -42,7 +44,7 @@ pub struct Holder {
 ///
 /// # Errors
 /// A quantity that is not a number of devices.
-pub fn holders(pod: &Pod<'_>, resource: &ResourceName) -> Result<Vec<Holder>, Denial> {
+fn holders(pod: &Pod<'_>, resource: &ResourceName) -> Result<Vec<Holder>, Denial> {
     let mut holders = Vec::new();
     for container in pod.lasting_containers() {
         let count = Held::by(container, resource)?.count();
@@ -51,6 +53,27 @@ pub fn holders(pod: &Pod<'_>, resource: &ResourceName) -> Result<Vec<Holder>, De
         }
     }
     Ok(holders)
+}
+
+/// How many of each extended resource the containers of `pod` hold together, for as long as the pod lives. A resource
+/// with a quantity that is not a number of devices is left out.
+#[must_use]
+pub fn held(pod: &Pod<'_>) -> BTreeMap<ResourceName, u64> {
+    let resources = pod.lasting_containers().filter_map(|container| container.resources.as_ref());
+    let names = resources
+        .flat_map(|resources| resources.requests.iter().chain(&resources.limits))
+        .flat_map(Entries::keys)
+        .filter_map(|name| name.parse().ok());
+    let names: BTreeSet<ResourceName> = names.collect();
+    let held = names.into_iter().filter_map(|name| {
+        let holders = holders(pod, &name).ok()?;
+        Some((name, total(&holders)))
+    });
+    held.filter(|(_, count)| *count > 0).collect()
+}
+
+fn total(holders: &[Holder]) -> u64 {
+    holders.iter().fold(0, |sum, holder| holder.count.saturating_add(sum))
 }
 
 impl Need {
@@ -66,7 +89,7 @@ impl Need {
             // QEMU runs in this container, and no other container's devices reach it.
             held.count()
         } else {
-            holders.iter().fold(0, |sum, holder| holder.count.saturating_add(sum))
+            total(&holders)
         };
         let added = needed.saturating_sub(present);
         let total = held.count().saturating_add(added);

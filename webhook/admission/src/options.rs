@@ -2,8 +2,6 @@
 
 use contract::{NadName, annotation};
 
-use super::LauncherHook;
-
 /// Settings of [`decide`](fn@super::decide) and of how NADs are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -47,6 +45,54 @@ pub enum Unresolved {
     Warn,
 }
 
+/// How the helper gets into pods.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LauncherHook {
+    /// Where no annotation says otherwise.
+    pub mode: Mode,
+    /// The image with `/launcher-hook` in it; `None` if the helper cannot be injected at all.
+    pub image: Option<String>,
+    /// `imagePullPolicy` of the containers that are added.
+    pub image_pull_policy: String,
+    /// Secret of the pod's namespace with which the kubelet may pull the image; `None` if it needs none.
+    pub image_pull_secret: Option<String>,
+    /// CPU request of the containers that are added; the limit where less would cost the pod its QoS class.
+    pub cpu_request: String,
+    /// CPU limit of the containers that are added.
+    pub cpu_limit: String,
+    /// Memory request and limit of the containers that are added.
+    pub memory: String,
+    /// What the helper is called with besides what its place demands, such as `--assign=multus`.
+    pub arguments: Vec<String>,
+}
+
+/// Where the helper runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Nowhere.
+    #[default]
+    Off,
+    /// In a container of its own, which learns nothing from `compute`.
+    Sidecar,
+    /// In a container of its own, to which `compute` reports its devices.
+    Compute,
+}
+
+impl Default for LauncherHook {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Off,
+            image: None,
+            image_pull_policy: "IfNotPresent".to_owned(),
+            image_pull_secret: None,
+            cpu_request: "5m".to_owned(),
+            cpu_limit: "100m".to_owned(),
+            memory: "16Mi".to_owned(),
+            arguments: Vec::new(),
+        }
+    }
+}
+
 impl Options {
     /// Whether `namespace_isolation` keeps a pod in `namespace` from using `nad`.
     pub(super) fn isolates(&self, namespace: &str, nad: &NadName, is_default: bool) -> bool {
@@ -84,6 +130,18 @@ impl Default for Options {
             on_unresolved: Unresolved::default(),
             podnetinfo: false,
             launcher_hook: LauncherHook::default(),
+        }
+    }
+}
+
+impl Mode {
+    /// Reads the annotation [`LAUNCHER_HOOK`](annotation::LAUNCHER_HOOK).
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "off" => Some(Self::Off),
+            "sidecar" => Some(Self::Sidecar),
+            "compute" => Some(Self::Compute),
+            _ => None,
         }
     }
 }

@@ -132,7 +132,9 @@ pub(super) struct VolumeMount<'a> {
 }
 
 /// Parses a part that few decisions need; for the others it is only skipped.
-pub(super) fn later<'a, T: Deserialize<'a>>(text: Option<&'a RawValue>) -> serde_json::Result<Option<T>> {
+pub(super) fn read_deferred<'a, T: Deserialize<'a>>(
+    text: Option<&'a RawValue>,
+) -> serde_json::Result<Option<T>> {
     text.map(|text| serde_json::from_str(text.get())).transpose()
 }
 
@@ -174,7 +176,7 @@ impl Pod<'_> {
     /// The VMI that it is a pod of, where it names one as the API server does.
     #[must_use]
     pub fn vmi(&self) -> Option<Owner<'_>> {
-        let owners: ShortList<Owner<'_>> = later(self.metadata.owner_references).ok()??;
+        let owners: ShortList<Owner<'_>> = read_deferred(self.metadata.owner_references).ok()??;
         let vmi = owners.into_iter().find(|owner| owner.kind == kubevirt::VMI_KIND)?;
         (check_subdomain(&vmi.name).is_ok() && vmi.uid.len() <= LONGEST_UID).then_some(vmi)
     }

@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::pod::{Container, Named, Pod, VolumeMount, later};
+use super::pod::{Container, Named, Pod, VolumeMount, read_deferred};
 use super::{Denial, Patch};
 
 const VOLUME: &str = "podnetinfo";
@@ -20,7 +20,7 @@ const HUGEPAGES: [(&str, &str); 2] = [("hugepages-1Gi", "hugepages_1G"), ("hugep
 /// Puts the files in.
 pub(super) fn put_in(patch: &mut Patch, pod: &Pod<'_>) -> Result<(), Denial> {
     let unreadable = |error| Denial::unreadable("pod", &error);
-    let volumes: Option<Vec<Named<'_>>> = later(pod.spec.volumes).map_err(unreadable)?;
+    let volumes: Option<Vec<Named<'_>>> = read_deferred(pod.spec.volumes).map_err(unreadable)?;
     if volumes.iter().flatten().any(|volume| *volume.name == *VOLUME) {
         return Ok(());
     }
@@ -30,7 +30,8 @@ pub(super) fn put_in(patch: &mut Patch, pod: &Pod<'_>) -> Result<(), Denial> {
     ];
     let mut mounted = false;
     for (index, container) in pod.containers().iter().enumerate() {
-        let mounts: Option<Vec<VolumeMount<'_>>> = later(container.volume_mounts).map_err(unreadable)?;
+        let mounts: Option<Vec<VolumeMount<'_>>> =
+            read_deferred(container.volume_mounts).map_err(unreadable)?;
         // Two at one place are refused by the API server.
         if mounts.iter().flatten().any(|mount| mount.mount_path.trim_end_matches('/') == DIRECTORY) {
             continue;
@@ -44,7 +45,7 @@ pub(super) fn put_in(patch: &mut Patch, pod: &Pod<'_>) -> Result<(), Denial> {
             continue;
         }
         files.extend(hugepages);
-        let environment: Option<Vec<Named<'_>>> = later(container.env).map_err(unreadable)?;
+        let environment: Option<Vec<Named<'_>>> = read_deferred(container.env).map_err(unreadable)?;
         if !environment.iter().flatten().any(|variable| *variable.name == *NAME_VARIABLE) {
             let variable = json!({"name": NAME_VARIABLE, "value": container.name()});
             patch.append(["spec", "containers", &index, "env"], environment.is_some(), vec![variable]);

@@ -7,13 +7,13 @@
 use std::collections::BTreeMap;
 
 use contract::vmi::{Interface, Network as VmisNetwork, Vmi};
-use contract::{NadName, Quoted, VmiNetwork, VmiNetworks, annotation, cut, helper};
+use contract::{NadName, Quoted, ResourceName, VmiNetwork, VmiNetworks, annotation, cut, helper};
 use serde_json::json;
 
 use super::attachments::unavailable;
+use super::bounded_messages::BoundedMessages;
 use super::decide::whose_device;
 use super::ignored::Ignored;
-use super::sentences::Sentences;
 use super::suggestion::suggestion;
 use super::{Mode, Options, Patch, Unresolved, Verdict};
 use crate::Nodes;
@@ -32,7 +32,7 @@ pub fn decide_vmi(
 ) -> Verdict {
     let mut known = VmiNetworks::default();
     let mut unknown = Vec::new();
-    let mut warnings = Sentences::default();
+    let mut warnings = BoundedMessages::default();
     let (listed, interfaces) = match vmi.spec.lists() {
         Ok(lists) => lists,
         Err(problem) => {
@@ -72,46 +72,26 @@ pub fn decide_vmi(
                 )
             });
         }
-        let entry = |nad, resource| VmiNetwork {
-            nad,
-            resource,
-            sriov: review.has_interface(&network.name, Interface::is_sriov),
-            default: multus.default,
+        let resource = if review.ignored.contains(&nad) {
+            Ok(None)
+        } else {
+            review.resource(network, &nad, networks.get(&nad), nodes, &mut |problem| {
+                warnings.add(|| format!("{}: {problem}", place()));
+            })
         };
-        if review.ignored.contains(&nad) {
-            known.0.insert(network.name.clone(), entry(nad, None));
-            continue;
-        }
-        let says = match networks.get(&nad) {
-            Lookup::Known(network) => network,
-            Lookup::Missing => {
+        match resource {
+            Ok(resource) => {
+                let sriov = review.has_interface(&network.name, Interface::is_sriov);
+                let entry = VmiNetwork { nad, resource, sriov, default: multus.default };
+                known.0.insert(network.name.clone(), entry);
+            }
+            Err(Unknown::Missing) => {
                 let similar = suggestion(&nad, namespace, networks, options);
                 warnings.add(|| format!("{}: {}", place(), review.missing(&nad, similar.as_ref())));
                 unknown.push(nad);
-                continue;
             }
-            Lookup::Unavailable(reason) => {
-                let problem = unavailable(&reason);
-                warnings.add(|| format!("{}: NetworkAttachmentDefinition {nad}: {problem}", place()));
-                continue;
-            }
-        };
-        let resource = match &*says {
-            Network::Invalid(error) => {
-                warnings.add(|| format!("{}: NetworkAttachmentDefinition {nad}: {error}", place()));
-                continue;
-            }
-            Network::Valid(requirements) => {
-                review
-                    .device(network, &nad, requirements, nodes)
-                    .for_each(|warning| warnings.add(|| format!("{}: {warning}", place())));
-                match requirements.resources.as_slice() {
-                    [resource] => Some(resource.clone()),
-                    _ => None,
-                }
-            }
-        };
-        known.0.insert(network.name.clone(), entry(nad, resource));
+            Err(Unknown::Unusable) => {}
+        }
     }
     review.ignored.idle(nads.iter()).for_each(|warning| warnings.add(|| warning));
     review
@@ -130,7 +110,47 @@ struct Review<'v> {
     options: &'v Options,
 }
 
+/// Why nothing stands behind a network.
+enum Unknown {
+    /// Its NAD does not exist.
+    Missing,
+    /// Its NAD says nothing that can be used, of which there is a warning.
+    Unusable,
+}
+
 impl<'v> Review<'v> {
+    /// The one resource of the NAD that stands behind `network`, if it has one.
+    fn resource(
+        &self,
+        network: &VmisNetwork,
+        nad: &NadName,
+        found: Lookup,
+        nodes: &impl Nodes,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<Option<ResourceName>, Unknown> {
+        let known = match found {
+            Lookup::Known(known) => known,
+            Lookup::Missing => return Err(Unknown::Missing),
+            Lookup::Unavailable(reason) => {
+                warn(format!("NetworkAttachmentDefinition {nad}: {}", unavailable(&reason)));
+                return Err(Unknown::Unusable);
+            }
+        };
+        match &*known {
+            Network::Invalid(error) => {
+                warn(format!("NetworkAttachmentDefinition {nad}: {error}"));
+                Err(Unknown::Unusable)
+            }
+            Network::Valid(requirements) => {
+                self.device(network, nad, requirements, nodes).for_each(warn);
+                match requirements.resources.as_slice() {
+                    [resource] => Ok(Some(resource.clone())),
+                    _ => Ok(None),
+                }
+            }
+        }
+    }
+
     fn has_interface(&self, name: &str, is_such: impl Fn(&Interface) -> bool) -> bool {
         self.interfaces.iter().any(|interface| interface.name == name && is_such(interface))
     }

@@ -10,7 +10,7 @@ use contract::NadName;
 
 use super::cluster_options::ClusterOptions;
 use crate::commands::AdmissionOptions;
-use crate::doctor::look::{Settings, look};
+use crate::doctor::collect::{Settings, collect};
 use crate::doctor::map::{self, Map};
 use crate::doctor::{Check, Report, State, judge, report};
 
@@ -128,7 +128,7 @@ fn examine(arguments: Arguments) -> anyhow::Result<Seen> {
         let client = cluster.client().await?;
         // Before everything else fails for the same reason, one by one.
         client.apiserver_version().await.context("the API server does not answer")?;
-        let facts = look(&client, &settings).await;
+        let facts = collect(&client, &settings).await;
         Ok(if map {
             Seen::Map(map::map(&facts, &vmi, &options))
         } else {

@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::cluster_options::ClusterOptions;
 use crate::commands::AdmissionOptions;
 use crate::networks::file;
-use crate::{cluster, documents};
+use crate::{cluster, manifests};
 
 use report::Report;
 
@@ -180,7 +180,7 @@ fn objects(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, Value)>> {
     let mut objects = Vec::new();
     for path in paths {
         let (place, bytes) = read_input(path)?;
-        let parsed = documents::text(&bytes).and_then(documents::parse);
+        let parsed = manifests::text(&bytes).and_then(manifests::parse);
         let parsed = parsed.map_err(|problem| anyhow!("{place}: {problem}"))?;
         objects
             .extend(parsed.into_iter().map(|found| (format!("{place}: {}", found.position), found.object)));
@@ -203,7 +203,7 @@ fn read_input(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
 }
 
 fn judge(object: Value, networks: &impl Networks, options: &Options) -> anyhow::Result<Reviewed> {
-    let mut review = match documents::kind(&object) {
+    let mut review = match manifests::kind(&object) {
         "AdmissionReview" => object,
         "Pod" => review_of(object),
         "VirtualMachineInstance" | "VirtualMachine" => bail!(

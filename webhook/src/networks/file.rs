@@ -11,8 +11,8 @@ use contract::{NadName, NadNameError, Quoted, nad};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::documents::{self, Document, DocumentError, Position};
-use crate::networks::distinct::Distinct;
+use crate::manifests::{self, Document, DocumentError, Position};
+use crate::networks::interner::Interner;
 
 /// What a file or a directory holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -101,7 +101,7 @@ pub enum MetadataError {
 /// here: it is loaded as [`Network::Invalid`], and refuses the pods that name it.
 pub fn load(path: &Path, resource_keys: &[String]) -> Result<Loaded, FileError> {
     let mut loaded = Loaded::default();
-    let mut distinct = Distinct::default();
+    let mut interner = Interner::default();
     let mut read_before: Vec<PathBuf> = Vec::new();
     for file in files(path)? {
         for Document { position, object } in objects(&file)? {
@@ -122,7 +122,7 @@ pub fn load(path: &Path, resource_keys: &[String]) -> Result<Loaded, FileError> 
                 problem: Box::new(problem),
             })?;
             // One of each is enough, also while they come in.
-            let network = distinct.share(Arc::new(network));
+            let network = interner.share(Arc::new(network));
             match loaded.networks.entry(name) {
                 Entry::Vacant(place) => {
                     place.insert(network);
@@ -141,8 +141,8 @@ pub fn load(path: &Path, resource_keys: &[String]) -> Result<Loaded, FileError> 
 
 fn objects(file: &Path) -> Result<Vec<Document>, FileError> {
     let bytes = fs::read(file).map_err(|problem| FileError::Read { path: file.to_owned(), problem })?;
-    documents::text(&bytes)
-        .and_then(documents::parse)
+    manifests::text(&bytes)
+        .and_then(manifests::parse)
         .map_err(|problem| FileError::Document { path: file.to_owned(), problem })
 }
 
@@ -181,7 +181,7 @@ pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, FileError> {
 fn is_nad(object: &Value) -> bool {
     let group =
         object.get("apiVersion").and_then(Value::as_str).and_then(|version| version.split('/').next());
-    documents::kind(object) == nad::KIND && group == Some(nad::GROUP)
+    manifests::kind(object) == nad::KIND && group == Some(nad::GROUP)
 }
 
 fn metadata<'o>(object: &'o Value, key: &str) -> &'o str {

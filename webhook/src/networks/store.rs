@@ -16,7 +16,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
-use super::distinct::Distinct;
+use super::interner::Interner;
 
 /// Each part is locked on its own and for one entry only: readers and writers rarely contend, and only briefly.
 const SHARDS: usize = 64;
@@ -30,7 +30,7 @@ const SHARDS: usize = 64;
 pub struct NetworkStore {
     shards: Vec<RwLock<HashMap<NadName, Entry>>>,
     hasher: RandomState,
-    distinct: Mutex<Distinct>,
+    interner: Mutex<Interner>,
     list: AtomicU32,
     listed: AtomicBool,
     /// Milliseconds from `start` to when the source last spoke.
@@ -61,7 +61,7 @@ impl Default for NetworkStore {
         Self {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             hasher: RandomState::new(),
-            distinct: Mutex::default(),
+            interner: Mutex::default(),
             list: AtomicU32::new(0),
             listed: AtomicBool::new(false),
             heard: AtomicU64::new(0),
@@ -75,7 +75,7 @@ impl Default for NetworkStore {
 impl NetworkStore {
     /// Takes in what a NAD says.
     pub fn set(&self, nad: NadName, network: impl Into<Arc<Network>>) {
-        let network = self.distinct().share(network.into());
+        let network = self.interner().share(network.into());
         let entry = Entry { network, list: self.list.load(Ordering::Relaxed) };
         if let Some(shard) = self.shard(nad.as_str()) {
             let before = shard.write().unwrap_or_else(PoisonError::into_inner).insert(nad, entry);
@@ -102,7 +102,7 @@ impl NetworkStore {
         for shard in &self.shards {
             shard.write().unwrap_or_else(PoisonError::into_inner).retain(|_, entry| entry.list == list);
         }
-        self.distinct().prune();
+        self.interner().prune();
         self.listed.store(true, Ordering::Release);
         *self.problem_slot() = None;
     }
@@ -176,9 +176,9 @@ impl NetworkStore {
     /// Forgets what nobody says any more. What a reader holds at that moment stays until the next list ends.
     fn drop_entry(&self, entry: Option<Entry>) {
         if let Some(Entry { network, .. }) = entry
-            && Distinct::is_last(&network)
+            && Interner::is_last(&network)
         {
-            self.distinct().forget(&network);
+            self.interner().forget(&network);
         }
     }
 
@@ -187,8 +187,8 @@ impl NetworkStore {
         self.shards.get(place)
     }
 
-    fn distinct(&self) -> MutexGuard<'_, Distinct> {
-        self.distinct.lock().unwrap_or_else(PoisonError::into_inner)
+    fn interner(&self) -> MutexGuard<'_, Interner> {
+        self.interner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn problem_slot(&self) -> MutexGuard<'_, Option<String>> {
@@ -304,11 +304,11 @@ mod tests {
         }
         store.end_list();
         assert_eq!(store.count(), Count { valid: 1000, invalid: 0 });
-        assert_eq!(store.distinct().len(), 1);
+        assert_eq!(store.interner().len(), 1);
         store.begin_list();
         store.set(nad(1), Network::Valid(Requirements::default()));
         store.end_list();
-        assert_eq!(store.distinct().len(), 1);
+        assert_eq!(store.interner().len(), 1);
         assert_eq!(store.example(), None);
     }
 
@@ -319,10 +319,10 @@ mod tests {
             store.set(nad(1), network(&format!("a.b/{number}")));
             store.set(nad(2), network(&format!("wrong {number}")));
         }
-        assert_eq!(store.distinct().len(), 2);
+        assert_eq!(store.interner().len(), 2);
         store.remove(&nad(1));
         store.remove(&nad(2));
-        assert_eq!(store.distinct().len(), 0);
+        assert_eq!(store.interner().len(), 0);
     }
 
     #[test]

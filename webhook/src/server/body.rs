@@ -10,28 +10,7 @@ use hyper::body::{Body as _, Bytes};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What all bodies in memory may take together, and so the most that one may.
-pub const TOGETHER: usize = 64 * 1024 * 1024;
-
-/// What a body may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BodyLimits {
-    /// Bytes of one body.
-    pub bytes: usize,
-    /// From the head to the last byte.
-    pub time: Duration,
-    /// This many bytes of each body take none of the memory that large ones share: usual reviews get through while
-    /// large bodies fill it. Requests in flight are limited, and so are these.
-    pub small: usize,
-    /// Bytes beyond that of all bodies that are in memory at once.
-    pub together: usize,
-}
-
-impl Default for BodyLimits {
-    fn default() -> Self {
-        Self { bytes: 8 * 1024 * 1024, time: Duration::from_secs(10), small: 64 * 1024, together: TOGETHER }
-    }
-}
+use super::limits::BodyLimits;
 
 /// Why a body was not read. The sentences are for the author of the client.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -85,8 +64,8 @@ const LINGER: Duration = Duration::from_secs(1);
 
 impl BodyReader {
     pub(super) fn new(limits: BodyLimits) -> Self {
-        let together = limits.together.max(limits.bytes).min(Semaphore::MAX_PERMITS);
-        Self { limits, room: Arc::new(Semaphore::new(together)) }
+        let shared = limits.shared.max(limits.bytes).min(Semaphore::MAX_PERMITS);
+        Self { limits, room: Arc::new(Semaphore::new(shared)) }
     }
 
     pub(super) async fn read(&self, headers: &HeaderMap, mut body: Body) -> Result<Whole, BodyError> {
@@ -176,7 +155,7 @@ mod tests {
     }
 
     fn reader() -> BodyReader {
-        BodyReader::new(BodyLimits { bytes: 10, time: Duration::from_secs(1), small: 2, together: 12 })
+        BodyReader::new(BodyLimits { bytes: 10, time: Duration::from_secs(1), small: 2, shared: 12 })
     }
 
     #[rstest]

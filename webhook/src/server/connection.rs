@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -19,19 +18,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
-use super::listener::ConnectionLimits;
+use super::connection_slots::Slot;
+use super::idle_timeout::{Answering, IdleTimeout};
+use super::limits::{ConnectionLimits, PING_INTERVAL, PING_TIMEOUT, STREAMS};
 use super::metrics::{ConnectionMetrics, HandshakeFailure};
-use super::places::Place;
 use super::shutdown::{Phase, Shutdown};
-use super::timed::{Answering, Patience, Timed};
 use crate::shares::Peer;
-
-/// How often an HTTP/2 client is asked whether it is still there, and how long it may take to say so.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// More requests side by side than the API server has ever open; each is small.
-const STREAMS: u32 = 256;
 
 /// What every connection of a listener is served with.
 #[derive(Debug, Clone)]
@@ -44,23 +36,23 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) async fn serve(&self, stream: TcpStream, place: &Place) {
+    pub(super) async fn serve(&self, stream: TcpStream, slot: &Slot) {
         // An answer is one write; waiting for more to send would only delay it.
         let _ = stream.set_nodelay(true);
         let peer = stream.peer_addr().ok().map(|address| Peer(address.ip().to_canonical()));
         let Some(tls) = &self.tls else {
-            return self.http1(stream, peer, place).await;
+            return self.http1(stream, peer, slot).await;
         };
         let handshake =
             tokio::time::timeout(self.limits.handshake, TlsAcceptor::from(Arc::clone(tls)).accept(stream));
         let shaken = tokio::select! {
             shaken = handshake => shaken,
-            () = place.is_needed() => return,
+            () = slot.is_needed() => return,
         };
         match shaken {
             Ok(Ok(stream)) => match stream.get_ref().1.alpn_protocol() {
-                Some(b"h2") => self.http2(stream, peer, place).await,
-                _ => self.http1(stream, peer, place).await,
+                Some(b"h2") => self.http2(stream, peer, slot).await,
+                _ => self.http1(stream, peer, slot).await,
             },
             Ok(Err(error)) => {
                 self.metrics.handshake_failed(HandshakeFailure::Error);
@@ -74,10 +66,10 @@ impl Server {
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         peer: Option<Peer>,
-        place: &Place,
+        slot: &Slot,
     ) {
-        let activity = place.activity();
-        let stream = Timed::new(TokioIo::new(stream), self.patience(), Arc::clone(activity), false);
+        let activity = slot.activity();
+        let stream = IdleTimeout::new(TokioIo::new(stream), self.limits, Arc::clone(activity), false);
         let service = service_fn(|request| self.answer(activity.start(), peer, request));
         let connection = hyper::server::conn::http1::Builder::new()
             .header_read_timeout(None)
@@ -90,9 +82,9 @@ impl Server {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
-            () = place.is_needed() => {
+            () = slot.is_needed() => {
                 connection.as_mut().graceful_shutdown();
-                leave(connection, place).await
+                leave(connection, slot).await
             }
         };
         ended(result);
@@ -102,10 +94,10 @@ impl Server {
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         peer: Option<Peer>,
-        place: &Place,
+        slot: &Slot,
     ) {
-        let activity = Arc::clone(place.activity());
-        let stream = Timed::new(TokioIo::new(stream), self.patience(), Arc::clone(&activity), true);
+        let activity = Arc::clone(slot.activity());
+        let stream = IdleTimeout::new(TokioIo::new(stream), self.limits, Arc::clone(&activity), true);
         // Its streams are tasks of their own, so they own what they need. Each counts from here on, not from
         // when its task comes to run: else its connection might be closed for another meanwhile.
         let server = self.clone();
@@ -127,9 +119,9 @@ impl Server {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
-            () = place.is_needed() => {
+            () = slot.is_needed() => {
                 connection.as_mut().graceful_shutdown();
-                leave(connection, place).await
+                leave(connection, slot).await
             }
         };
         ended(result);
@@ -152,21 +144,16 @@ impl Server {
         }
         Ok(response)
     }
-
-    fn patience(&self) -> Patience {
-        let ConnectionLimits { head, idle, write, .. } = self.limits;
-        Patience { head, idle, write }
-    }
 }
 
 /// Starts a graceful shutdown without waiting for the peer; but a request that came meanwhile is answered.
 async fn leave<C: Future<Output = hyper::Result<()>>>(
     mut connection: Pin<&mut C>,
-    place: &Place,
+    slot: &Slot,
 ) -> hyper::Result<()> {
     match connection.as_mut().now_or_never() {
         Some(result) => result,
-        None if place.activity().is_answering() => connection.await,
+        None if slot.activity().is_answering() => connection.await,
         None => Ok(()),
     }
 }

@@ -10,46 +10,10 @@ use rustls::ServerConfig;
 use tokio::net::TcpListener;
 
 use super::connection::Server;
+use super::connection_slots::{Admitted, ConnectionSlots};
+use super::limits::ConnectionLimits;
 use super::metrics::ConnectionMetrics;
-use super::places::{Admission, Places};
 use super::shutdown::{Phase, Shutdown};
-
-/// What a client may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ConnectionLimits {
-    /// Connections open at once. One more gets the place of the one that has been idle longest; where all are
-    /// in use it is closed at once, before it costs a handshake.
-    pub connections: usize,
-    /// So long at least a connection may be idle.
-    pub rest: Duration,
-    /// For the TLS handshake.
-    pub handshake: Duration,
-    /// For a request's head.
-    pub head: Duration,
-    /// Between two requests.
-    pub idle: Duration,
-    /// For room to write an answer.
-    pub write: Duration,
-    /// Bytes of a request's head.
-    pub head_bytes: usize,
-}
-
-impl Default for ConnectionLimits {
-    fn default() -> Self {
-        Self {
-            connections: 2048,
-            // Enough to come to a first request in a burst.
-            rest: Duration::from_secs(1),
-            handshake: Duration::from_secs(5),
-            head: Duration::from_secs(10),
-            // Longer than the 90 seconds after which Go's client, the API server, closes an idle connection
-            // itself: it is never met by our closing at the moment it sends.
-            idle: Duration::from_secs(120),
-            write: Duration::from_secs(10),
-            head_bytes: 64 * 1024,
-        }
-    }
-}
 
 /// A bound socket.
 #[derive(Debug)]
@@ -87,7 +51,7 @@ impl Listener {
     /// Gives the number of connections that were still open then.
     pub async fn run(self, grace: Duration) -> usize {
         let Self { socket, server } = self;
-        let places = Arc::new(Places::new(server.limits.connections, server.limits.rest));
+        let slots = Arc::new(ConnectionSlots::new(server.limits.connections, server.limits.rest));
         let server = Arc::new(server);
         loop {
             let accepted = tokio::select! {
@@ -96,13 +60,13 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let place = match places.admit().await {
-                        Admission::Free(place) => place,
-                        Admission::InsteadOfAnother(place) => {
+                    let slot = match slots.admit().await {
+                        Admitted::Free(slot) => slot,
+                        Admitted::InsteadOfAnother(slot) => {
                             server.metrics.evicted();
-                            place
+                            slot
                         }
-                        Admission::Full => {
+                        Admitted::Full => {
                             server.metrics.turned_away();
                             continue;
                         }
@@ -110,8 +74,8 @@ impl Listener {
                     let server = Arc::clone(&server);
                     tokio::spawn(async move {
                         let open = server.metrics.opened();
-                        server.serve(stream, &place).await;
-                        drop((open, place));
+                        server.serve(stream, &slot).await;
+                        drop((open, slot));
                     });
                 }
                 Err(error) => {
@@ -122,6 +86,6 @@ impl Listener {
             }
         }
         drop(socket);
-        places.empty(grace).await
+        slots.empty(grace).await
     }
 }

@@ -3,9 +3,9 @@
 //! Every well-formed review is answered with an AdmissionReview, also when something in here breaks; what is not a
 //! review gets an HTTP error and a sentence.
 
+mod deadline;
 mod line;
 mod metrics;
-mod patience;
 mod rejection;
 mod reviewed;
 #[cfg(test)]
@@ -28,14 +28,15 @@ use contract::NadName;
 use http::{HeaderValue, Request, Response, header};
 use tokio::sync::Semaphore;
 
-use super::body::{BodyLimits, BodyReader};
+use super::body::BodyReader;
+use super::limits::RequestLimits;
 use crate::events::VmiEvents;
 use crate::networks::LiveLookup;
 use crate::nodes::NodeStore;
 use crate::shares::Peer;
+use deadline::look_up_deadline;
 use line::Line;
 pub use metrics::ReviewMetrics;
-use patience::patience;
 use rejection::Rejection;
 use reviewed::{LOOKED_UP, Pods, Reviewed, Vmis, first};
 
@@ -62,21 +63,6 @@ pub struct Reviews<N> {
     pub metrics: ReviewMetrics,
 }
 
-/// How many requests at once, and how large.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RequestLimits {
-    /// Requests that are read and answered at once; a further one gets "try again".
-    pub in_flight: usize,
-    /// For their bodies.
-    pub body: BodyLimits,
-}
-
-impl Default for RequestLimits {
-    fn default() -> Self {
-        Self { in_flight: 512, body: BodyLimits::default() }
-    }
-}
-
 #[derive(Debug)]
 struct Endpoint<N> {
     reviews: Reviews<N>,
@@ -88,8 +74,8 @@ struct Endpoint<N> {
 /// Who sent a review.
 #[derive(Debug, Clone, Copy)]
 struct Sender {
-    /// How long it waits for look-ups.
-    patience: Duration,
+    /// How long look-ups for it may take.
+    deadline: Duration,
     /// Its address.
     peer: Option<Peer>,
 }
@@ -133,14 +119,15 @@ async fn respond<N: Networks + Send + Sync + 'static, R: Reviewed + 'static>(
 
 impl<N: Networks> Endpoint<N> {
     async fn answer<R: Reviewed>(&self, request: Request<Body>) -> Result<Vec<u8>, Rejection> {
-        let Ok(_place) = self.free.try_acquire() else {
+        let Ok(_permit) = self.free.try_acquire() else {
             return Err(Rejection::busy(self.in_flight));
         };
         let _in_flight = self.reviews.metrics.in_flight();
         let (head, body) = request.into_parts();
         Rejection::check_content_type(&head.headers)?;
         let whole = self.bodies.read(&head.headers, body).await?;
-        let sender = Sender { patience: patience(&head.uri), peer: head.extensions.get::<Peer>().copied() };
+        let sender =
+            Sender { deadline: look_up_deadline(&head.uri), peer: head.extensions.get::<Peer>().copied() };
         self.reviews.answer::<R>(&whole.bytes, sender).await
     }
 }
@@ -196,7 +183,7 @@ impl<N: Networks> Reviews<N> {
         let Some(live) = self.live.as_ref().filter(|_| !verdict.unknown.is_empty()) else {
             return verdict;
         };
-        let found = live.look_up(first(&verdict.unknown), sender.patience, sender.peer).await;
+        let found = live.look_up(first(&verdict.unknown), sender.deadline, sender.peer).await;
         self.decide_from::<R>(review, &WithFound { networks, found: &found })
     }
 

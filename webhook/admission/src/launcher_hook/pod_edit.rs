@@ -5,11 +5,11 @@ use contract::{NetworkResources, Quoted, Text, annotation, kubevirt};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use super::{LauncherHook, Mode, refusal};
+use super::container;
 use crate::attachments::Attachment;
-use crate::pod::{Container, Named, Pod, VolumeMount, later};
+use crate::pod::{Container, Named, Pod, VolumeMount, read_deferred};
 use crate::qos_class::is_guaranteed;
-use crate::{Denial, Patch};
+use crate::{Denial, LauncherHook, Mode, Patch};
 
 /// Has the program, for `compute` to run once.
 const PROGRAM_VOLUME: &str = "launcher-hook";
@@ -78,12 +78,12 @@ impl<'p> PodEdit<'p> {
             index: index.to_string(),
             is_guaranteed: is_guaranteed(pod),
             has_init_containers: pod.spec.init_containers.is_some(),
-            volumes: later(pod.spec.volumes).map_err(unreadable)?,
-            image_pull_secrets: later(pod.spec.image_pull_secrets).map_err(unreadable)?,
-            command: later(compute.command).map_err(unreadable)?.unwrap_or_default(),
-            arguments: later(compute.args).map_err(unreadable)?,
-            mounts: later(compute.volume_mounts).map_err(unreadable)?,
-            lifecycle: later(compute.lifecycle).map_err(unreadable)?,
+            volumes: read_deferred(pod.spec.volumes).map_err(unreadable)?,
+            image_pull_secrets: read_deferred(pod.spec.image_pull_secrets).map_err(unreadable)?,
+            command: read_deferred(compute.command).map_err(unreadable)?.unwrap_or_default(),
+            arguments: read_deferred(compute.args).map_err(unreadable)?,
+            mounts: read_deferred(compute.volume_mounts).map_err(unreadable)?,
+            lifecycle: read_deferred(compute.lifecycle).map_err(unreadable)?,
         })
     }
 
@@ -106,7 +106,8 @@ impl<'p> PodEdit<'p> {
             // The device nodes are in `compute` alone, and nothing in there reports them. The last one counts.
             arguments.push(option(flag::VERIFY, "off"));
         }
-        let mut container = settings.container(
+        let mut container = container::complete(
+            settings,
             image,
             self.is_guaranteed,
             json!({
@@ -223,7 +224,7 @@ impl<'p> PodEdit<'p> {
                 patch.add(path.into_iter().chain(["postStart"]), hook);
             }
             Some(Lifecycle { post_start: Some(_) }) => {
-                return Err(refusal(format!(
+                return Err(Denial::launcher_hook(format!(
                     "container compute has a lifecycle.postStart, which launcher-hook needs for itself in mode \
                      compute: remove it, or write sidecar or off into annotation {}",
                     annotation::LAUNCHER_HOOK
@@ -248,7 +249,7 @@ impl<'p> PodEdit<'p> {
         let next = || words.get(flag + 1).map(|(field, index, word)| (*field, *index, (*word).to_owned()));
         let (field, index, value) = joined.or_else(next).unwrap_or_default();
         let count: u32 = value.parse().map_err(|_| {
-            refusal(format!(
+            Denial::launcher_hook(format!(
                 "container compute: flag {COUNT_FLAG}: {} is not a number of hook sidecars: write one, as KubeVirt does",
                 Quoted(&value)
             ))

@@ -11,7 +11,7 @@ use crate::commands::AdmissionOptions;
 use crate::commands::cluster_options::ClusterOptions;
 use crate::commands::managed_options::ManagedOptions;
 use crate::logging::LogFormat;
-use crate::server::TOGETHER;
+use crate::server::SHARED_BODY_MEMORY;
 
 /// Answer the API server's reviews over HTTPS
 ///
@@ -202,7 +202,7 @@ fn size(text: &str) -> Result<usize, String> {
         None => text.strip_suffix("Ki").map_or((text, 1), |number| (number, 1024)),
     };
     let number: usize = number.parse().map_err(|_| wrong())?;
-    number.checked_mul(unit).filter(|size| (1..=TOGETHER).contains(size)).ok_or_else(wrong)
+    number.checked_mul(unit).filter(|size| (1..=SHARED_BODY_MEMORY).contains(size)).ok_or_else(wrong)
 }
 
 /// Reads `info` and `info,webhook::review=off`. A word that is not a level would otherwise count as the only part

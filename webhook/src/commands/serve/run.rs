@@ -29,8 +29,10 @@ use crate::metrics::{self, CertificateMetrics, LogMetrics};
 use crate::networks::{ClusterSource, FileSource, LiveLookup, LiveMetrics, NetworkStore, SignOfLife};
 use crate::nodes::NodeStore;
 use crate::server::admin::{self, Readiness};
-use crate::server::reviews::{self, RequestLimits, ReviewMetrics, Reviews};
-use crate::server::{BodyLimits, ConnectionLimits, ConnectionMetrics, Listener, Phase, Shutdown};
+use crate::server::reviews::{self, ReviewMetrics, Reviews};
+use crate::server::{
+    BodyLimits, ConnectionLimits, ConnectionMetrics, Listener, Phase, RequestLimits, Shutdown,
+};
 
 /// Runs `serve` until it is told to stop.
 pub(in crate::commands) fn run(arguments: Arguments) -> ExitCode {

@@ -1,7 +1,9 @@
 //! What doctor knows of a virt-launcher pod.
 
-use admission::quantity::whole;
-use contract::kubevirt;
+use std::collections::BTreeMap;
+
+use admission::held;
+use contract::{ResourceName, kubevirt};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -29,6 +31,8 @@ pub struct LauncherPod {
     /// The devices that the kubelet gave to `compute`; Kubernetes before 1.33, and without the gate
     /// `ResourceHealthStatus`, names none.
     pub devices: Vec<Device>,
+    /// How many of each extended resource its containers hold as long as it runs.
+    pub held: BTreeMap<ResourceName, u64>,
     /// The whole of it, for the code that decides.
     pub pod: Value,
 }
@@ -57,6 +61,8 @@ impl LauncherPod {
     /// Picks out what doctor needs.
     #[must_use]
     pub fn read(pod: &Pod) -> Self {
+        // An object that came as JSON can be written as JSON.
+        let json = serde_json::to_value(pod).unwrap_or_default();
         let status = pod.status.as_ref();
         let ended = status.filter(|status| matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")));
         let conditions = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
@@ -79,8 +85,8 @@ impl LauncherPod {
             admitted: status.and_then(|status| status.start_time.as_ref()).map(|time| time.0),
             running_since: running.and_then(|running| running.started_at.as_ref()).map(|time| time.0),
             devices: compute.map(devices).unwrap_or_default(),
-            // An object that came as JSON can be written as JSON.
-            pod: serde_json::to_value(pod).unwrap_or_default(),
+            held: serde_json::from_str(&json.to_string()).map(|pod| held(&pod)).unwrap_or_default(),
+            pod: json,
         }
     }
 
@@ -108,24 +114,6 @@ impl LauncherPod {
             .flat_map(named)
             .any(|one| one.get("name").and_then(Value::as_str).is_some_and(|name| name.contains(HELPER)))
     }
-
-    /// The containers that hold a resource as long as the pod runs, and how much of it each.
-    #[must_use]
-    pub fn holders(&self, resource: &str) -> Vec<(&str, u64)> {
-        let list = |place: &str| self.pod.pointer(place).and_then(Value::as_array).into_iter().flatten();
-        let lasting = list("/spec/initContainers")
-            .filter(|container| container.get("restartPolicy").and_then(Value::as_str) == Some("Always"));
-        let held = |container: &Value, field: &str| {
-            whole(container.get("resources")?.get(field)?.get(resource)?.as_str()?)
-        };
-        list("/spec/containers")
-            .chain(lasting)
-            .filter_map(|container| {
-                let count = held(container, "limits").max(held(container, "requests"))?;
-                Some((container.get("name")?.as_str()?, count)).filter(|_| count > 0)
-            })
-            .collect()
-    }
 }
 
 fn devices(compute: &ContainerStatus) -> Vec<Device> {
@@ -151,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_each_container_holds() {
+    fn what_lasting_containers_hold() {
         let limits = |limits: Value| json!({"limits": limits});
         let pod = read(json!({"spec": {
             "initContainers": [
@@ -164,7 +152,7 @@ mod tests {
                 {"name": "none"},
             ],
         }}));
-        assert_eq!(pod.holders("a.b/c"), [("compute", 2), ("stays", 1000)]);
+        assert_eq!(pod.held, [("a.b/c".parse().unwrap(), 1002)].into());
     }
 
     #[test]

@@ -14,7 +14,11 @@ pub(super) struct Held<'f> {
 pub(super) fn held<'f>(resource: &str, nodes: &'f [Node], pods: &[LauncherPod]) -> Vec<Held<'f>> {
     let on = |node: &Node| {
         let there = |pod: &&LauncherPod| pod.is_live() && pod.node.as_ref() == Some(&node.name);
-        pods.iter().filter(there).flat_map(|pod| pod.holders(resource)).map(|(_, count)| count).sum()
+        let held = |pod: &LauncherPod| {
+            let held = pod.held.iter().find(|(name, _)| name.as_str() == resource);
+            held.map_or(0, |(_, count)| *count)
+        };
+        pods.iter().filter(there).map(held).sum()
     };
     nodes
         .iter()

@@ -1,30 +1,31 @@
 //! Does a pod hold the devices that its networks need, where the virtual machine can have them?
 
-use admission::{Decision, Denial, Networks, Options, Reason, Unreadable, decide, read, review_of};
+use admission::{
+    Decision, Denial, Holder, Need, Networks, Options, Reason, Unreadable, decide, read, review_of,
+};
 use contract::kubevirt::COMPUTE_CONTAINER;
 
 use crate::doctor::facts::LauncherPod;
 
 /// How many of a resource a pod's networks need, and who holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Holding<'f> {
+pub(crate) struct Holding<'d> {
     pub(crate) resource: String,
     pub(crate) needed: u64,
     /// What the container that runs the virtual machine holds.
     pub(crate) held: u64,
     /// What other containers hold.
-    others: Vec<(&'f str, u64)>,
+    others: Vec<&'d Holder>,
 }
 
-impl<'f> Holding<'f> {
+impl<'d> Holding<'d> {
     /// Each resource that the decision says is needed.
-    pub(crate) fn all(decision: &Decision, pod: &'f LauncherPod) -> Vec<Self> {
-        let one = |need: &admission::Need| {
-            let resource = need.resource.to_string();
-            let (compute, others): (Vec<_>, Vec<_>) =
-                pod.holders(&resource).into_iter().partition(|(name, _)| *name == COMPUTE_CONTAINER);
-            let held = compute.iter().map(|(_, count)| count).sum();
-            Self { resource, needed: need.needed, held, others }
+    pub(crate) fn all(decision: &'d Decision) -> Vec<Self> {
+        let one = |Need { resource, needed, holders, .. }: &'d Need| {
+            let (compute, others): (Vec<&Holder>, Vec<&Holder>) =
+                holders.iter().partition(|holder| holder.container == COMPUTE_CONTAINER);
+            let held = compute.iter().map(|holder| holder.count).sum();
+            Self { resource: resource.to_string(), needed: *needed, held, others }
         };
         decision.needs.iter().map(one).collect()
     }
@@ -35,7 +36,7 @@ impl<'f> Holding<'f> {
         if held >= needed {
             return None;
         }
-        let names: Vec<&str> = others.iter().map(|(name, _)| *name).collect();
+        let names: Vec<&str> = others.iter().map(|holder| holder.container.as_str()).collect();
         Some(match (names.as_slice(), held) {
             ([], _) => format!("holds {held} of {needed} {resource}"),
             ([name], 0) => format!("container {name} holds {resource}, {COMPUTE_CONTAINER} does not"),

@@ -289,7 +289,7 @@ impl One<'_> {
             }
         };
         let mut findings = Vec::new();
-        let holdings = Holding::all(&decision, pod);
+        let holdings = Holding::all(&decision);
         let maps = self.maps(Some(pod), &holdings);
         let lacking: Vec<String> =
             holdings.iter().filter(|one| !one.is_misplaced()).filter_map(Holding::lack).collect();

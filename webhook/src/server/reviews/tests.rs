@@ -44,7 +44,7 @@ async fn denial_of(networks: &[String]) -> Denial {
     }));
     let body = body.to_string();
     let review = admission::read(body.as_bytes()).unwrap();
-    let verdict = reviews().decide::<Pods>(&review, Sender { patience: Duration::MAX, peer: None }).await;
+    let verdict = reviews().decide::<Pods>(&review, Sender { deadline: Duration::MAX, peer: None }).await;
     verdict.denial().unwrap().clone()
 }
 

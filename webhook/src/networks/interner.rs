@@ -7,9 +7,9 @@ use admission::Network;
 
 /// One of each.
 #[derive(Debug, Default)]
-pub(super) struct Distinct(HashSet<Arc<Network>>);
+pub(super) struct Interner(HashSet<Arc<Network>>);
 
-impl Distinct {
+impl Interner {
     /// The one that is equal, or else `network` itself.
     pub(super) fn share(&mut self, network: Arc<Network>) -> Arc<Network> {
         if let Some(known) = self.0.get(&network) {
@@ -26,7 +26,7 @@ impl Distinct {
         }
     }
 
-    /// Whether [`Distinct::forget`] would forget it.
+    /// Whether [`Interner::forget`] would forget it.
     pub(super) fn is_last(network: &Arc<Network>) -> bool {
         Arc::strong_count(network) <= 2
     }

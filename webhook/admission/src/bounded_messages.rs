@@ -1,16 +1,16 @@
-//! Sentences about one object, of which a person reads a few.
+//! Messages about one object, of which a person reads a few.
 
 /// How many are said. The API server passes on 4096 characters of warnings, and most are half a thousand long.
 const SAID: usize = 8;
 
 /// The first few, and how many more there are.
 #[derive(Debug, Default)]
-pub(super) struct Sentences {
+pub(super) struct BoundedMessages {
     said: Vec<String>,
     more: usize,
 }
 
-impl Sentences {
+impl BoundedMessages {
     /// Adds one, which is made only where it is said.
     pub(super) fn add(&mut self, sentence: impl FnOnce() -> String) {
         if self.said.len() < SAID {

@@ -32,7 +32,7 @@ pub struct Settings {
 }
 
 /// Looks at the cluster.
-pub async fn look(client: &Client, settings: &Settings) -> Facts {
+pub async fn collect(client: &Client, settings: &Settings) -> Facts {
     let wants = |checks: &[Check]| checks.iter().any(|check| settings.checks.contains(check));
     let mut facts = Facts::default();
     if wants(&[Check::Webhook, Check::Injector, Check::Kubevirt]) {

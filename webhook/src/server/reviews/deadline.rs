@@ -9,7 +9,7 @@ const USUAL: Duration = Duration::from_secs(10);
 
 /// How long looking things up may take: half of the time, so that there is time for the rest and the way back.
 /// An answer that comes too late does not count, and with `failurePolicy: Ignore` the pod passes without its VFs.
-pub(super) fn patience(uri: &Uri) -> Duration {
+pub(super) fn look_up_deadline(uri: &Uri) -> Duration {
     let parameters = uri.query().unwrap_or_default().split('&');
     let timeout = parameters.filter_map(|parameter| parameter.strip_prefix("timeout=")).next_back();
     // A registration has whole seconds, 30 at most.
@@ -30,6 +30,6 @@ mod tests {
     #[case::no_time("/mutate?timeout=", 5000)]
     #[case::no_seconds("/mutate?timeout=-1s", 5000)]
     fn half_of_what_the_api_server_waits(#[case] uri: &str, #[case] milliseconds: u64) {
-        assert_eq!(patience(&uri.parse().unwrap()), Duration::from_millis(milliseconds));
+        assert_eq!(look_up_deadline(&uri.parse().unwrap()), Duration::from_millis(milliseconds));
     }
 }

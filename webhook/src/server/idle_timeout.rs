@@ -14,18 +14,9 @@ use std::time::Duration;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// How long a client may keep us waiting.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
-    /// For the rest of a request's head, once it has begun, and for the first request's whole head.
-    pub(super) head: Duration,
-    /// Between two requests.
-    pub(super) idle: Duration,
-    /// For room to write the answer.
-    pub(super) write: Duration,
-}
+use super::limits::ConnectionLimits;
 
-/// What a connection's requests, its bytes and its place know of one another.
+/// What a connection's requests, its bytes and its slot know of one another.
 #[derive(Debug)]
 pub(super) struct Activity {
     opened: Instant,
@@ -86,9 +77,9 @@ enum Waiting {
 
 /// The bytes of one connection.
 #[derive(Debug)]
-pub(super) struct Timed<S> {
+pub(super) struct IdleTimeout<S> {
     stream: S,
-    patience: Patience,
+    limits: ConnectionLimits,
     activity: Arc<Activity>,
     /// With HTTP/2, requests come side by side and hyper asks the client whether it is still there: any byte
     /// is a sign of life.
@@ -100,19 +91,24 @@ pub(super) struct Timed<S> {
     clock: Pin<Box<Sleep>>,
 }
 
-impl<S> Timed<S> {
-    pub(super) fn new(stream: S, patience: Patience, activity: Arc<Activity>, multiplexed: bool) -> Self {
+impl<S> IdleTimeout<S> {
+    pub(super) fn new(
+        stream: S,
+        limits: ConnectionLimits,
+        activity: Arc<Activity>,
+        multiplexed: bool,
+    ) -> Self {
         let since = Instant::now();
         Self {
             stream,
-            patience,
+            limits,
             activity,
             multiplexed,
             seen: 0,
             waiting: Waiting::Head,
             since,
             stalled: None,
-            clock: Box::pin(sleep_until(since + patience.head)),
+            clock: Box::pin(sleep_until(since + limits.head)),
         }
     }
 
@@ -141,8 +137,8 @@ impl<S> Timed<S> {
         (!answering || self.multiplexed).then(|| {
             self.since
                 + match self.waiting {
-                    Waiting::Head => self.patience.head,
-                    Waiting::Idle => self.patience.idle,
+                    Waiting::Head => self.limits.head,
+                    Waiting::Idle => self.limits.idle,
                 }
         })
     }
@@ -169,7 +165,7 @@ impl<S> Timed<S> {
             return poll;
         }
         let since = *self.stalled.get_or_insert_with(Instant::now);
-        if self.is_over(context, since + self.patience.write) {
+        if self.is_over(context, since + self.limits.write) {
             return Poll::Ready(Err(timed_out("the client does not read its answer")));
         }
         poll
@@ -180,7 +176,7 @@ fn timed_out(reason: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, reason)
 }
 
-impl<S: Read + Unpin> Read for Timed<S> {
+impl<S: Read + Unpin> Read for IdleTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -199,7 +195,7 @@ impl<S: Read + Unpin> Read for Timed<S> {
     }
 }
 
-impl<S: Write + Unpin> Write for Timed<S> {
+impl<S: Write + Unpin> Write for IdleTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
