@@ -104,7 +104,6 @@ impl Plan {
             Ok(definition) => (definition.devices, definition.warnings, None),
             Err(error) => (Vec::new(), vmi.warnings.clone(), Some(error.to_string())),
         };
-        let details: contract::vmi::Vmi = serde_json::from_str(texts.vmi).unwrap_or_default();
         let network_info =
             contract::network_info::NetworkInfo::parse(texts.sources.network_info.unwrap_or_default());
         let network_info = network_info.ok().flatten().unwrap_or_default().interfaces;
@@ -123,8 +122,6 @@ impl Plan {
                 Reported::Pci(address) => Some((address, "network-info".to_owned())),
                 Reported::Other(_) => None,
             };
-            let interfaces = details.spec.domain.devices.interfaces.as_ref();
-            let entry = interfaces.and_then(|interfaces| interfaces.iter().find(|one| one.name == name));
             Planned {
                 network: name.to_owned(),
                 resource: devices
@@ -132,13 +129,12 @@ impl Plan {
                     .map(|resource| resource.as_str().to_owned()),
                 nad,
                 vf: assigned.map(|device| (device.address, device.origin.to_string())).or_else(of_report),
-                mac: entry.and_then(|entry| entry.mac_address.as_ref()?.parse().ok()),
+                mac: interface.mac,
                 reported_mac: told.and_then(|one| one.mac),
             }
         });
-        let metadata = &details.metadata;
         Ok(Self {
-            name: format!("{}/{}", vmi.namespace, metadata.name.as_deref().unwrap_or("?")),
+            name: format!("{}/{}", vmi.namespace, vmi.name.as_deref().unwrap_or("?")),
             networks: networks.collect(),
             attached,
             refusal,
