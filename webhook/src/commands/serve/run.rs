@@ -1,5 +1,6 @@
 //! From the flags to a running server, and to its end.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use kube::client::ClientBuilder;
 use prometheus_client::registry::Registry;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tracing_appender::non_blocking::ErrorCounter;
 
 use super::arguments::{
@@ -94,15 +96,6 @@ async fn serve(arguments: Arguments, dropped_lines: ErrorCounter) -> anyhow::Res
     let is_self_signed = certificate::start(from, client, listen, &serving, &mut tasks).await?;
     let tls = tls::server_config(Arc::clone(&serving), client_ca.as_ref())?;
 
-    let LimitsArguments {
-        max_body,
-        max_in_flight,
-        max_connections,
-        handshake_timeout,
-        read_timeout,
-        drain_delay,
-        grace,
-    } = limits;
     registry.register_collector(Box::new(LogMetrics(dropped_lines)));
     let reviews = Reviews {
         networks: Arc::clone(&store),
@@ -112,42 +105,20 @@ async fn serve(arguments: Arguments, dropped_lines: ErrorCounter) -> anyhow::Res
         options,
         metrics: ReviewMetrics::register(&mut registry),
     };
-    let body = BodyLimits { bytes: max_body, time: read_timeout, ..BodyLimits::default() };
-    let router = reviews::router(reviews, RequestLimits { in_flight: max_in_flight, body });
-    let connection_limits = ConnectionLimits {
-        connections: max_connections,
-        handshake: handshake_timeout,
-        head: read_timeout,
-        ..ConnectionLimits::default()
-    };
-    let listener = Listener::bind(
-        listen,
-        Some(Arc::new(tls)),
-        router,
-        connection_limits,
-        ConnectionMetrics::register(&mut registry),
-        shutdown.clone(),
-    )
-    .await
-    .with_context(|| format!("cannot listen on {listen} (--listen)"))?;
+    let router = reviews::router(reviews, request_limits(&limits));
+    let metrics = ConnectionMetrics::register(&mut registry);
+    let connections = connection_limits(&limits);
+    let listener =
+        Listener::bind(listen, Some(Arc::new(tls)), router, connections, metrics, shutdown.clone())
+            .await
+            .with_context(|| format!("cannot listen on {listen} (--listen)"))?;
 
     let readiness = Readiness {
         networks: Arc::clone(&store),
         certificate: Arc::clone(&serving),
         shutdown: shutdown.clone(),
     };
-    let admin = Listener::bind(
-        admin_listen,
-        None,
-        admin::router(readiness, registry),
-        // Probes must get through when reviews fill every other place.
-        ConnectionLimits { connections: 256, ..ConnectionLimits::default() },
-        ConnectionMetrics::default(),
-        // It goes on until the very end: a probe that fails while we drain would have us killed.
-        Shutdown::default(),
-    )
-    .await
-    .with_context(|| format!("cannot listen on {admin_listen} (--admin-listen)"))?;
+    let admin = admin_listener(admin_listen, readiness, registry).await?;
 
     let (https, http) = (listener.address()?, admin.address()?);
     tracing::info!(https = %https, admin = %http, version = env!("CARGO_PKG_VERSION"), "listening");
@@ -157,8 +128,48 @@ async fn serve(arguments: Arguments, dropped_lines: ErrorCounter) -> anyhow::Res
     tasks.start("answers probes", async move {
         admin.run(Duration::ZERO).await;
     });
-    let mut listening = tokio::spawn(listener.run(grace));
+    let listening = tokio::spawn(listener.run(limits.grace));
+    until_stopped(listening, &mut signals, &mut tasks, &shutdown, limits.drain_delay).await
+}
 
+fn request_limits(limits: &LimitsArguments) -> RequestLimits {
+    let body = BodyLimits { bytes: limits.max_body, time: limits.read_timeout, ..BodyLimits::default() };
+    RequestLimits { in_flight: limits.max_in_flight, body }
+}
+
+fn connection_limits(limits: &LimitsArguments) -> ConnectionLimits {
+    ConnectionLimits {
+        connections: limits.max_connections,
+        handshake: limits.handshake_timeout,
+        head: limits.read_timeout,
+        ..ConnectionLimits::default()
+    }
+}
+
+/// The listener of probes and metrics.
+async fn admin_listener(
+    address: SocketAddr,
+    readiness: Readiness,
+    registry: Registry,
+) -> anyhow::Result<Listener> {
+    // Probes must get through when reviews fill every other slot.
+    let limits = ConnectionLimits { connections: 256, ..ConnectionLimits::default() };
+    // It goes on until the very end: a probe that fails while we drain would have us killed.
+    let shutdown = Shutdown::default();
+    let router = admin::router(readiness, registry);
+    Listener::bind(address, None, router, limits, ConnectionMetrics::default(), shutdown)
+        .await
+        .with_context(|| format!("cannot listen on {address} (--admin-listen)"))
+}
+
+/// Waits for a signal or for a task that should never have ended, drains, and stops.
+async fn until_stopped(
+    mut listening: JoinHandle<usize>,
+    signals: &mut Signals,
+    tasks: &mut Tasks,
+    shutdown: &Shutdown,
+    drain_delay: Duration,
+) -> anyhow::Result<()> {
     let stopped = tokio::select! {
         () = signals.next() => {
             tracing::info!(drain_delay_ms = drain_delay.as_millis(), "told to stop: draining");
