@@ -152,7 +152,8 @@ mod tests {
                 {"name": "none"},
             ],
         }}));
-        assert_eq!(pod.held, [("a.b/c".parse().unwrap(), 1002)].into());
+        let held: Vec<(&str, u64)> = pod.held.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+        assert_eq!(held, [("a.b/c", 1002), ("a.b/d", 1)]);
     }
 
     #[test]
