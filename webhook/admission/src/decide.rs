@@ -87,24 +87,7 @@ fn evaluate(
     options: &Options,
 ) -> Result<(), Denial> {
     check_isolation(&decision.attachments, namespace, options)?;
-    let attachments = decision.attachments.as_slice();
-    let mut suggestions = SUGGESTIONS;
-    let unresolved = attachments.iter().enumerate().filter_map(|(index, attachment)| {
-        let mut problem = attachment.problem()?;
-        // A network that is named twice is complained about once.
-        let before = attachments.get(..index).unwrap_or_default();
-        if before.iter().any(|other| other.nad == attachment.nad) {
-            return None;
-        }
-        if attachment.is_missing()
-            && let Some(left) = suggestions.checked_sub(1)
-        {
-            suggestions = left;
-            let known = suggestion(&attachment.nad, namespace, networks, options);
-            problem.message.extend(known.map(|known| format!("; did you mean {known}?")));
-        }
-        Some(problem)
-    });
+    let unresolved = unresolved(&decision.attachments, namespace, networks, options);
     match options.on_unresolved {
         Unresolved::Warn => unresolved.for_each(|denial| warnings.add(|| denial.message)),
         Unresolved::Deny => join(unresolved)?,
@@ -154,6 +137,32 @@ fn evaluate(
     pod_patch::node_selector(&mut patch, pod, &labels);
     decision.verdict.outcome = patch.into();
     Ok(())
+}
+
+/// Why nothing is known of what networks require, each network once.
+fn unresolved(
+    attachments: &[Attachment],
+    namespace: &str,
+    networks: &impl Networks,
+    options: &Options,
+) -> impl Iterator<Item = Denial> {
+    let mut suggestions = SUGGESTIONS;
+    attachments.iter().enumerate().filter_map(move |(index, attachment)| {
+        let mut problem = attachment.problem()?;
+        // A network that is named twice is complained about once.
+        let before = attachments.get(..index).unwrap_or_default();
+        if before.iter().any(|other| other.nad == attachment.nad) {
+            return None;
+        }
+        if attachment.is_missing()
+            && let Some(left) = suggestions.checked_sub(1)
+        {
+            suggestions = left;
+            let known = suggestion(&attachment.nad, namespace, networks, options);
+            problem.message.extend(known.map(|known| format!("; did you mean {known}?")));
+        }
+        Some(problem)
+    })
 }
 
 /// The attachments whose NAD is known and valid, with what it requires.

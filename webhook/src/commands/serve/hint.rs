@@ -2,31 +2,24 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use contract::{NadName, annotation};
+use admission::review_of;
+use contract::{NadName, annotation, kubevirt};
+use serde_json::json;
 
 use crate::server::reviews;
 
 /// A way to try the server out.
 pub(super) fn hint(address: SocketAddr, fingerprint: &str, nad: Option<&NadName>) -> String {
     let networks = nad.map_or("default/example", NadName::as_str);
-    let review = serde_json::json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": "try-it",
-            "kind": {"group": "", "version": "v1", "kind": "Pod"},
-            "operation": "CREATE",
+    let review = review_of(json!({
+        "metadata": {
+            "name": "virt-launcher-example",
             "namespace": "default",
-            "object": {
-                "metadata": {
-                    "name": "virt-launcher-example",
-                    "labels": {"kubevirt.io": "virt-launcher"},
-                    "annotations": {(annotation::NETWORKS): networks},
-                },
-                "spec": {"containers": [{"name": "compute"}]},
-            },
+            "labels": {(kubevirt::LAUNCHER_LABEL): kubevirt::LAUNCHER},
+            "annotations": {(annotation::NETWORKS): networks},
         },
-    });
+        "spec": {"containers": [{"name": kubevirt::COMPUTE_CONTAINER}]},
+    }));
     format!(
         "Serving a self-signed certificate, kept in memory. SHA-256 fingerprint:\n  {fingerprint}\nTry it:\n  \
          curl --insecure -H 'Content-Type: application/json' -d '{review}' https://{}{}",
