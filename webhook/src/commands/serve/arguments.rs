@@ -140,7 +140,7 @@ pub(super) struct LimitsArguments {
     #[arg(long, value_name = "NUMBER", default_value_t = 512)]
     pub(super) max_in_flight: usize,
 
-    /// Connections that are open at once; one more gets the place of the one that has been idle longest, and is
+    /// Connections that are open at once; one more gets the slot of the one that has been idle longest, and is
     /// closed at once where all are in use
     #[arg(long, value_name = "NUMBER", default_value_t = 2048)]
     pub(super) max_connections: usize,
