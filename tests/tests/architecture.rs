@@ -145,6 +145,19 @@ fn versions_stand_in_the_workspace_manifest_only() {
     }
 }
 
+/// What is stated as the oldest Rust is what everything is built and tested with: nothing older is tried.
+#[test]
+fn the_oldest_rust_is_the_one_in_use() {
+    let toolchain = include_str!("../../rust-toolchain.toml");
+    let channel =
+        toolchain.lines().find_map(|line| line.strip_prefix("channel = ")).unwrap().trim_matches('"');
+    let metadata = metadata();
+    for package in metadata["packages"].as_array().unwrap() {
+        let stated = package["rust_version"].as_str().unwrap_or_default();
+        assert_eq!(channel.rsplit_once('.').unwrap().0, stated, "{}", package["name"]);
+    }
+}
+
 /// Crates of which there is more than one version, with all their versions but the newest.
 fn older_versions() -> BTreeSet<String> {
     let tree = cargo(&[

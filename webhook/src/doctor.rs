@@ -7,6 +7,7 @@ pub mod collect;
 pub mod facts;
 pub mod judge;
 pub mod map;
+pub mod network_map;
 pub mod report;
 
 use clap::ValueEnum;

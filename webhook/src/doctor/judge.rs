@@ -8,7 +8,9 @@ mod machines;
 mod nads;
 mod resources;
 mod stale;
+mod wants;
 mod webhook;
+mod wording;
 
 pub(super) use machines::{Judged, judge_machines};
 pub(super) use stale::may_be_stale;

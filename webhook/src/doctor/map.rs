@@ -2,20 +2,17 @@
 //!
 //! What the PF and the host say of a VF can only be seen on the node: `launcher-hook check --vmi` in the pod shows it.
 
-mod network;
-mod pairing;
 mod report;
 
 use admission::Options;
 use contract::NadName;
 use serde::Serialize;
 
-pub use network::{Cell, NetworkMap, Wanted};
-pub(super) use network::{Seen, Subject};
 pub use report::{write_json, write_table};
 
 use super::facts::Facts;
 use super::judge::{Judged, judge_machines};
+use super::network_map::PodMap;
 use super::{Finding, State};
 
 /// All VMIs whose networks need devices.
@@ -42,17 +39,6 @@ pub struct MachineMap {
     pub pods: Vec<PodMap>,
     /// What is wrong with it or unknown.
     pub findings: Vec<Finding>,
-}
-
-/// A virt-launcher pod, or what is known of the networks without one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PodMap {
-    /// Its name; absent as long as there is no pod.
-    pub pod: Option<String>,
-    /// Its node.
-    pub node: Option<String>,
-    /// The networks that need a device.
-    pub networks: Vec<NetworkMap>,
 }
 
 /// Draws the map of the VMIs with these names, or of all.

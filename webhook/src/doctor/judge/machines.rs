@@ -1,22 +1,20 @@
 //! VMIs and their pods: does each hold what its networks need, and was it attached?
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use admission::{Network, Options};
-use contract::{NadName, cut};
+use contract::NadName;
 
 use super::holding::{Holding, decision};
-use super::nads::{misspelt, no_resource};
+use super::wants::{nad_of, needs_device};
+use super::wording::{misspelt, no_resource, said};
 use super::{attached, seen, stale};
 use crate::cluster::Unseen;
 use crate::doctor::facts::{Facts, LauncherPod, Machine, MachineNetwork, Nads};
-use crate::doctor::map::{NetworkMap, PodMap, Seen, Subject};
+use crate::doctor::network_map::{NetworkMap, PodMap, Seen, Subject};
 use crate::doctor::{Check, Finding};
 
 const CHECK: Check = Check::Vmi;
-
-/// Sentences of others are cut to this length.
-const LONGEST: usize = 400;
 
 pub(super) fn machines(facts: &Facts, options: &Options) -> Vec<Finding> {
     let Judgement { all, machines, mut findings } = match judge_machines(facts, options) {
@@ -129,38 +127,6 @@ fn summary(all: usize, looked_at: usize, well: usize, not_attached_yet: usize) -
         }
     };
     Some(Finding::ok(CHECK, found))
-}
-
-/// The NAD of a network, if its name is a name.
-pub(super) fn nad_of(machine: &Machine, network: &MachineNetwork, options: &Options) -> Option<NadName> {
-    // KubeVirt hands the default network's name to Multus as it is.
-    let namespace = if network.multus.default { &options.multus_namespace } else { &machine.namespace };
-    network.multus.nad(namespace).ok()
-}
-
-/// Whether a network needs a device, or nobody can say that it does not.
-pub(super) fn needs_device(
-    machine: &Machine,
-    network: &MachineNetwork,
-    nads: &Nads,
-    options: &Options,
-) -> bool {
-    let nad = nad_of(machine, network, options);
-    nad.and_then(|nad| nads.0.get(&nad))
-        .is_none_or(|nad| !nad.needs_no_resource() || (network.sriov && nad.names_no_resource()))
-}
-
-/// The NADs of sriov interfaces that name no resource.
-pub(super) fn without_resource(facts: &Facts, options: &Options) -> BTreeSet<NadName> {
-    let (Some(Ok(machines)), Some(Ok(nads))) = (&facts.machines, &facts.networks) else {
-        return BTreeSet::new();
-    };
-    let of_machine = |machine: &'_ Machine| {
-        let networks = machine.networks.as_deref().unwrap_or_default().iter().filter(|network| network.sriov);
-        networks.filter_map(|network| nad_of(machine, network, options)).collect::<Vec<_>>()
-    };
-    let used = machines.iter().filter(|machine| !machine.has_ended()).flat_map(of_machine);
-    used.filter(|name| nads.0.get(name).is_some_and(crate::doctor::facts::Nad::names_no_resource)).collect()
 }
 
 /// A VMI, and all that is known of it.
@@ -379,9 +345,4 @@ fn restart(machine: &Machine) -> String {
         "restart the virtual machine: virtctl --namespace {} restart {}; what a pod holds is settled when it is created",
         machine.namespace, machine.name
     )
-}
-
-/// An untrusted sentence, on one line and not too long.
-pub(super) fn said(text: &str) -> String {
-    cut(text, LONGEST).replace(char::is_control, " ")
 }

@@ -7,7 +7,9 @@ use contract::NadName;
 use contract::cni::Cni;
 
 use super::resources::resources_of;
-use super::{machines, seen};
+use super::seen;
+use super::wants::without_resource;
+use super::wording::{misspelt, no_resource};
 use crate::cluster::Unseen;
 use crate::doctor::facts::{Facts, Misspelt, Nad};
 use crate::doctor::{Check, Finding};
@@ -27,11 +29,7 @@ pub(super) fn networks(facts: &Facts, checks: &[Check], options: &Options) -> Ve
         return vec![Finding::warning(CHECK, "there are none", remedy)];
     }
     // What a virtual machine lacks is said once, there.
-    let said = if checks.contains(&Check::Vmi) {
-        machines::without_resource(facts, options)
-    } else {
-        BTreeSet::new()
-    };
+    let said = if checks.contains(&Check::Vmi) { without_resource(facts, options) } else { BTreeSet::new() };
     let mut findings: Vec<Finding> = Vec::new();
     let mut valid = nads.0.len();
     for (name, nad) in &nads.0 {
@@ -90,21 +88,4 @@ fn odd(name: &NadName, nad: &Nad) -> Option<Finding> {
             name.name()
         ),
     ))
-}
-
-/// What to add to a sentence that the NAD names no resource.
-pub(super) fn misspelt(name: &NadName, nad: &Nad) -> String {
-    let one =
-        |Misspelt { key, meant }: &Misspelt| format!("; {name} has an annotation {key}: was {meant} meant?");
-    nad.misspelt.iter().map(one).collect()
-}
-
-/// What to do about a NAD that names no resource.
-pub(super) fn no_resource(name: &NadName) -> String {
-    format!(
-        "kubectl --namespace {} annotate net-attach-def {} k8s.v1.cni.cncf.io/resourceName=PREFIX/NAME, with the resource \
-         that the nodes advertise; then restart the virtual machines that use it",
-        name.namespace(),
-        name.name()
-    )
 }

@@ -6,7 +6,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::machines::said;
+use super::wording::said;
 use crate::doctor::facts::{Ended, Facts, LauncherPod, Machine, Node};
 use crate::doctor::{Check, Finding};
 

@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::{Cell, MachineMap, Map, NetworkMap, PodMap, Wanted};
+use super::{MachineMap, Map};
+use crate::doctor::network_map::{Cell, NetworkMap, PodMap, Wanted};
 use crate::doctor::{Finding, State};
 
 const HEADER: [&str; 10] =

@@ -1,5 +1,7 @@
 //! One network of a VMI: what is wanted, and what each side says.
 
+mod pairing;
+
 use admission::Network;
 use contract::cni::{Cni, CniConfig};
 use contract::kubevirt::{HOSTDEV_ALIAS_PREFIX, NETWORK_INFO};
@@ -9,8 +11,19 @@ use contract::{MacAddress, NadName, NetworkSelection, PciAddress, annotation, pa
 use serde::Serialize;
 use serde_json::Value;
 
-use super::pairing::attached;
-use crate::doctor::facts::{LauncherPod, Machine, MachineNetwork, Nad};
+use super::facts::{LauncherPod, Machine, MachineNetwork, Nad};
+use pairing::attached;
+
+/// A virt-launcher pod, or what is known of the networks without one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PodMap {
+    /// Its name; absent as long as there is no pod.
+    pub pod: Option<String>,
+    /// Its node.
+    pub node: Option<String>,
+    /// The networks that need a device.
+    pub networks: Vec<NetworkMap>,
+}
 
 /// One network of a VMI, in one of its pods.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
