@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::ClaimMetadata;
+
 /// What the container `compute` was given, as `launcher-hook report-devices` writes it there for the helper in its
 /// own container:
 ///
@@ -11,6 +13,7 @@ use thiserror::Error;
 ///   "version": 1,
 ///   "variables": {"PCIDEVICE_INTEL_COM_SRIOV_VFIO": "0000:65:02.1"},
 ///   "nodes": [{"path": "/dev/vfio/16"}, {"path": "/dev/vfio/17", "errno": 13}],
+///   "claims": [],
 ///   "problems": []
 /// }
 /// ```
@@ -27,6 +30,9 @@ pub struct DeviceReport {
     /// The device nodes below `/dev/vfio`.
     #[serde(default)]
     pub nodes: Vec<DeviceNode>,
+    /// What the metadata files of claimed devices say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<ClaimMetadata>,
     /// What the writer could not find out, one sentence each.
     #[serde(default)]
     pub problems: Vec<String>,
@@ -72,7 +78,7 @@ impl DeviceReport {
     /// A report of the current version.
     #[must_use]
     pub fn new(variables: BTreeMap<String, String>, nodes: Vec<DeviceNode>, problems: Vec<String>) -> Self {
-        Self { version: Self::VERSION, variables, nodes, problems }
+        Self { version: Self::VERSION, variables, nodes, claims: Vec::new(), problems }
     }
 
     /// Reads a report.
@@ -118,7 +124,7 @@ mod tests {
 
     #[rstest]
     #[case::only_the_version(r#"{"version":1}"#)]
-    #[case::fields_of_a_newer_writer(r#"{"version":1,"claims":[{"name":"vf"}]}"#)]
+    #[case::fields_of_a_newer_writer(r#"{"version":1,"sockets":[{"name":"vf"}]}"#)]
     fn what_is_not_known_is_skipped(#[case] text: &str) {
         assert_eq!(DeviceReport::parse(text).unwrap(), DeviceReport::new(BTreeMap::new(), vec![], vec![]));
     }

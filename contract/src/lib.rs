@@ -5,6 +5,7 @@
 //! check. The crate is pure; it reads no clock, no environment, no file and no socket.
 
 pub mod annotation;
+mod claim;
 pub mod cni;
 mod device_report;
 pub mod helper;
@@ -24,6 +25,7 @@ mod text;
 pub mod vmi;
 mod vmi_networks;
 
+pub use claim::{ClaimContent, ClaimDevice, ClaimKind, ClaimMetadata, ClaimRequest, ClaimRequestError};
 pub use device_report::{DeviceNode, DeviceReport, DeviceReportError};
 pub use mac::{MacAddress, MacAddressError};
 pub use nad::{NadName, NadNameError};

@@ -9,7 +9,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use thiserror::Error;
 
-use crate::{ListTooLong, NadName, NadNameError, ShortList};
+use crate::{
+    ClaimKind, ClaimRequest, ClaimRequestError, ListTooLong, NadName, NadNameError, Quoted, ShortList,
+};
 
 /// A VMI, without its [`Status`].
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -49,10 +51,36 @@ pub struct Spec {
 
 /// A resource claim of the VMI's pod.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub struct ResourceClaim {
     /// Its name in the pod.
     pub name: String,
+    /// The ResourceClaim; absent if one is made from a template.
+    pub resource_claim_name: Option<String>,
+}
+
+/// The request of a resource claim that a network's device is from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ClaimReference {
+    /// The claim's name in the pod.
+    pub claim_name: String,
+    /// The request's name in the claim.
+    pub request_name: String,
+}
+
+/// A network's claim that cannot be. The sentence has no subject: the caller names the network.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ClaimReferenceError {
+    /// The VMI has no such claim.
+    #[error("its claim {} is not in spec.resourceClaims: add it there, or correct the name", Quoted(.claim))]
+    Undeclared {
+        /// Its name in the pod.
+        claim: String,
+    },
+    /// A name that no claim or request can have.
+    #[error("its {0}")]
+    Name(#[from] ClaimRequestError),
 }
 
 /// The virtual machine.
@@ -113,7 +141,7 @@ pub struct PluginBinding {
 
 /// A network that interfaces connect to.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub struct Network {
     /// Its name, and its interface's.
     pub name: String,
@@ -121,6 +149,8 @@ pub struct Network {
     pub pod: Option<IgnoredAny>,
     /// Present if Multus attaches it.
     pub multus: Option<MultusNetwork>,
+    /// Present if its device is from a resource claim, and Multus does not attach it.
+    pub resource_claim: Option<ClaimReference>,
 }
 
 /// What Multus attaches.
@@ -131,6 +161,8 @@ pub struct MultusNetwork {
     pub network_name: String,
     /// Whether it takes the place of the cluster's own network.
     pub default: bool,
+    /// Present if the device is from a resource claim, as KubeVirt's VEP 427 proposes it.
+    pub resource_claim: Option<ClaimReference>,
 }
 
 /// What KubeVirt says of a VMI. Read apart from the rest: a review does not depend on it.
@@ -212,6 +244,26 @@ impl Spec {
         }
         let interfaces = whole("spec.domain.devices.interfaces", &self.domain.devices.interfaces)?;
         Ok((whole("spec.networks", &self.networks)?, interfaces))
+    }
+
+    /// The request of a resource claim that a network's device is from; `None` if it is not claimed.
+    ///
+    /// # Errors
+    /// A claim that the VMI does not have, or a name that no claim or request can have.
+    pub fn claim(&self, network: &Network) -> Result<Option<ClaimRequest>, ClaimReferenceError> {
+        let of_multus = network.multus.as_ref().and_then(|multus| multus.resource_claim.as_ref());
+        let Some(ClaimReference { claim_name, request_name }) = of_multus.or(network.resource_claim.as_ref())
+        else {
+            return Ok(None);
+        };
+        let mut claims = self.resource_claims.iter().flat_map(|claims| claims.iter());
+        let claim = claims
+            .find(|claim| claim.name == *claim_name)
+            .ok_or_else(|| ClaimReferenceError::Undeclared { claim: claim_name.clone() })?;
+        let own = claim.resource_claim_name.as_deref().filter(|name| !name.is_empty());
+        let (kind, name) =
+            own.map_or((ClaimKind::Template, claim_name.as_str()), |own| (ClaimKind::Claim, own));
+        Ok(Some(ClaimRequest::new(kind, name, request_name)?))
     }
 }
 

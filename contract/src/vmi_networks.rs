@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{NadName, ResourceName};
+use crate::{ClaimRequest, NadName, ResourceName};
 
 /// What the webhook tells the helper about a VMI's networks: NAD and resource of each Multus network, as
 /// the JSON object `{"NETWORK": {"nad": "namespace/name", "resource": "prefix/name", "sriov": true, "default": true}}`
@@ -19,6 +19,10 @@ pub struct VmiNetwork {
     /// The resource that an attachment to it needs; `None` where it needs none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<ResourceName>,
+    /// The request of a resource claim that its device is from; `None` if it is not claimed. The webhook then requests
+    /// no resource for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<ClaimRequest>,
     /// Whether its interface is `sriov: {}`: then KubeVirt looks for its VF in network-info.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sriov: bool,
@@ -50,7 +54,7 @@ mod tests {
 
     #[test]
     fn prints_what_it_parses() {
-        let text = r#"{"backup":{"nad":"default/backup"},"storage":{"nad":"default/storage","resource":"intel.com/vf","sriov":true},"uplink":{"nad":"default/uplink","resource":"intel.com/vf","default":true}}"#;
+        let text = r#"{"backup":{"nad":"default/backup"},"storage":{"nad":"default/storage","resource":"intel.com/vf","sriov":true},"traffic":{"nad":"default/traffic","claim":{"kind":"resourceclaimtemplates","claim":"net","request":"vf"}},"uplink":{"nad":"default/uplink","resource":"intel.com/vf","default":true}}"#;
         assert_eq!(VmiNetworks::parse(text).unwrap().to_json(), text);
     }
 

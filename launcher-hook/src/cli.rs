@@ -10,6 +10,7 @@ use contract::kubevirt;
 use crate::definer::DefinitionArguments;
 use crate::logging::LogArguments;
 use crate::network_info::filler::FillArguments;
+use crate::sources::ClaimArguments;
 use crate::sysfs::Roots;
 use crate::verify::Verification;
 
@@ -24,6 +25,7 @@ Examples:
 
 Environment:
   PCIDEVICE_*                devices of a resource, set by the device plugin
+  SRIOVNETWORK_*             devices of resource claims, set by dra-driver-sriov
   SRIOV_NETWORK_RESOURCES    resource of each network, set by sriov-webhook
   KUBEVIRT_RESOURCE_NAME_*   the same, set by KubeVirt up to 1.6
   LAUNCHER_HOOK_*            options, as each option's help names them
@@ -162,6 +164,9 @@ pub struct ReportDevicesArguments {
     /// The file to write, in a folder that the container of `serve` has as well
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
+    pub claims: ClaimArguments,
 }
 
 /// Options of `install`.
@@ -313,10 +318,11 @@ mod tests {
     }
 
     /// Flags that the webhook sets itself, or that nobody has a use for in a pod.
-    const NOT_SETTABLE: [&str; 14] = [
+    const NOT_SETTABLE: [&str; 15] = [
         "--dev",
         "--device-report",
         "--environ",
+        "--claim-metadata",
         "--fill-network-info",
         "--help",
         "--install",

@@ -211,6 +211,7 @@ impl Sources {
             network_info: self.network_info.as_deref(),
             network_status: self.network_status.as_deref(),
             networks_annotation: self.networks_annotation.as_deref(),
+            claims: &self.claims,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use contract::{DeviceNode, DeviceReport};
 
+use crate::claims;
 use crate::sources::is_ours;
 use crate::sysfs::Roots;
 use crate::verify::open;
@@ -14,7 +15,7 @@ use crate::verify::open;
 /// Looks at what this container was given: its `variables`, of which others than ours are left out, and the nodes
 /// below `/dev/vfio`.
 #[must_use]
-pub fn look(variables: Vec<(String, String)>, roots: &Roots) -> DeviceReport {
+pub fn look(variables: Vec<(String, String)>, claim_metadata: &Path, roots: &Roots) -> DeviceReport {
     let mut problems = Vec::new();
     let folder = roots.dev.join("vfio");
     let mut nodes = match fs::read_dir(&folder) {
@@ -29,7 +30,9 @@ pub fn look(variables: Vec<(String, String)>, roots: &Roots) -> DeviceReport {
     };
     nodes.sort_by(|one: &DeviceNode, other| one.path.cmp(&other.path));
     let variables = variables.into_iter().filter(|(name, _)| is_ours(name)).collect();
-    DeviceReport::new(variables, nodes, problems)
+    let mut report = DeviceReport::new(variables, nodes, problems);
+    report.claims = claims::files::read(claim_metadata);
+    report
 }
 
 /// `None` for a folder, such as that of the newer interface.

@@ -8,15 +8,31 @@ use contract::kubevirt::RESOURCE_NAME_VARIABLE_PREFIX;
 use contract::network_info::{DeviceInfo, NetworkInfo};
 use contract::network_status::{self, NetworkStatus};
 use contract::{
-    NadName, NetworkResources, NetworkResourcesError, PciAddress, ResourceName, ResourceNameError,
+    ClaimMetadata, ClaimRequest, NadName, NetworkResources, NetworkResourcesError, PciAddress, ResourceName,
+    ResourceNameError,
 };
 use thiserror::Error;
+
+use crate::claims::{self, ClaimError};
+
+/// The variable in which dra-driver-sriov names all devices that the pod has from its claims.
+///
+/// Source: dra-driver-sriov, `pkg/cdi`.
+pub(crate) const DRIVER_POOL: &str = "SRIOVNETWORK_PCI_ADDRESSES";
+
+/// Prefix of all variables of dra-driver-sriov.
+pub(crate) const DRIVER_PREFIX: &str = "SRIOVNETWORK_";
+
+/// Prefix of the variable with one device's address; the device's name follows, with `_` for `-`.
+///
+/// Source: dra-driver-sriov, `pkg/devicestate`.
+pub(crate) const DRIVER_DEVICE_PREFIX: &str = "SRIOVNETWORK_VF_DEVICE_";
 
 /// The texts that a pod has about its devices.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sources<'a> {
     /// Environment variables: all of them, or those whose names start with `PCIDEVICE_`,
-    /// `KUBEVIRT_RESOURCE_NAME_` and `SRIOV_NETWORK_RESOURCES`. The first of a name counts.
+    /// `SRIOVNETWORK_`, `KUBEVIRT_RESOURCE_NAME_` and `SRIOV_NETWORK_RESOURCES`. The first of a name counts.
     pub variables: &'a [(String, String)],
     /// KubeVirt's network-info; empty until virt-controller has written it.
     pub network_info: Option<&'a str>,
@@ -24,6 +40,8 @@ pub struct Sources<'a> {
     pub network_status: Option<&'a str>,
     /// The pod's network selections, for their order.
     pub networks_annotation: Option<&'a str>,
+    /// What the metadata files of claimed devices say.
+    pub claims: &'a [ClaimMetadata],
 }
 
 /// Why a source cannot be read.
@@ -91,6 +109,9 @@ pub struct Devices {
     nad_resources: Option<NetworkResources>,
     network_resources: BTreeMap<String, ResourceName>,
     network_info: BTreeMap<String, Reported>,
+    claims: Vec<ClaimMetadata>,
+    /// What a DRA driver's variables say of a device, by its name with `_` for `-`.
+    driver_devices: BTreeMap<String, PciAddress>,
     attached: Attached,
 }
 
@@ -100,7 +121,7 @@ impl Devices {
     /// # Errors
     /// The first one that is there and not what it should be.
     pub fn read(sources: &Sources<'_>) -> Result<Self, DevicesError> {
-        let mut devices = Self::default();
+        let mut devices = Self { claims: sources.claims.to_vec(), ..Self::default() };
         for (name, value) in sources.variables {
             devices.read_variable(name, value)?;
         }
@@ -138,22 +159,46 @@ impl Devices {
                     .map_err(|problem| DevicesError::ResourceName { variable: name.to_owned(), problem })?;
                 self.network_resources.insert(network.to_owned(), resource);
             }
+        } else if name == DRIVER_POOL {
+            self.add_to_pool(DRIVER_POOL, value);
+        } else if let Some(device) = name.strip_prefix(DRIVER_DEVICE_PREFIX) {
+            if let Ok(address) = value.trim().parse() {
+                self.driver_devices.entry(device.to_owned()).or_insert(address);
+            }
+            self.add_to_pool(DRIVER_POOL, value);
         } else if name.starts_with(ResourceName::DEVICES_VARIABLE_PREFIX) && !self.pools.contains_key(name) {
             // A resource may be called `…_info` itself: what tells the two apart is that one is JSON.
             if name.ends_with("_INFO") && value.trim_start().starts_with('{') {
                 return Ok(());
             }
-            let mut pool: Vec<Device> = Vec::new();
-            for id in value.split(',').map(str::trim).filter(|id| !id.is_empty()) {
-                if !pool.iter().any(|device| device.id == id) {
-                    pool.push(Device { id: id.to_owned(), address: id.parse().ok() });
-                }
-            }
-            if !pool.is_empty() {
-                self.pools.insert(name.to_owned(), pool);
-            }
+            self.add_to_pool(name, value);
         }
         Ok(())
+    }
+
+    /// Adds the devices of a list to those of a variable, each once.
+    fn add_to_pool(&mut self, variable: &str, value: &str) {
+        for id in value.split(',').map(str::trim).filter(|id| !id.is_empty()) {
+            let pool = self.pools.entry(variable.to_owned()).or_default();
+            if !pool.iter().any(|device| device.id == id) {
+                pool.push(Device { id: id.to_owned(), address: id.parse().ok() });
+            }
+        }
+    }
+
+    /// The device of a request of a resource claim; `None` if no metadata file is about it.
+    ///
+    /// # Errors
+    /// A file that does not name one PCI function.
+    pub fn claimed(&self, claim: &ClaimRequest) -> Result<Option<PciAddress>, ClaimError> {
+        claims::device(&self.claims, claim, |device| {
+            self.driver_devices.get(&device.replace('-', "_")).copied()
+        })
+    }
+
+    /// The addresses in the variables of a DRA driver.
+    pub fn driver_addresses(&self) -> impl Iterator<Item = PciAddress> {
+        self.pool(DRIVER_POOL).iter().filter_map(|device| device.address)
     }
 
     /// The devices of each variable, in the variable's order, which means nothing.

@@ -9,7 +9,11 @@ use std::fmt;
 use contract::{PciAddress, ResourceName};
 use serde_json::Value;
 
+use crate::devices::{DRIVER_DEVICE_PREFIX, DRIVER_PREFIX};
 use crate::sysfs::{Binding, Roots};
+
+/// Suffix of the variable with the node of a device that dra-driver-sriov bound to vfio-pci.
+const DRIVER_NODE_SUFFIX: &str = "_VFIO_DEVICE";
 
 /// Suffix of the variable with the nodes of a resource's devices.
 const INFO_SUFFIX: &str = "_INFO";
@@ -28,12 +32,15 @@ pub struct GivenNode {
 pub struct GivenNodes(pub BTreeMap<PciAddress, GivenNode>);
 
 impl GivenNodes {
-    /// Reads the variables `PCIDEVICE_…_INFO`. What is not the device plugin's JSON is passed over: no machine
+    /// Reads the variables `PCIDEVICE_…_INFO` and `SRIOVNETWORK_…_VFIO_DEVICE`. What is not the device plugin's JSON is passed over: no machine
     /// starts because of it, and none fails.
     #[must_use]
     pub fn read(variables: &[(String, String)]) -> Self {
         let mut nodes = BTreeMap::new();
         for (name, value) in variables {
+            if let Some((address, node)) = driver_node(name, value, variables) {
+                nodes.entry(address).or_insert(node);
+            }
             if !name.starts_with(ResourceName::DEVICES_VARIABLE_PREFIX) || !name.ends_with(INFO_SUFFIX) {
                 continue;
             }
@@ -63,6 +70,15 @@ impl GivenNodes {
         };
         Some(Stale { address, given: given.clone(), now })
     }
+}
+
+/// The node that dra-driver-sriov names for a device, whose address is in another variable of the device.
+fn driver_node(name: &str, value: &str, variables: &[(String, String)]) -> Option<(PciAddress, GivenNode)> {
+    let device = name.strip_prefix(DRIVER_PREFIX)?.strip_suffix(DRIVER_NODE_SUFFIX)?;
+    let of_device = |name: &str| name.strip_prefix(DRIVER_DEVICE_PREFIX) == Some(device);
+    let (_, address) = variables.iter().find(|(name, _)| of_device(name))?;
+    let node = GivenNode { path: value.to_owned(), variable: name.to_owned() };
+    Some((address.parse().ok()?, node))
 }
 
 /// Where a VF on a VFIO driver is now, if not behind `node`. A node of an unknown form is left alone.
@@ -191,5 +207,22 @@ mod tests {
         let node = nodes.0.get(&"0000:01:10.0".parse().unwrap());
         assert_eq!(node.map(|node| node.path.as_str()), expected);
         assert_eq!(nodes.0.len(), usize::from(expected.is_some()));
+    }
+
+    /// The node is in one variable of a device, the address in another.
+    #[rstest]
+    #[case::both(&[("SRIOVNETWORK_d_1_VFIO_DEVICE", "/dev/vfio/16"), ("SRIOVNETWORK_VF_DEVICE_d_1", "0000:01:10.0")], true)]
+    #[case::of_another_device(&[("SRIOVNETWORK_d_1_VFIO_DEVICE", "/dev/vfio/16"), ("SRIOVNETWORK_VF_DEVICE_d_2", "0000:01:10.0")], false)]
+    #[case::no_address(&[("SRIOVNETWORK_d_1_VFIO_DEVICE", "/dev/vfio/16"), ("SRIOVNETWORK_VF_DEVICE_d_1", "eth0")], false)]
+    #[case::no_node(&[("SRIOVNETWORK_VF_DEVICE_d_1", "0000:01:10.0")], false)]
+    fn nodes_of_a_dra_driver(#[case] variables: &[(&str, &str)], #[case] is_known: bool) {
+        let variables: Vec<_> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let node = GivenNode {
+            path: "/dev/vfio/16".to_owned(),
+            variable: "SRIOVNETWORK_d_1_VFIO_DEVICE".to_owned(),
+        };
+        let expected = is_known.then(|| ("0000:01:10.0".parse().unwrap(), node));
+        assert_eq!(GivenNodes::read(&variables).0, expected.into_iter().collect());
     }
 }

@@ -1,6 +1,7 @@
 //! What `launcher-hook` is made of.
 
 pub mod check;
+pub mod claims;
 pub mod cli;
 pub mod command;
 pub mod define;

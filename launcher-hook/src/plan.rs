@@ -12,6 +12,7 @@
 
 mod assign;
 mod attachment;
+mod claimed;
 mod error;
 mod listing;
 mod networks;
@@ -28,7 +29,7 @@ pub use error::{Ambiguity, Lack, Missing, PlanError, Remedy};
 pub(crate) use networks::Networks;
 pub(crate) use vmi::{VfInterface, Vmi, check_network_name};
 
-use crate::devices::Devices;
+use crate::devices::{DRIVER_POOL, Devices};
 use attachment::{Attachment, Attachments, Position, Resource};
 
 /// What to do where the variables leave more than one way.
@@ -82,8 +83,12 @@ pub enum Origin {
     NetworkStatus,
     /// The hostdev that carries the network's alias.
     Alias,
+    /// The metadata of the network's resource claim.
+    Claim,
     /// The variables, which leave one way only.
     Variables,
+    /// The variables of a DRA driver, which leave one way only.
+    DriverVariables,
     /// The `deviceID` of the pod's selection.
     Selection,
     /// [`Assign::Multus`].
@@ -98,7 +103,9 @@ impl fmt::Display for Origin {
             Self::NetworkInfo => "network-info",
             Self::NetworkStatus => "network-status",
             Self::Alias => "alias in the domain",
+            Self::Claim => "metadata of its claim",
             Self::Variables => "device plugin variables",
+            Self::DriverVariables => "variables of the DRA driver",
             Self::Selection => "deviceID of the selection",
             Self::Multus => "device plugin variables, in the order of Multus",
             Self::InOrder => "device plugin variables, in their own order",
@@ -139,8 +146,12 @@ pub(crate) struct Request<'a> {
 
 /// A device for each of the wanted networks.
 pub(crate) fn plan(request: &Request<'_>, warnings: &mut Vec<String>) -> Result<Vec<Assignment>, PlanError> {
-    let Request { wanted, devices, rule, .. } = *request;
-    let mut attachments = Attachments::new(request)?;
+    let Request { networks, wanted: all, devices, rule, .. } = *request;
+    let find_claimed = |name: &&&str| networks.and_then(|networks| networks.find_claimed(name));
+    let claimed: Vec<_> = all.iter().filter_map(|name| find_claimed(&name)).collect();
+    let of_multus: Vec<&str> = all.iter().filter(|name| find_claimed(name).is_none()).copied().collect();
+    let wanted = of_multus.as_slice();
+    let mut attachments = Attachments::new(&Request { wanted, ..*request })?;
     attachments.check_attached(devices)?;
     check_variables(&attachments, devices)?;
     assign::assign(&mut attachments, wanted, devices, rule, warnings)?;
@@ -163,12 +174,17 @@ pub(crate) fn plan(request: &Request<'_>, warnings: &mut Vec<String>) -> Result<
         let known = planned.into_iter().map(|one| one.network).collect();
         return Err(PlanError::Missing { missing, known });
     }
+    if let Some(networks) = networks.filter(|_| !claimed.is_empty()) {
+        planned.extend(claimed::assign(networks, &claimed, devices)?);
+        planned.sort_by_key(|one| all.iter().position(|name| **name == one.network));
+    }
     check_shared(&planned)?;
     let given = devices.addresses();
     for Assignment { network, address, origin } in &planned {
-        if !given.is_empty() && !given.contains(address) {
+        let is_claimed = attachments.of(network).is_none_or(|one| one.claim.is_some());
+        if !is_claimed && !given.is_empty() && !given.contains(address) {
             warnings.push(format!(
-                "network {network} has {address} ({origin}), which is in no PCIDEVICE_ variable of this pod"
+                "network {network} has {address} ({origin}), which no PCIDEVICE_ variable of this pod names"
             ));
         }
     }
@@ -177,6 +193,9 @@ pub(crate) fn plan(request: &Request<'_>, warnings: &mut Vec<String>) -> Result<
 
 /// Why an attachment has no device.
 fn lack(attachment: &Attachment, attachments: &Attachments, devices: &Devices) -> Lack {
+    if let Some(claim) = &attachment.claim {
+        return Lack::Claim { claim: claim.clone() };
+    }
     let (variable, resource) = match (&attachment.position, &attachment.resource) {
         (Position::Unplaced, _) => return Lack::Selection,
         (_, Resource::Unknown) => return Lack::Data,
@@ -200,7 +219,8 @@ fn check_variables(attachments: &Attachments, devices: &Devices) -> Result<(), P
     for one in attachments.list.iter().filter(|one| one.is_wanted() && !one.is_reported()) {
         let Some((variable, first)) = one.variable().zip(one.resource_name()) else { continue };
         let second = takers(variable).filter_map(Attachment::resource_name).find(|second| *second != first);
-        if let Some(second) = second.filter(|_| !devices.pool(variable).is_empty()) {
+        let is_shared = variable != DRIVER_POOL && !devices.pool(variable).is_empty();
+        if let Some(second) = second.filter(|_| is_shared) {
             let (variable, first, second) = (variable.to_owned(), first.clone(), second.clone());
             return Err(PlanError::SharedVariable { variable, first, second });
         }

@@ -6,10 +6,12 @@ use std::{env, fs, io};
 
 use contract::helper::flag;
 use contract::network_info::NetworkInfo;
-use contract::{DeviceReport, NetworkResources, ResourceName, kubevirt};
+use contract::{ClaimMetadata, DeviceReport, NetworkResources, ResourceName, kubevirt};
 use thiserror::Error;
 
+use crate::claims;
 use crate::device_report;
+use crate::devices::{DRIVER_DEVICE_PREFIX, DRIVER_POOL, DRIVER_PREFIX};
 
 /// What to read instead of the usual.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -33,6 +35,19 @@ pub struct SourceArguments {
     /// program's own, its device nodes by --verify
     #[arg(long = flag::DEVICE_REPORT, value_name = "FILE")]
     pub device_report: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
+    pub claims: ClaimArguments,
+}
+
+/// Where Kubernetes describes claimed devices.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+#[command(next_help_heading = "Where the devices are named")]
+pub struct ClaimArguments {
+    /// Folder with the metadata of devices that are from resource claims; nothing is there in a container without
+    /// claims
+    #[arg(long, value_name = "DIR", env = "LAUNCHER_HOOK_CLAIM_METADATA", default_value = claims::files::FOLDER)]
+    pub claim_metadata: PathBuf,
 }
 
 /// What was read, unparsed.
@@ -46,18 +61,31 @@ pub struct Sources {
     pub networks_annotation: Option<String>,
     /// The text of the network-status annotation: `None` if it is not read, empty until it has arrived.
     pub network_status: Option<String>,
-    /// What the container that was given the devices has reported; its variables are among the others.
+    /// What the container that was given the devices has reported; its variables and claims are among the others.
     pub device_report: Option<DeviceReport>,
+    /// What the metadata files of claimed devices say.
+    pub claims: Vec<ClaimMetadata>,
 }
 
 impl Sources {
     /// The sources in which nothing was found, each with where it was looked for and what it lacks.
     #[must_use]
     pub fn silent(&self, arguments: &SourceArguments) -> Vec<String> {
-        let SourceArguments { network_info, environ, networks_annotation, network_status: _, device_report } =
-            arguments;
+        let SourceArguments {
+            network_info,
+            environ,
+            networks_annotation,
+            network_status: _,
+            device_report,
+            claims: _,
+        } = arguments;
         let mut silent = Vec::new();
-        if !self.variables.iter().any(|(name, _)| name.starts_with(ResourceName::DEVICES_VARIABLE_PREFIX)) {
+        let names_devices = |name: &str| {
+            name.starts_with(ResourceName::DEVICES_VARIABLE_PREFIX)
+                || name == DRIVER_POOL
+                || name.starts_with(DRIVER_DEVICE_PREFIX)
+        };
+        if !self.variables.iter().any(|(name, _)| names_devices(name)) {
             let place = match (device_report, environ) {
                 (Some(path), _) => option("--device-report", path),
                 (None, Some(path)) => option("--environ", path),
@@ -147,15 +175,24 @@ impl SourceArguments {
     }
 
     fn read_with(&self, device_report: Option<DeviceReport>) -> Result<Sources, SourceError> {
-        let Self { network_info, environ, networks_annotation, network_status, device_report: _ } = self;
+        let Self { network_info, environ, networks_annotation, network_status, device_report: _, claims } =
+            self;
         let mut variables = match environ {
             Some(path) => checked_variables(path, &read("--environ", path)?)?,
             None => own_variables(),
         };
         let reported = device_report.iter().flat_map(|report| &report.variables);
         variables.extend(reported.map(|(name, value)| (name.clone(), value.clone())));
+        let mut claims = claims::files::read(&claims.claim_metadata);
+        for reported in device_report.iter().flat_map(|report| &report.claims) {
+            // Both containers may hold the claim.
+            if !claims.contains(reported) {
+                claims.push(reported.clone());
+            }
+        }
         Ok(Sources {
             variables,
+            claims,
             device_report,
             network_info: filled("--network-info", network_info)?,
             networks_annotation: networks_annotation
@@ -192,6 +229,7 @@ impl SourceArguments {
 /// Whether a variable says something of devices or of the resources of networks.
 pub(crate) fn is_ours(name: &str) -> bool {
     name.starts_with(ResourceName::DEVICES_VARIABLE_PREFIX)
+        || name.starts_with(DRIVER_PREFIX)
         || name.starts_with(kubevirt::RESOURCE_NAME_VARIABLE_PREFIX)
         || name == NetworkResources::VARIABLE
 }
@@ -385,6 +423,7 @@ mod tests {
             networks_annotation: None,
             network_status: Some(folder.join("network-status")),
             device_report: None,
+            claims: ClaimArguments { claim_metadata: PathBuf::from("/nowhere") },
         }
     }
 

@@ -17,6 +17,7 @@ const NETWORK_INFO: &str = include_str!("fixtures/network-info.json");
 #[rstest]
 #[case::domain_xml("domain_xml", targets::domain_xml)]
 #[case::variables("variables", targets::variables)]
+#[case::claim_metadata("claim_metadata", targets::claim_metadata)]
 #[case::network_info("network_info", targets::network_info)]
 fn corpora(#[case] target: &str, #[case] run: fn(&[u8])) {
     replay(target, run);

@@ -371,3 +371,38 @@ fn other_operations_pass_in_silence(#[case] arguments: &[&str]) {
     let output = libvirt(folder.path(), &Machine::new(), arguments, "no XML");
     assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
 }
+
+/// KubeVirt's own network of a resource claim, with this program as the binding plugin's sidecar.
+#[test]
+fn a_vf_of_a_resource_claim_is_that_of_its_request() {
+    const CLAIMED: &str = r#"{"kind":"VirtualMachineInstance","metadata":{"namespace":"ns"},"spec":{
+        "domain":{"devices":{"interfaces":[
+            {"name":"blue","binding":{"name":"sriov"}},{"name":"green","binding":{"name":"sriov"}}]}},
+        "networks":[
+            {"name":"blue","resourceClaim":{"claimName":"vfs","requestName":"first"}},
+            {"name":"green","resourceClaim":{"claimName":"vfs","requestName":"second"}}],
+        "resourceClaims":[{"name":"vfs","resourceClaimTemplateName":"two-vfs"}]}}"#;
+    let folder = tempfile::tempdir().unwrap();
+    // Crossed: the first request has the second address.
+    for (request, address) in [("first", "0000:65:02.3"), ("second", "0000:65:02.1")] {
+        let metadata = folder.path().join("resourceclaimtemplates/vfs").join(request);
+        fs::create_dir_all(&metadata).unwrap();
+        let text = format!(
+            r#"{{"apiVersion":"metadata.resource.k8s.io/v9"}}
+               {{"apiVersion":"metadata.resource.k8s.io/v1alpha1","requests":[{{"name":"{request}","devices":[
+                 {{"name":"vf","attributes":{{"resource.kubernetes.io/pciBusID":{{"string":"{address}"}}}}}}]}}]}}"#
+        );
+        fs::write(metadata.join("sriov.example.com-metadata.json"), text).unwrap();
+    }
+    let mut define = program();
+    define.args(["define", "--verify", "off", "--vmi", CLAIMED, "--domain", BARE_DOMAIN, "--claim-metadata"]);
+    let output = succeed(define.arg(folder.path()));
+    let hostdevs: Vec<_> =
+        hostdevs(text(&output.stdout)).into_iter().map(|(alias, address, ..)| (alias, address)).collect();
+    let expected = [("ua-sriov-blue", "0000:65:02.3"), ("ua-sriov-green", "0000:65:02.1")];
+    assert_eq!(hostdevs, expected.map(|(alias, address)| (alias.to_owned(), address.to_owned())));
+
+    fs::remove_dir_all(folder.path().join("resourceclaimtemplates/vfs/second")).unwrap();
+    let refusal = fail(define.arg("--log-level=error"));
+    assert!(refusal.contains("no device for network green (known: blue): nothing names the device of request second of claim vfs"), "{refusal}");
+}

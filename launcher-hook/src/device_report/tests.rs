@@ -37,13 +37,18 @@ fn the_report_has_our_variables_and_the_nodes_in_their_order() {
         pair("PCIDEVICE_A_B_INFO", "{}"),
         pair("KUBEVIRT_RESOURCE_NAME_net", "a/b"),
         pair("SRIOV_NETWORK_RESOURCES", "{}"),
+        pair("SRIOVNETWORK_PCI_ADDRESSES", "0000:65:02.1"),
     ];
-    let report = look(variables.clone(), &roots);
+    let report = look(variables.clone(), Path::new("/nowhere"), &roots);
     assert!(
-        report
-            .variables
-            .into_iter()
-            .eq([&variables[3], &variables[1], &variables[2], &variables[4]].map(Clone::clone))
+        report.variables.into_iter().eq([
+            &variables[3],
+            &variables[1],
+            &variables[2],
+            &variables[5],
+            &variables[4]
+        ]
+        .map(Clone::clone))
     );
     let nodes: Vec<_> =
         report.nodes.iter().map(|node| (node.path.rsplit('/').next().unwrap(), node.errno)).collect();
@@ -51,10 +56,22 @@ fn the_report_has_our_variables_and_the_nodes_in_their_order() {
     assert_eq!(report.problems, [""; 0]);
 }
 
+/// Only the container that holds a claim has its metadata.
+#[test]
+fn the_report_has_the_devices_of_claims() {
+    let folder = tempfile::tempdir().unwrap();
+    let metadata = folder.path().join("resourceclaims/net/vf");
+    create_dir_all(&metadata).unwrap();
+    fs::write(metadata.join("sriov.example.com-metadata.json"), "broken").unwrap();
+    let report = look(Vec::new(), folder.path(), &roots(folder.path()));
+    assert_eq!(report.claims.len(), 1);
+    assert_eq!(report.claims, DeviceReport::parse(&report.to_json()).unwrap().claims);
+}
+
 #[test]
 fn a_container_without_the_nodes_says_so() {
     let folder = tempfile::tempdir().unwrap();
-    let report = look(Vec::new(), &roots(folder.path()));
+    let report = look(Vec::new(), Path::new("/nowhere"), &roots(folder.path()));
     let [problem] = report.problems.as_slice() else { panic!("{report:?}") };
     assert!(
         problem.starts_with("container compute: cannot list ") && problem.contains("dev/vfio"),

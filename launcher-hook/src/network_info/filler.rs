@@ -165,6 +165,7 @@ fn write(file: &Path, text: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sources::ClaimArguments;
     use contract::DeviceReport;
 
     /// Reads `source`, `environ` and `networks` in `folder`, and fills `network-info` there.
@@ -176,6 +177,7 @@ mod tests {
             networks_annotation: None,
             network_status: None,
             device_report: None,
+            claims: ClaimArguments { claim_metadata: PathBuf::from("/nowhere") },
         };
         let arguments = FillArguments {
             fill_network_info: Some(path("network-info")),
@@ -283,6 +285,7 @@ mod tests {
             networks_annotation: None,
             network_status: None,
             device_report: None,
+            claims: ClaimArguments { claim_metadata: PathBuf::from("/nowhere") },
         };
         let arguments = FillArguments {
             fill_network_info: Some(folder.path().join("nowhere/network-info")),

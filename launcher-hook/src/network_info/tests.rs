@@ -49,7 +49,7 @@ fn run(
     rule: Assign,
 ) -> Completion {
     let sources =
-        Sources { variables, network_info, networks_annotation: Some(selections), network_status: None };
+        Sources { variables, network_info, networks_annotation: Some(selections), ..Sources::default() };
     complete(&sources, vmi_networks, rule)
 }
 
@@ -190,6 +190,7 @@ fn multus_own_report_comes_before_the_variables() {
         network_info: None,
         networks_annotation: Some(SELECTIONS),
         network_status: Some(status),
+        claims: &[],
     };
     let completion = complete(&sources, Some(ONE_RESOURCE), Assign::Refuse);
     assert_eq!(text(completion), json!({"interfaces": [entry("a", TWO), entry("b", ONE)]}));
@@ -284,8 +285,13 @@ fn nothing_is_filled_in_for_a_network_that_is_not_attached(
     for networks_annotation in [None, Some(SELECTIONS)] {
         for rule in [Assign::Refuse, Assign::Multus, Assign::InOrder] {
             let network_status = Some(network_status);
-            let sources =
-                Sources { variables: &variables, network_info, networks_annotation, network_status };
+            let sources = Sources {
+                variables: &variables,
+                network_info,
+                networks_annotation,
+                network_status,
+                claims: &[],
+            };
             let Completion::Open { text, reason } = complete(&sources, Some(TWO_NADS), rule) else {
                 panic!("{start}")
             };
@@ -294,4 +300,22 @@ fn nothing_is_filled_in_for_a_network_that_is_not_attached(
             assert_eq!(reason.is_final(), is_final);
         }
     }
+}
+
+/// A network of Multus whose device is claimed, as the VMI's annotation says.
+#[test]
+fn the_metadata_of_a_claim_says_what_kubevirt_does_not() {
+    let networks =
+        r#"{"a":{"nad":"ns/a","claim":{"kind":"resourceclaims","claim":"vfs","request":"a"},"sriov":true}}"#;
+    let claims = [contract::ClaimMetadata {
+        of: contract::ClaimRequest::new(contract::ClaimKind::Claim, "vfs", "a").unwrap(),
+        file: "/metadata".to_owned(),
+        content: contract::ClaimContent::Devices(vec![contract::ClaimDevice {
+            name: "vf".to_owned(),
+            pci_bus_id: Some(ONE.to_owned()),
+        }]),
+    }];
+    let sources = Sources { claims: &claims, ..Sources::default() };
+    let completion = complete(&sources, Some(networks), Assign::Refuse);
+    assert_eq!(text(completion), json!({"interfaces": [entry("a", ONE)]}));
 }

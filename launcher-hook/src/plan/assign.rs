@@ -8,7 +8,7 @@ use super::attachment::{Attachment, Attachments, KnownFrom, Owner, Position, Res
 use super::error::{Ambiguity, Remedy};
 use super::networks::Mac;
 use super::{Assign, Found, Origin, PlanError};
-use crate::devices::{Device, Devices};
+use crate::devices::{DRIVER_POOL, Device, Devices};
 
 /// Completes `attachments` from the variables and the aliases. Networks that stay without a device are left so.
 pub(super) fn assign(
@@ -18,6 +18,7 @@ pub(super) fn assign(
     rule: Assign,
     warnings: &mut Vec<String>,
 ) -> Result<(), PlanError> {
+    super::claimed::complete(attachments, devices, warnings)?;
     let takers = infer_variables(attachments, devices)?;
     take_selected(attachments, devices);
     let open = attachments.list.iter().filter(|one| one.is_wanted() && one.device.is_none());
@@ -117,7 +118,7 @@ fn infer_variables(attachments: &mut Attachments, devices: &Devices) -> Result<T
         && let Some(index) = only_taker(attachments, variable)
         && let Some(only) = attachments.list.get_mut(index)
     {
-        only.device = Some(Found { address, origin: Origin::Variables });
+        only.device = Some(Found { address, origin: origin(variable) });
         return Ok(Takers::Known);
     }
     let takes = |one: &&Attachment| one.variable() == Some(variable);
@@ -227,7 +228,7 @@ impl<'a> Pool<'a> {
         let problem = self.problem_of_multus();
         if rule == Assign::Multus {
             if let ([(index, _)], [address], true) = (open.as_slice(), unreported.as_slice(), settled) {
-                return Ok(vec![(*index, Found { address: *address, origin: Origin::Variables })]);
+                return Ok(vec![(*index, Found { address: *address, origin: origin(self.variable) })]);
             }
             if problem.is_none() {
                 return self.in_the_order_of_multus(&sorted);
@@ -243,7 +244,7 @@ impl<'a> Pool<'a> {
         if settled && (bare.len() == 1 || interchangeable(&bare)) {
             let pairs = bare.iter().zip(remaining);
             let assigned =
-                pairs.map(|((index, _), address)| (*index, Found { address, origin: Origin::Variables }));
+                pairs.map(|((index, _), address)| (*index, Found { address, origin: origin(self.variable) }));
             return Ok(aliases.into_iter().chain(assigned).collect());
         }
         let reason = match (rule, problem) {
@@ -262,6 +263,8 @@ impl<'a> Pool<'a> {
     fn problem_of_multus(&self) -> Option<Ambiguity> {
         if !self.attachments.known_from.is_ordered() {
             Some(Ambiguity::Order)
+        } else if self.variable == DRIVER_POOL && !self.has_one_resource() {
+            Some(Ambiguity::Resources)
         } else if self.takers == Takers::Unknown {
             Some(Ambiguity::Takers)
         } else if self.attachments.known_from != KnownFrom::SelectionsAndVmi
@@ -273,10 +276,18 @@ impl<'a> Pool<'a> {
         }
     }
 
+    /// Whether all members are known to have one resource: a DRA driver's variable names the devices of all.
+    fn has_one_resource(&self) -> bool {
+        let mut resources = self.members.iter().map(|(_, one)| one.resource_name());
+        let first = resources.next().flatten();
+        first.is_some() && resources.all(|resource| resource == first)
+    }
+
     /// What would settle it.
     fn remedy(&self) -> Remedy {
         match self.problem_of_multus() {
             None => Remedy::Multus,
+            Some(Ambiguity::Resources) => Remedy::NetworkInfo,
             Some(Ambiguity::Takers) if !self.resources_are_known => Remedy::NetworkResources,
             Some(_) if !self.attachments.known_from.has_selections() => Remedy::MultusWithSelections,
             Some(_) => Remedy::NetworkInfo,
@@ -320,6 +331,17 @@ impl<'a> Pool<'a> {
         }
         Ok(assigned)
     }
+}
+
+/// How a device of a variable was found.
+fn origin(variable: &str) -> Origin {
+    if variable == DRIVER_POOL { Origin::DriverVariables } else { Origin::Variables }
+}
+
+/// Whether there is one way only to give as many devices to these attachments, or none that makes a difference.
+pub(super) fn are_one_or_alike(attachments: &[&Attachment]) -> bool {
+    let indexed: Vec<_> = attachments.iter().map(|one| (0, *one)).collect();
+    attachments.len() == 1 || interchangeable(&indexed.iter().collect::<Vec<_>>())
 }
 
 /// Whether it makes no difference which of them has which device.

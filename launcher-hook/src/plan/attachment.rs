@@ -1,13 +1,13 @@
 //! The attachments of the pod, in the order in which Multus makes them.
 
 use contract::network_status::NetworkStatus;
-use contract::{NadName, NetworkSelection, PciAddress, Quoted, ResourceName, parse_networks};
+use contract::{ClaimRequest, NadName, NetworkSelection, PciAddress, Quoted, ResourceName, parse_networks};
 
 use super::listing::{Listing, listings};
 use super::networks::{Mac, MultusNetwork, Networks};
 use super::selections::{is_hashed, networks_of};
 use super::{Found, Origin, PlanError, Request};
-use crate::devices::{Attached, Devices, Reported, reported};
+use crate::devices::{Attached, DRIVER_POOL, Devices, Reported, reported};
 
 /// One network that Multus attaches, and what is known of its device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub(super) struct Attachment {
     /// What Multus' network-status says of it.
     pub(super) listing: Listing,
     pub(super) mac: Mac,
+    /// The request of a resource claim that its device is from, if it is claimed.
+    pub(super) claim: Option<ClaimRequest>,
     pub(super) resource: Resource,
     /// What the domain has under the network's alias.
     pub(super) alias: Option<PciAddress>,
@@ -103,6 +105,7 @@ impl Attachment {
             position: Position::Unknown,
             listing: Listing::Unknown,
             mac: Mac::Unknown,
+            claim: None,
             resource: Resource::Unknown,
             alias: None,
             device: None,
@@ -290,10 +293,20 @@ impl Attachments {
 
 /// Which resource the network of an attachment has.
 fn resource(attachment: &Attachment, networks: &Networks, devices: &Devices) -> Resource {
+    // A DRA driver sets its own variable, and none of the device plugin's.
+    let driver = || (!devices.pool(DRIVER_POOL).is_empty()).then(|| DRIVER_POOL.to_owned());
+    if attachment.claim.is_some() {
+        return driver().map_or(Resource::None, |variable| Resource::Inferred { variable });
+    }
     let (network, nad) = (attachment.network(), attachment.nad.as_ref());
     let of_nad = networks.list.iter().find(|network| Some(&network.nad) == nad);
     if let Some(resource) = devices.resource(network, nad).or_else(|| of_nad?.resource.as_ref()) {
-        return Resource::Named { variable: resource.devices_variable(), resource: resource.clone() };
+        let own = resource.devices_variable();
+        let variable = match devices.pool(&own).is_empty() {
+            true => driver().unwrap_or(own),
+            false => own,
+        };
+        return Resource::Named { variable, resource: resource.clone() };
     }
     // What the webhook wrote down has a resource for each network that needs one.
     let is_written_down = of_nad.is_some() && !networks.from_vmi;
@@ -314,6 +327,7 @@ fn from_network(network: &MultusNetwork, wanted: &[&str]) -> Attachment {
     Attachment {
         default: network.default,
         mac: network.mac,
+        claim: network.claim.clone(),
         ..Attachment::new(owner(&network.name, wanted), Some(network.nad.clone()))
     }
 }
@@ -335,6 +349,7 @@ fn from_selections(selections: &[NetworkSelection], networks: &Networks, wanted:
                 device_id: selection.device_id.clone(),
             },
             mac: if has_mac { Mac::Own } else { Mac::Any },
+            claim: known.and_then(|network| network.claim.clone()),
             ..Attachment::new(owner, Some(selection.nad.clone()))
         }
     });

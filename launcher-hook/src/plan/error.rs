@@ -1,7 +1,8 @@
-use contract::{NadName, PciAddress, Quoted, ResourceName, SelectionError};
+use contract::{ClaimRequest, NadName, PciAddress, Quoted, ResourceName, SelectionError};
 use thiserror::Error;
 
 use super::Origin;
+use crate::claims::ClaimError;
 use crate::devices::DevicesError;
 
 /// Why it is not known which VF belongs to which network.
@@ -87,6 +88,31 @@ pub enum PlanError {
         info: PciAddress,
         /// The device in network-status.
         status: PciAddress,
+    },
+    /// The metadata of a resource claim.
+    #[error("the device of network {network} is not known: {problem}")]
+    Claim {
+        /// The network.
+        network: String,
+        /// What is wrong with it.
+        problem: Box<ClaimError>,
+    },
+    /// A claim and a report name two devices.
+    #[error(
+        "network {network} has {reported} in {report}, and {claimed} in the metadata of {claim}: one of them is old; \
+         restart the virtual machine"
+    )]
+    ClaimReports {
+        /// The network.
+        network: String,
+        /// Its request.
+        claim: ClaimRequest,
+        /// The device of the claim.
+        claimed: PciAddress,
+        /// The device that is reported.
+        reported: PciAddress,
+        /// Where.
+        report: Origin,
     },
     /// Two resources with one variable.
     #[error(
@@ -197,6 +223,15 @@ pub enum Lack {
          resource of the network's NAD, as sriov-webhook has it do, and whether the variable is passed on"
     )]
     Data,
+    /// Nothing says which device its claim has.
+    #[error(
+        "nothing names the device of {claim}: use a DRA driver that writes device metadata (KEP-5304, Kubernetes 1.36), \
+         and launcher-hook in the container that holds the claim, or in mode `compute`"
+    )]
+    Claim {
+        /// The request.
+        claim: ClaimRequest,
+    },
     /// The network has no resource.
     #[error(
         "neither SRIOV_NETWORK_RESOURCES nor KUBEVIRT_RESOURCE_NAME_* has a resource for {}: annotate the NAD with \
@@ -260,6 +295,16 @@ pub enum Ambiguity {
     /// The rule of Multus wants the order of the attachments.
     #[error("the order in which Multus attached the networks is not known")]
     Order,
+    /// The devices of several claimed networks.
+    #[error(
+        "they are from resource claims without device metadata, and the driver's variables do not say which is whose"
+    )]
+    Claims,
+    /// Networks of Multus that may have each other's claimed device.
+    #[error(
+        "Multus gives the devices of a resource to its networks in their order, whatever request they are from"
+    )]
+    Crossing,
     /// The rule of Multus wants all attachments.
     #[error("there are more devices than networks, and which others Multus attached is not known")]
     Unnamed,
@@ -271,6 +316,9 @@ pub enum Remedy {
     /// KubeVirt's report only.
     #[error("KubeVirt's network-info would say it")]
     NetworkInfo,
+    /// The driver's metadata.
+    #[error("A DRA driver that writes device metadata (KEP-5304) would say it")]
+    ClaimMetadata,
     /// The webhook's variable.
     #[error(
         "KubeVirt's network-info would say it, or SRIOV_NETWORK_RESOURCES with the resource of each NAD, which \
@@ -353,6 +401,8 @@ impl PlanError {
                 | Self::Unattached { .. }
                 | Self::Pending { .. }
                 | Self::Reports { .. }
+                | Self::Claim { .. }
+                | Self::ClaimReports { .. }
                 | Self::SharedVariable { .. }
                 | Self::Contradiction { .. }
                 | Self::Unsupported { .. }

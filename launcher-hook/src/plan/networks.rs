@@ -1,6 +1,6 @@
 //! The Multus networks of a VMI, from the VMI itself or from what the webhook wrote down of it.
 
-use contract::{NadName, ResourceName, VmiNetworks};
+use contract::{ClaimRequest, NadName, ResourceName, VmiNetworks};
 
 /// Whether a network's interface has a MAC address of its own: then its device is not like another's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub(crate) struct MultusNetwork {
     pub(crate) nad: NadName,
     /// The resource of its NAD, where it is said together with the network.
     pub(crate) resource: Option<ResourceName>,
+    /// The request of a resource claim that its device is from, if it is claimed.
+    pub(crate) claim: Option<ClaimRequest>,
     /// Whether it takes the place of the cluster's own network.
     pub(crate) default: bool,
     pub(crate) mac: Mac,
@@ -27,11 +29,20 @@ pub(crate) struct MultusNetwork {
     pub(crate) absent: bool,
 }
 
+/// A network that the VMI connects to a resource claim alone, without Multus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClaimedNetwork {
+    pub(crate) name: String,
+    pub(crate) claim: ClaimRequest,
+}
+
 /// The Multus networks of a VMI.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Networks {
     /// The default one first.
     pub(crate) list: Vec<MultusNetwork>,
+    /// Those that Multus does not attach.
+    pub(crate) claimed: Vec<ClaimedNetwork>,
     /// Whether these are all, in the order in which KubeVirt names them to Multus.
     pub(crate) from_vmi: bool,
 }
@@ -39,6 +50,10 @@ pub(crate) struct Networks {
 impl Networks {
     pub(super) fn find(&self, name: &str) -> Option<&MultusNetwork> {
         self.list.iter().find(|network| network.name == name)
+    }
+
+    pub(super) fn find_claimed(&self, name: &str) -> Option<&ClaimedNetwork> {
+        self.claimed.iter().find(|network| network.name == name)
     }
 
     /// Those that stay.
@@ -62,12 +77,13 @@ impl From<&VmiNetworks> for Networks {
                 name: name.clone(),
                 nad: network.nad.clone(),
                 resource: network.resource.clone(),
+                claim: network.claim.clone(),
                 default: network.default,
                 mac: Mac::Unknown,
                 absent: false,
             })
             .collect();
         list.sort_by_key(|network| !network.default);
-        Self { list, from_vmi: false }
+        Self { list, claimed: Vec::new(), from_vmi: false }
     }
 }

@@ -1,8 +1,10 @@
 use super::*;
 use crate::devices::Sources;
+use contract::{ClaimContent, ClaimDevice, ClaimKind, ClaimMetadata, ClaimRequest};
 use rstest::rstest;
 
 mod attached;
+mod claimed;
 mod known;
 mod refusals;
 mod tables;
@@ -16,12 +18,19 @@ fn vmi(interfaces: &[(&str, &str, &str)]) -> String {
         .iter()
         .map(|(name, nad, _)| match nad.strip_prefix("default!") {
             Some(nad) => format!(r#"{{"name":"{name}","multus":{{"networkName":"{nad}","default":true}}}}"#),
+            None if *nad == "claim" => format!(
+                r#"{{"name":"{name}","resourceClaim":{{"claimName":"net","requestName":"{name}"}}}}"#
+            ),
+            None if nad.ends_with("!claim") => format!(
+                r#"{{"name":"{name}","multus":{{"networkName":"{}","resourceClaim":{{"claimName":"net","requestName":"{name}"}}}}}}"#,
+                nad.trim_end_matches("!claim")
+            ),
             None if *nad == "pod" => format!(r#"{{"name":"{name}","pod":{{}}}}"#),
             None => format!(r#"{{"name":"{name}","multus":{{"networkName":"{nad}"}}}}"#),
         })
         .collect();
     format!(
-        r#"{{"metadata":{{"namespace":"ns"}},"spec":{{"domain":{{"devices":{{"interfaces":[{}]}}}},"networks":[{}]}}}}"#,
+        r#"{{"metadata":{{"namespace":"ns"}},"spec":{{"domain":{{"devices":{{"interfaces":[{}]}}}},"networks":[{}],"resourceClaims":[{{"name":"net","resourceClaimTemplateName":"any"}}]}}}}"#,
         list.join(","),
         networks.join(",")
     )
@@ -41,6 +50,7 @@ struct Case<'a> {
     network_info: Option<&'a str>,
     network_status: Option<&'a str>,
     aliases: &'a [(&'a str, &'a str)],
+    claims: &'a [ClaimMetadata],
     rule: Assign,
 }
 
@@ -53,6 +63,7 @@ const NOTHING: Case<'_> = Case {
     network_info: None,
     network_status: None,
     aliases: &[],
+    claims: &[],
     rule: Assign::Refuse,
 };
 
@@ -69,6 +80,7 @@ impl Case<'_> {
             network_info: self.network_info,
             network_status: self.network_status,
             networks_annotation: None,
+            claims: self.claims,
         })?;
         let vmi = Vmi::parse(&vmi(self.vmi), "sriov")?;
         let wanted: Vec<_> = vmi.interfaces.iter().map(|interface| interface.name.as_str()).collect();

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::PlanError;
-use super::networks::{Mac, MultusNetwork, Networks};
+use super::networks::{ClaimedNetwork, Mac, MultusNetwork, Networks};
 
 /// What is read of a VMI.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Vmi {
         let (entries, interfaces) = object.spec.lists().map_err(unreadable)?;
         let mut vmi = Self {
             name: object.metadata.name,
-            networks: Networks { list: Vec::new(), from_vmi: true },
+            networks: Networks { list: Vec::new(), claimed: Vec::new(), from_vmi: true },
             interfaces: Vec::new(),
             migrating: status.is_migrating(),
             warnings: Vec::new(),
@@ -55,7 +55,17 @@ impl Vmi {
         for entry in entries {
             // As in KubeVirt: without an interface it is not attached.
             if let Some(interface) = interfaces.iter().find(|interface| interface.name == entry.name) {
-                vmi.networks.list.extend(attachment(&vmi.namespace, entry, interface)?);
+                let claim = object.spec.claim(entry).map_err(|problem| PlanError::Network {
+                    network: entry.name.clone(),
+                    problem: problem.to_string(),
+                })?;
+                match (attachment(&vmi.namespace, entry, interface)?, claim) {
+                    (Some(network), claim) => vmi.networks.list.push(MultusNetwork { claim, ..network }),
+                    (None, Some(claim)) => {
+                        vmi.networks.claimed.push(ClaimedNetwork { name: entry.name.clone(), claim });
+                    }
+                    (None, None) => {}
+                }
             }
         }
         vmi.networks.list.sort_by_key(|network| !network.default);
@@ -66,7 +76,8 @@ impl Vmi {
             }
             let entry = entries.iter().find(|entry| entry.name == interface.name);
             let wrong = |problem: String| PlanError::Interface { interface: interface.name.clone(), problem };
-            if vmi.networks.find(&interface.name).is_some() {
+            let networks = &vmi.networks;
+            if networks.find(&interface.name).is_some() || networks.find_claimed(&interface.name).is_some() {
                 vmi.interfaces.push(checked(interface)?);
             } else if plugged && entry.is_some_and(|entry| entry.pod.is_some()) {
                 // KubeVirt refuses `sriov: {}` there, and leaves a plugin's interface to the plugin.
@@ -163,6 +174,7 @@ fn attachment(
         name: entry.name.clone(),
         nad,
         resource: None,
+        claim: None,
         default: multus.default,
         mac: if mac(interface)?.is_some() { Mac::Own } else { Mac::Any },
         absent: interface.is_absent(),

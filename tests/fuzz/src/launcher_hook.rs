@@ -3,6 +3,8 @@
 //! The fuzz targets call these, and so does `launcher-hook/tests/corpus.rs` with all that is in the corpora.
 
 use contract::network_info::NetworkInfo;
+use contract::{ClaimContent, ClaimKind, ClaimMetadata, ClaimRequest};
+use launcher_hook::claims::parse;
 use launcher_hook::define::{Options, Sources, define};
 use launcher_hook::devices::Devices;
 use launcher_hook::domain::{Document, hostdevs};
@@ -50,7 +52,12 @@ pub fn variables(bytes: &[u8]) {
     match Devices::read(&sources) {
         Ok(devices) => {
             for (name, devices) in devices.pools() {
-                assert!(variables.iter().any(|(variable, _)| variable == name) && !devices.is_empty());
+                let is_named = variables.iter().any(|(variable, _)| {
+                    variable == name
+                        || name == "SRIOVNETWORK_PCI_ADDRESSES"
+                            && variable.starts_with("SRIOVNETWORK_VF_DEVICE_")
+                });
+                assert!(is_named && !devices.is_empty());
             }
         }
         Err(error) => return assert_sentence(&error.to_string()),
@@ -67,6 +74,25 @@ pub fn network_info(bytes: &[u8]) {
     }
     decide(&Sources { network_info: Some(text), ..Sources::default() });
     decide(&Sources { network_status: Some(text), ..Sources::default() });
+}
+
+/// Reads the metadata of a claimed device, and the same as a report of `compute` would have it.
+pub fn claim_metadata(bytes: &[u8]) {
+    let of = ClaimRequest::new(ClaimKind::Template, "net", "vf").unwrap();
+    let content = match parse(bytes, of.request()) {
+        Ok(devices) => ClaimContent::Devices(devices),
+        Err(problem) => {
+            assert_sentence(&problem);
+            ClaimContent::Problem(String::from_utf8_lossy(bytes).into_owned())
+        }
+    };
+    let claims =
+        [ClaimMetadata { of: of.clone(), file: String::from_utf8_lossy(bytes).into_owned(), content }];
+    let devices = Devices::read(&Sources { claims: &claims, ..Sources::default() }).unwrap();
+    match devices.claimed(&of) {
+        Ok(address) => assert!(address.is_some()),
+        Err(error) => assert_sentence(&error.to_string()),
+    }
 }
 
 fn decide(sources: &Sources<'_>) {

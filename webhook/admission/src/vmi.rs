@@ -82,7 +82,7 @@ pub fn decide_vmi(
         match resource {
             Ok(resource) => {
                 let sriov = review.has_interface(&network.name, Interface::is_sriov);
-                let entry = VmiNetwork { nad, resource, sriov, default: multus.default };
+                let entry = VmiNetwork { nad, resource, claim: None, sriov, default: multus.default };
                 known.0.insert(network.name.clone(), entry);
             }
             Err(Unknown::Missing) => {

@@ -74,6 +74,7 @@ fn three_calls(
         network_info,
         network_status: network_status.as_deref(),
         networks_annotation: Some(SELECTIONS),
+        claims: &[],
     };
     let binding = with_binding();
     let devices = [format!("storage 0000:01:10.2 {origin}"), format!("uplink 0000:01:10.4 {origin}")];
@@ -129,6 +130,7 @@ fn no_call_passes_if_multus_attached_nothing(#[case] assign: Assign) {
         network_info: Some(""),
         network_status: Some(ONLY_THE_POD),
         networks_annotation: Some(SELECTIONS),
+        claims: &[],
     };
     let binding = with_binding();
     for (vmi, calls) in [(VMI, CALLS), (binding.as_str(), BINDING_CALLS)] {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::claimed::metadata;
 use super::*;
 use crate::plan::selections::interface_name;
 
@@ -43,6 +44,7 @@ struct Row {
     status: Option<Vec<String>>,
     pending: bool,
     aliases: Vec<(String, String)>,
+    claims: Vec<ClaimMetadata>,
 }
 
 impl Row {
@@ -51,14 +53,15 @@ impl Row {
         for network in networks.split_whitespace() {
             let (name, nad) = network.split_once(':').unwrap();
             let (nad, kind) = nad.split_once('+').unwrap_or((nad, ""));
+            let nad = if kind == "claim" { format!("{nad}!claim") } else { nad.to_owned() };
             let fields = match kind {
-                "" => VF,
+                "" | "claim" => VF,
                 "mac" => VF_WITH_MAC,
                 "bridge" => BRIDGE,
                 "absent" => ABSENT,
                 other => panic!("{other:?} is not a kind of interface"),
             };
-            row.vmi.push((name.to_owned(), nad.to_owned(), fields));
+            row.vmi.push((name.to_owned(), nad, fields));
         }
         for pool in ["x", "y"] {
             let own = devices.split_whitespace().filter(|device| device.starts_with(pool));
@@ -96,6 +99,14 @@ impl Row {
                 self.status.get_or_insert_default();
                 rest.split(',').filter(|name| *name != "none").for_each(|network| self.attach(network, None));
             }
+            "driver" => {
+                let addresses: Vec<_> = rest.split(',').map(address).collect();
+                self.variables.push(("SRIOVNETWORK_PCI_ADDRESSES".to_owned(), addresses.join(",")));
+            }
+            "metadata" => {
+                let (network, device) = pair();
+                self.claims.push(metadata(network, &address(device)));
+            }
             "pending" => self.pending = true,
             other => panic!("{other:?} is not a fact"),
         }
@@ -103,6 +114,7 @@ impl Row {
 
     fn attach(&mut self, network: &str, device: Option<&str>) {
         let (_, nad, _) = self.vmi.iter().find(|(name, ..)| name == network).unwrap();
+        let nad = nad.trim_end_matches("!claim");
         let mut entry = format!(r#"{{"name":"ns/{nad}","interface":"{}""#, interface_name(network));
         if let Some(device) = device {
             write!(entry, r#","device-info":{}"#, device_info(device)).unwrap();
@@ -123,6 +135,7 @@ impl Row {
             network_info: Some(&info),
             network_status: if self.pending { Some("") } else { status.as_deref() },
             aliases: &aliases,
+            claims: &self.claims,
             rule,
         };
         case.plan()
@@ -161,8 +174,8 @@ fn each_row_of_the_page_is_what_happens() {
     for rule in [Assign::Refuse, Assign::Multus, Assign::InOrder] {
         assert!(rows.iter().any(|row| row[3] == rule.to_string()), "{rule} has no row");
     }
-    use Ambiguity::{NotAlike, Order, Resources, Spare, Takers, Unnamed};
-    for reason in [NotAlike, Order, Resources, Spare, Takers, Unnamed] {
+    use Ambiguity::{Claims, Crossing, NotAlike, Order, Resources, Spare, Takers, Unnamed};
+    for reason in [Claims, Crossing, NotAlike, Order, Resources, Spare, Takers, Unnamed] {
         let sentence = reason.to_string();
         assert!(rows.iter().any(|row| sentence.contains(&row[5])), "{reason:?} has no row");
     }
