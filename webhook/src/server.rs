@@ -7,6 +7,7 @@ pub mod admin;
 mod body;
 mod connection;
 mod connection_slots;
+mod exposition;
 mod idle_timeout;
 mod limits;
 mod listener;

@@ -197,19 +197,21 @@ const WITH_A_CLUSTER: [&str; 2] = ["sriov_webhook_live_look_ups", "sriov_webhook
 /// Names and types of the documented metrics, without the ending that the type gives.
 fn documented_metrics() -> BTreeMap<String, String> {
     let text = text("docs/metrics.md");
-    let rows = text.lines().filter_map(|line| line.strip_prefix("| `sriov_webhook_"));
-    rows.map(|row| {
-        let mut cells = row.split(" | ");
-        let name = format!("sriov_webhook_{}", cells.next().unwrap().trim_matches('`'));
-        let name = name.trim_end_matches("_total").trim_end_matches("_info").to_owned();
-        (name, cells.next().unwrap().to_owned())
-    })
-    .collect()
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
+    let metrics = rows.filter(|row| row.starts_with("sriov_webhook_") || row.starts_with("process_"));
+    metrics
+        .map(|row| {
+            let mut cells = row.split(" | ");
+            let name = cells.next().unwrap().trim_matches('`');
+            let name = name.trim_end_matches("_total").trim_end_matches("_info").to_owned();
+            (name, cells.next().unwrap().to_owned())
+        })
+        .collect()
 }
 
 #[test]
 fn every_metric_is_documented_with_its_type_and_the_other_way_round() {
-    let metrics = Server::on_examples().get("/metrics").body;
+    let metrics = Server::on_examples().get_as("/metrics", "application/openmetrics-text").body;
     let types = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let shown: BTreeMap<String, String> = types
         .filter_map(|line| line.split_once(' '))

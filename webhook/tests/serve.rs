@@ -242,8 +242,44 @@ fn probes_say_how_it_is() {
         assert_eq!((answer.status, answer.body.as_str()), (200, "ok\n"), "{path}");
     }
     assert_eq!(server.get("/none").status, 404);
-    let head = server.get("/metrics").head;
-    assert!(head.contains("content-type: application/openmetrics-text; version=1.0.0"), "{head}");
+    let ready = server.get("/readyz?verbose");
+    assert_eq!(ready.body, "[+]shutdown ok\n[+]networks ok\n[+]certificate ok\n");
+    let version = server.get("/version").body;
+    assert_eq!(version, format!("{{\"version\":\"{}\"}}\n", env!("CARGO_PKG_VERSION")));
+}
+
+/// Prometheus asks for OpenMetrics; a person with curl, and older scrapers, do not.
+#[test]
+fn metrics_come_in_the_format_that_is_asked_for() {
+    let server = Server::on_examples();
+    let older = server.get("/metrics");
+    assert!(older.head.contains("content-type: text/plain; version=0.0.4"), "{}", older.head);
+    assert!(older.body.contains("\n# TYPE sriov_webhook_reviews_total counter\n"), "{}", older.body);
+    let newer = server.get_as("/metrics", "application/openmetrics-text");
+    assert!(
+        newer.head.contains("content-type: application/openmetrics-text; version=1.0.0"),
+        "{}",
+        newer.head
+    );
+    assert!(newer.body.contains("\n# TYPE sriov_webhook_reviews counter\n"), "{}", newer.body);
+    assert!(newer.body.ends_with("# EOF\n"), "{}", newer.body);
+}
+
+/// What the process uses is what the kernel says of it.
+#[test]
+fn metrics_of_the_process_are_its_own() {
+    let server = Server::on_examples();
+    let megabyte = 1024.0 * 1024.0;
+    let resident = server.metric("process_resident_memory_bytes");
+    assert!(resident > megabyte && resident < 500.0 * megabyte, "{resident}");
+    assert!(server.metric("process_virtual_memory_bytes") > resident);
+    assert!(server.metric("process_threads") >= 2.0);
+    assert!(server.metric("process_cpu_seconds_total") > 0.0);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    let age = now - server.metric("process_start_time_seconds");
+    assert!((-2.0..600.0).contains(&age), "{age}");
+    let (open, most) = (server.metric("process_open_fds"), server.metric("process_max_fds"));
+    assert!(open > 5.0 && open < most, "{open} of {most}");
 }
 
 #[test]
@@ -255,6 +291,9 @@ fn told_to_stop_it_answers_on_while_it_says_that_it_is_not_ready() {
     server.logged(|line| line["message"] == "told to stop: draining");
     let ready = server.get("/readyz");
     assert_eq!((ready.status, ready.body.as_str()), (503, "shutting down\n"));
+    let ready = server.get("/readyz?verbose");
+    let expected = "[-]shutdown failed: shutting down\n[+]networks ok\n[+]certificate ok\n";
+    assert_eq!((ready.status, ready.body.as_str()), (503, expected));
     assert_eq!(server.get("/livez").status, 200);
     let answer = server.post(&review(&pod("storage")).to_string());
     assert!(patch(&answer.json()).is_some());

@@ -133,8 +133,14 @@ impl Server {
 
     /// GET from the admin listener.
     pub(crate) fn get(&self, path: &str) -> Answer {
+        self.get_as(path, "*/*")
+    }
+
+    /// The same for a client that takes these kinds of content.
+    pub(crate) fn get_as(&self, path: &str, accept: &str) -> Answer {
         let mut stream = TcpStream::connect(self.admin).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        let head = format!("Host: localhost\r\nAccept: {accept}\r\nConnection: close");
+        write!(stream, "GET {path} HTTP/1.1\r\n{head}\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         Answer::parse(&answer)

@@ -72,7 +72,8 @@ async fn serve(arguments: Arguments, dropped_lines: ErrorCounter) -> anyhow::Res
     } = arguments;
     let options = Options::from(admission);
     let mut signals = Signals::new()?;
-    let mut registry = metrics::registry();
+    let mut all_metrics = metrics::registry();
+    let registry = metrics::own(&mut all_metrics);
     let shutdown = Shutdown::default();
     let mut tasks = Tasks::default();
 
@@ -86,9 +87,9 @@ async fn serve(arguments: Arguments, dropped_lines: ErrorCounter) -> anyhow::Res
     });
     let events = client.clone().filter(|_| !no_vmi_events).map(|client| {
         let clients = if from.client_ca.is_some() { Clients::Verified } else { Clients::Any };
-        VmiEvents::start(client, clients, Limits::default(), EventMetrics::register(&mut registry))
+        VmiEvents::start(client, clients, Limits::default(), EventMetrics::register(registry))
     });
-    let live = start_networks(networks, client.clone(), &options, &store, &mut registry, &mut tasks)?;
+    let live = start_networks(networks, client.clone(), &options, &store, registry, &mut tasks)?;
 
     let serving = Arc::new(ServingCertificate::new());
     registry.register_collector(Box::new(CertificateMetrics(Arc::clone(&serving))));
@@ -103,10 +104,10 @@ async fn serve(arguments: Arguments, dropped_lines: ErrorCounter) -> anyhow::Res
         nodes,
         events,
         options,
-        metrics: ReviewMetrics::register(&mut registry),
+        metrics: ReviewMetrics::register(registry),
     };
     let router = reviews::router(reviews, request_limits(&limits));
-    let metrics = ConnectionMetrics::register(&mut registry);
+    let metrics = ConnectionMetrics::register(registry);
     let connections = connection_limits(&limits);
     let listener =
         Listener::bind(listen, Some(Arc::new(tls)), router, connections, metrics, shutdown.clone())
@@ -118,7 +119,7 @@ async fn serve(arguments: Arguments, dropped_lines: ErrorCounter) -> anyhow::Res
         certificate: Arc::clone(&serving),
         shutdown: shutdown.clone(),
     };
-    let admin = admin_listener(admin_listen, readiness, registry).await?;
+    let admin = admin_listener(admin_listen, readiness, all_metrics).await?;
 
     let (https, http) = (listener.address()?, admin.address()?);
     tracing::info!(https = %https, admin = %http, version = env!("CARGO_PKG_VERSION"), "listening");
