@@ -1,4 +1,4 @@
-//! The command line. What cannot be written down here cannot be asked for.
+//! The command line.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,11 +16,11 @@ use crate::verify::Verification;
 
 const EXAMPLES: &str = "\
 Examples:
-  In a hook sidecar's container, which has no device nodes to look at:
+  Serve KubeVirt's hook socket, in a sidecar without device nodes:
     launcher-hook serve --verify off
-  Which VFs would this machine get, and what does its domain look like?
+  Show which VFs a VMI would get, as its domain:
     launcher-hook define --vmi vmi.json --domain domain.xml --environ pod.env
-  Is this node fit for VFIO?
+  Check whether this node is fit for VFIO:
     launcher-hook check
 
 Environment:
@@ -28,7 +28,7 @@ Environment:
   SRIOVNETWORK_*             devices of resource claims, set by dra-driver-sriov
   SRIOV_NETWORK_RESOURCES    resource of each network, set by sriov-webhook
   KUBEVIRT_RESOURCE_NAME_*   the same, set by KubeVirt up to 1.6
-  LAUNCHER_HOOK_*            options, as each option's help names them
+  LAUNCHER_HOOK_*            options, named in the help of each option
 
 Other names, by a link or a copy:
   onDefineDomain             is `launcher-hook define`
@@ -36,16 +36,16 @@ Other names, by a link or a copy:
                              is `launcher-hook libvirt-hook`
 
 Exit status:
-  0  done; with check: fit, and nothing of the virtual machine disagrees
-  1  not done, and standard error says why; with check: something is missing
-     or disagrees
+  0  done; check: fit for VFIO, and nothing of the virtual machine disagrees
+  1  not done, and standard error says why; check: something is missing or
+     disagrees
   2  wrong arguments";
 
-/// Puts the SR-IOV virtual functions of a virt-launcher pod into its libvirt domain.
+/// Writes the SR-IOV virtual functions of a virt-launcher pod into its libvirt domain.
 ///
-/// KubeVirt calls it through a hook socket before it defines a domain. It reads which devices the pod was given,
-/// decides which of them belongs to which network of the virtual machine, and writes them into the domain as
-/// hostdevs. Where that cannot be known it refuses and says what is missing; it never guesses.
+/// KubeVirt calls it through a hook socket before it defines a domain. launcher-hook reads which devices the pod was
+/// given, finds out which of them belongs to which network of the virtual machine, and writes them into the domain as
+/// hostdevs. If the sources leave a choice it refuses and says what is missing; it never guesses.
 #[derive(Debug, Parser)]
 #[command(name = "launcher-hook", version, after_long_help = EXAMPLES, max_term_width = 110, args_override_self = true)]
 pub struct Cli {
@@ -63,35 +63,70 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Answer KubeVirt on a hook socket until told to stop
-    #[command(name = subcommand::SERVE)]
+    /// Answer KubeVirt on a hook socket until stopped
+    #[command(name = subcommand::SERVE, after_long_help = "\
+Examples:
+  launcher-hook serve --verify off
+  launcher-hook serve --assign multus --networks-annotation /podinfo/networks
+
+Exit status:
+  0  virt-launcher said Shutdown, or a signal ended it
+  1  it cannot serve, and standard error says why
+  2  wrong arguments")]
     Serve(ServeArguments),
     /// Tell whether `serve` answers on its sockets, for a startup probe
-    #[command(name = subcommand::READY)]
+    #[command(name = subcommand::READY, after_long_help = "\
+Examples:
+  launcher-hook ready --socket-dir /var/run/kubevirt-hooks
+
+Exit status:
+  0  every socket answers
+  1  one does not
+  2  wrong arguments")]
     Ready(ReadyArguments),
     /// Write which devices this container was given, for `serve` in another container
     ///
     /// For `lifecycle.postStart` of the container `compute`, whose environment and device nodes no other container
     /// sees. A failing postStart ends its container, so the exit status is 0 even if the file cannot be
-    /// written; `serve` misses the file and says so.
-    #[command(name = subcommand::REPORT_DEVICES)]
+    /// written; `serve` then reports that the file is missing.
+    #[command(name = subcommand::REPORT_DEVICES, after_long_help = "\
+Examples:
+  launcher-hook report-devices /var/run/kubevirt-sriov/devices.json
+
+Exit status:
+  0  always, unless the arguments are wrong; standard error says why a file
+     was not written
+  2  wrong arguments")]
     ReportDevices(ReportDevicesArguments),
     /// Copy this program into a folder, for images without a shell
+    #[command(after_long_help = "\
+Examples:
+  launcher-hook install /shared
+
+Exit status:
+  0  installed; standard output names the copy
+  1  not installed, and standard error says why
+  2  wrong arguments")]
     Install(InstallArguments),
-    /// Write the VFs of a VMI into a domain, once, and print it
+    /// Write the VFs of a VMI into a domain once, and print it
     #[command(after_long_help = "\
 Examples:
   launcher-hook define --vmi vmi.json --domain domain.xml
   virsh dumpxml vm | launcher-hook define --vmi vmi.json --domain - \\
       --network-info network-info.json
   launcher-hook define --vmi vmi.json --domain domain.xml --assign multus \\
-      --environ /proc/PID/environ --networks-annotation networks.json")]
+      --environ /proc/PID/environ --networks-annotation networks.json
+
+Exit status:
+  0  the domain was printed
+  1  it was not, and standard error says what is missing or wrong
+  2  wrong arguments")]
     Define(DefineArguments),
-    /// Serve libvirt as its `qemu` hook: the domain on standard input
+    /// Act as libvirt's `qemu` hook, which gets the domain on standard input
     ///
-    /// On migrate and restore it prints the domain with this host's devices in place of the other's. On prepare
-    /// begin it looks whether the devices can be used, and stops the start with the reason where they cannot. On
-    /// everything else it does nothing.
+    /// On migrate and restore it prints the domain with this host's devices in place of the other host's. On prepare
+    /// begin it checks whether the devices can be used, and stops the start with the reason if they cannot. It ignores
+    /// all other operations.
     #[command(after_long_help = "\
 Examples:
   ln -s /usr/bin/launcher-hook /etc/libvirt/hooks/qemu
@@ -99,9 +134,14 @@ Examples:
 
 libvirt empties the environment of its hooks: missing variables are taken from
 process 1. In virt-launcher of KubeVirt 1.9 and later, hooks/qemu is KubeVirt's
-own link, which it replaces at every start: this command cannot be used there.")]
+own link, which it replaces at every start: this command cannot be used there.
+
+Exit status:
+  0  libvirt may go on
+  1  libvirt must not go on, and standard error says why
+  2  wrong arguments")]
     LibvirtHook(LibvirtHookArguments),
-    /// Tell whether this host or container is fit for VFIO, and what to do about it
+    /// Check whether this host or container is fit for VFIO, and what to do if not
     #[command(after_long_help = "\
 Examples:
   launcher-hook check
@@ -110,7 +150,12 @@ Examples:
   kubectl get vmi NAME -o json |
       kubectl exec -i POD -c compute -- /path/to/launcher-hook check --vmi -
   launcher-hook check --vmi vmi.json --domain domain.xml \\
-      --nads nads.json --pf-links links.json --environ /proc/PID/environ")]
+      --nads nads.json --pf-links links.json --environ /proc/PID/environ
+
+Exit status:
+  0  fit for VFIO, and nothing of the virtual machine disagrees
+  1  something is missing or disagrees, or a file cannot be read
+  2  wrong arguments")]
     Check(CheckArguments),
 }
 
@@ -120,14 +165,15 @@ pub struct ServeArguments {
     #[command(flatten)]
     #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]
     pub sockets: SocketArguments,
-    /// Go on after virt-launcher's Shutdown, for a container that is restarted when it ends and that the kubelet ends
-    /// itself
-    #[arg(long = flag::KEEP_SERVING)]
+    /// Keep serving after virt-launcher's Shutdown
+    ///
+    /// For a container that would be restarted when it ends, and that the kubelet ends itself.
+    #[arg(long = flag::KEEP_SERVING, hide_short_help = true)]
     pub keep_serving: bool,
-    /// Copy this program into a folder before the socket is there, as `install` does
-    #[arg(long = flag::INSTALL, value_name = "DIR")]
+    /// Copy this program into a folder before the socket is created, as `install` does
+    #[arg(long = flag::INSTALL, hide_short_help = true, value_name = "DIR")]
     pub install: Option<PathBuf>,
-    /// What to do about a VF that is not there, not on vfio-pci, or whose device node cannot be opened
+    /// What to do about a VF that does not exist, is not on vfio-pci, or has a device node that cannot be opened
     #[arg(long = flag::VERIFY, value_enum, env = "LAUNCHER_HOOK_VERIFY", default_value_t)]
     pub verify: Verification,
     #[command(flatten)]
@@ -141,8 +187,9 @@ pub struct ServeArguments {
 /// Where the sockets are.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub struct SocketArguments {
-    /// Folder of the socket, created if it does not exist. May be given several times. A sidecar's is its own part of
-    /// KubeVirt's folder
+    /// Folder of the socket
+    ///
+    /// Created if it does not exist. May be given several times. A sidecar's is its own part of KubeVirt's folder.
     #[arg(long = flag::SOCKET_DIR, value_name = "DIR", env = "LAUNCHER_HOOK_SOCKET_DIR", value_delimiter = ':', default_value = kubevirt::HOOK_SOCKET_DIRECTORY)]
     pub socket_dir: Vec<PathBuf>,
 }
@@ -172,7 +219,7 @@ pub struct ReportDevicesArguments {
 /// Options of `install`.
 #[derive(Debug, clap::Args)]
 pub struct InstallArguments {
-    /// The folder to copy to; it is made where it is not there
+    /// The folder to copy to, created if it does not exist
     #[arg(value_name = "DIR")]
     pub directory: PathBuf,
 }
@@ -189,7 +236,7 @@ pub struct DefineArguments {
     /// Where to write the domain; - is standard output
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub write: PathBuf,
-    /// What to do about a VF that is not there, not on vfio-pci, or whose device node cannot be opened
+    /// What to do about a VF that does not exist, is not on vfio-pci, or has a device node that cannot be opened
     #[arg(long, value_enum, env = "LAUNCHER_HOOK_VERIFY", default_value_t)]
     pub verify: Verification,
     #[command(flatten)]
@@ -202,14 +249,14 @@ pub struct DefineArguments {
 pub struct LibvirtHookArguments {
     /// Name of the domain
     pub guest: String,
-    /// What libvirt is about to do, such as prepare, start, migrate, restore, release
+    /// The operation, such as prepare, start, migrate, restore or release
     pub operation: String,
-    /// Its part, such as begin or end
+    /// The sub-operation, such as begin or end
     #[arg(default_value = "-")]
     pub sub_operation: String,
-    /// What else libvirt says: -, or the reason for the operation
+    /// -, or the reason for the operation
     pub extra: Vec<String>,
-    /// What to do about a VF that is not there, not on vfio-pci, or whose device node cannot be opened
+    /// What to do about a VF that does not exist, is not on vfio-pci, or has a device node that cannot be opened
     #[arg(long, value_enum, env = "LAUNCHER_HOOK_VERIFY", default_value = "fail")]
     pub verify: Verification,
     #[command(flatten)]
@@ -233,21 +280,26 @@ pub struct CheckArguments {
 
 /// The virtual machine that `check` looks at.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
-#[command(next_help_heading = "Whether a running virtual machine is right")]
+#[command(next_help_heading = "Check a running virtual machine")]
 pub struct MachineArguments {
-    /// The VirtualMachineInstance: a file, the JSON itself, or - for standard input. Shows for each network its NAD,
-    /// resource, VF and hostdev and what the PF says of the VF, and what disagrees
+    /// The VirtualMachineInstance: a file, the JSON itself, or - for standard input
+    ///
+    /// Shows for each network its NAD, resource, VF and hostdev, what the PF says of the VF, and what disagrees.
     #[arg(long, value_name = "FILE|JSON|-")]
     pub vmi: Option<OsString>,
-    /// The running domain: a file, the XML itself, or - for standard input. Without it, QEMU's command line tells
-    /// what was attached at the start
+    /// The running domain: a file, the XML itself, or - for standard input
+    ///
+    /// Without it, QEMU's command line tells what was attached at the start.
     #[arg(long, value_name = "FILE|XML|-", requires = "vmi")]
     pub domain: Option<OsString>,
-    /// The NADs, for the VLAN, trust, spoof check and link state that they want: what kubectl get net-attach-def
-    /// -o json prints
+    /// The NADs, as kubectl get net-attach-def -o json prints them
+    ///
+    /// They say which VLAN, trust, spoof check and link state the networks want.
     #[arg(long, value_name = "FILE|-", requires = "vmi")]
     pub nads: Option<OsString>,
-    /// What the PFs say of their VFs, from the node: what ip -details -json link prints
+    /// The node's links, as ip -details -json link prints them
+    ///
+    /// They say how the PFs have configured their VFs.
     #[arg(long, value_name = "FILE|-", requires = "vmi")]
     pub pf_links: Option<OsString>,
 }
@@ -311,10 +363,34 @@ mod tests {
         let commands = [&cli].into_iter().chain(cli.get_subcommands());
         let ends: Vec<_> =
             commands.filter_map(|command| command.get_after_long_help()).map(|end| end.to_string()).collect();
-        assert_eq!(ends.len(), 4);
+        assert_eq!(ends.len(), 8);
         for line in ends.iter().flat_map(|end| end.lines()) {
             assert!(line.chars().count() <= 80, "{line}");
         }
+    }
+
+    #[test]
+    fn each_command_has_examples_and_exit_status() {
+        for command in Cli::command().get_subcommands() {
+            let end = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+            for part in ["Examples:\n", "\nExit status:\n  0  "] {
+                assert!(end.contains(part), "{}: no {part:?} in {end:?}", command.get_name());
+            }
+        }
+    }
+
+    #[rstest]
+    #[case("define", 34)]
+    #[case("check", 34)]
+    #[case("serve", 34)]
+    #[case("libvirt-hook", 34)]
+    fn short_help_fits_a_screen(#[case] command: &str, #[case] lines: usize) {
+        let mut cli = Cli::command().term_width(100);
+        cli.build();
+        let help = cli.find_subcommand_mut(command).unwrap().render_help().to_string();
+        assert!(help.lines().count() <= lines, "{} lines:\n{help}", help.lines().count());
+        // Of use in tests and on unusual hosts only.
+        assert!(!help.contains("--sysfs"), "{help}");
     }
 
     /// Flags that the webhook sets itself, or that nobody has a use for in a pod.

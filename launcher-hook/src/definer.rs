@@ -25,15 +25,22 @@ const INTERVAL: Duration = Duration::from_millis(200);
 
 /// How a domain is made.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
-#[command(next_help_heading = "How the domain is made")]
+#[command(next_help_heading = "Domain")]
 pub struct DefinitionArguments {
-    /// Which VF a network gets where no report says so and the variables leave a choice: refuse; multus, as
-    /// Multus 4.3 and newer assign them, which also corrects what KubeVirt up to 1.6 put into the domain;
-    /// in-order, as KubeVirt 1.6 did, which can put a machine on the wrong network
+    /// Which VF a network gets if no report says so and the variables leave a choice
+    ///
+    /// refuse: none. multus: as Multus 4.3 and newer assign them, which also corrects what KubeVirt up to 1.6 wrote
+    /// into the domain. in-order: as KubeVirt 1.6 did, which can connect a machine to the wrong network.
     #[arg(long, value_name = "refuse|multus|in-order", env = "LAUNCHER_HOOK_ASSIGN", default_value_t)]
     pub assign: Assign,
-    /// Name of the network binding plugin whose interfaces get a VF beside those with sriov: {}
-    #[arg(long, value_name = "NAME", env = "LAUNCHER_HOOK_BINDING", default_value = "sriov")]
+    /// Name of the network binding plugin whose interfaces get a VF, beside those with sriov: {}
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "NAME",
+        env = "LAUNCHER_HOOK_BINDING",
+        default_value = "sriov"
+    )]
     pub binding: String,
     #[command(flatten)]
     #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]

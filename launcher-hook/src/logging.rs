@@ -22,10 +22,17 @@ pub enum LogFormat {
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "Logging")]
 pub struct LogArguments {
-    /// What a log line on standard error looks like
-    #[arg(long, value_enum, default_value_t, env = "LAUNCHER_HOOK_LOG_FORMAT", global = true)]
+    /// Format of log lines on standard error
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_enum,
+        default_value_t,
+        env = "LAUNCHER_HOOK_LOG_FORMAT",
+        global = true
+    )]
     pub log_format: LogFormat,
-    /// What is logged: error, warn, info, debug or trace
+    /// Lowest level to log: error, warn, info, debug or trace
     #[arg(
         long,
         value_name = "LEVEL",

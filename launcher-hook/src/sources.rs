@@ -15,25 +15,30 @@ use crate::devices::{DRIVER_DEVICE_PREFIX, DRIVER_POOL, DRIVER_PREFIX};
 
 /// What to read instead of the usual.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
-#[command(next_help_heading = "Where the devices are named")]
+#[command(next_help_heading = "Sources")]
 pub struct SourceArguments {
-    /// KubeVirt's network-info: which device each network has. Absent or empty counts as not known yet
+    /// KubeVirt's network-info, which names the device of each network
+    ///
+    /// Absent or empty counts as not known yet.
     #[arg(long = flag::NETWORK_INFO, value_name = "FILE", env = "LAUNCHER_HOOK_NETWORK_INFO", default_value = kubevirt::NETWORK_INFO_FILE)]
     pub network_info: PathBuf,
-    /// Variables to read instead of the program's own environment: lines as `env`, `export` or `declare -x` print
-    /// them, or NUL-separated as /proc/PID/environ is
+    /// Variables to read instead of the program's own environment
+    ///
+    /// Lines as `env`, `export` or `declare -x` print them, or NUL-separated like /proc/PID/environ.
     #[arg(long, value_name = "FILE", env = "LAUNCHER_HOOK_ENVIRON")]
     pub environ: Option<PathBuf>,
     /// The pod's annotation k8s.v1.cni.cncf.io/networks, for the order of the networks
     #[arg(long = flag::NETWORKS_ANNOTATION, value_name = "FILE", env = "LAUNCHER_HOOK_NETWORKS_ANNOTATION")]
     pub networks_annotation: Option<PathBuf>,
-    /// The pod's annotation k8s.v1.cni.cncf.io/network-status: a network that it does not list gets no VF. Absent or
-    /// empty counts as not known yet, and then only network-info can name a VF
-    #[arg(long = flag::NETWORK_STATUS, value_name = "FILE", env = "LAUNCHER_HOOK_NETWORK_STATUS")]
+    /// The pod's annotation k8s.v1.cni.cncf.io/network-status; a network that it does not list gets no VF
+    ///
+    /// Absent or empty counts as not known yet, and then only network-info can name a VF.
+    #[arg(long = flag::NETWORK_STATUS, hide_short_help = true, value_name = "FILE", env = "LAUNCHER_HOOK_NETWORK_STATUS")]
     pub network_status: Option<PathBuf>,
-    /// What `report-devices` wrote in the container that was given the devices: its variables are read beside the
-    /// program's own, its device nodes by --verify
-    #[arg(long = flag::DEVICE_REPORT, value_name = "FILE")]
+    /// The file that `report-devices` wrote in the container that has the devices
+    ///
+    /// Its variables are read beside the program's own, and --verify uses its device nodes.
+    #[arg(long = flag::DEVICE_REPORT, hide_short_help = true, value_name = "FILE")]
     pub device_report: Option<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "its fields say it, and a comment here would be help text")]

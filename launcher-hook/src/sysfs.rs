@@ -15,18 +15,18 @@ pub const VFIO_DRIVER: &str = "vfio-pci";
 /// `vfio-dev` that would tell.
 const VENDOR_DRIVER_SUFFIX: &str = "_vfio_pci";
 
-/// Where the kernel shows itself. Tests give trees of their own.
+/// The kernel's file trees. Tests use trees of their own.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
-#[command(next_help_heading = "Where the kernel shows itself")]
+#[command(next_help_heading = "Kernel")]
 pub struct Roots {
     /// The sysfs tree to read
-    #[arg(long, value_name = "DIR", default_value = "/sys", global = true)]
+    #[arg(long, value_name = "DIR", default_value = "/sys", global = true, hide_short_help = true)]
     pub sysfs: PathBuf,
     /// The procfs tree to read
-    #[arg(long, value_name = "DIR", default_value = "/proc", global = true)]
+    #[arg(long, value_name = "DIR", default_value = "/proc", global = true, hide_short_help = true)]
     pub procfs: PathBuf,
     /// The tree of device nodes to read
-    #[arg(long, value_name = "DIR", default_value = "/dev", global = true)]
+    #[arg(long, value_name = "DIR", default_value = "/dev", global = true, hide_short_help = true)]
     pub dev: PathBuf,
 }
 

@@ -10,12 +10,13 @@ mod cluster_options;
 mod doctor;
 mod launcher_hook_options;
 mod managed_options;
+mod progress;
 mod review;
 mod serve;
 
 pub use admission_options::AdmissionOptions;
 
-/// Gives the pods of KubeVirt's virtual machines the SR-IOV resources that their networks need.
+/// Requests the SR-IOV resources that the networks of KubeVirt's virtual machines need, in their pods.
 #[derive(Debug, Parser)]
 #[command(name = "sriov-webhook", version, about, max_term_width = 110)]
 struct CommandLine {

@@ -1,7 +1,7 @@
 //! Whether a cluster gives its virtual machines the VFs that their networks need, and what to do where not.
 //!
-//! [`collect`](fn@collect::collect) reads the cluster, [`judge`] decides without looking anywhere, [`report`] prints; [`map`](fn@map::map) shows
-//! each device on its way.
+//! [`collect`](fn@collect::collect) reads the cluster, [`judge`] decides from what was read alone, [`report`] prints;
+//! [`map`](fn@map::map) shows the path of each device.
 
 pub mod collect;
 pub mod facts;
@@ -10,25 +10,27 @@ pub mod map;
 pub mod network_map;
 pub mod report;
 
+use anstyle::Style;
 use clap::ValueEnum;
 use serde::Serialize;
 
-/// What can be looked at.
+use crate::style;
+
+/// What can be checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Check {
     /// Is the webhook registered, does it answer, is its certificate trusted?
     Webhook,
-    /// Is another injector at work?
+    /// Does another injector handle the same pods?
     Injector,
     /// Which KubeVirt is it, and does it leave VFs to a webhook?
     Kubevirt,
-    /// Are the annotations of all NADs in order?
+    /// Are the annotations and CNI configurations of all NADs valid?
     Nad,
-    /// Does a node advertise each resource that a NAD names, and a NAD name each that a node advertises? Are there
-    /// enough, or do pods wait?
+    /// Does a node advertise each resource that a NAD names, and are there enough?
     Resource,
-    /// Do the pods of VMIs hold the devices that their networks need, and were these attached?
+    /// Do the pods of VMIs hold the devices that their networks need, and are these attached?
     Vmi,
 }
 
@@ -51,17 +53,17 @@ impl Check {
     }
 }
 
-/// How it stands with one thing.
+/// The result of a check for one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// As it should be.
     Ok,
-    /// It works, but somebody should know.
+    /// It works, but deserves attention.
     Warning,
-    /// It could not be seen, and may be wrong.
+    /// It could not be seen and may be wrong.
     Unknown,
-    /// Some virtual machine gets no VF because of it.
+    /// A virtual machine gets no VF because of it.
     Wrong,
 }
 
@@ -76,6 +78,16 @@ impl State {
             Self::Wrong => "WRONG",
         }
     }
+
+    /// The colour of the word.
+    fn style(self) -> Style {
+        match self {
+            Self::Ok => style::GOOD,
+            Self::Warning => style::ATTENTION,
+            Self::Unknown => style::UNKNOWN,
+            Self::Wrong => style::BAD,
+        }
+    }
 }
 
 /// What was found about one thing.
@@ -83,7 +95,7 @@ impl State {
 pub struct Finding {
     /// What was looked at.
     pub check: Check,
-    /// How it stands.
+    /// The result.
     pub state: State,
     /// What was seen.
     pub found: String,
@@ -110,7 +122,7 @@ impl Finding {
     }
 }
 
-/// All that was found.
+/// All findings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Whether nothing is wrong, and nothing unknown.
@@ -120,7 +132,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// The worst of all.
+    /// The worst state of all findings.
     #[must_use]
     pub fn state(&self) -> State {
         self.findings.iter().map(|finding| finding.state).max().unwrap_or(State::Ok)

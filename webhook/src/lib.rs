@@ -14,3 +14,4 @@ pub mod networks;
 pub mod nodes;
 pub mod server;
 pub mod shares;
+mod style;

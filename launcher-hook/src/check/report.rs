@@ -2,12 +2,22 @@
 
 use std::io::{self, Write};
 
+use anstyle::{AnsiColor, Style};
+
 use super::{Place, Report, State, vm};
 
-/// Prints one line for each finding, and below it what to do.
+const GOOD: Style = AnsiColor::Green.on_default();
+const ATTENTION: Style = AnsiColor::Yellow.on_default();
+/// What is missing, or disagrees.
+pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
+/// What to do about it.
+pub(super) const REMEDY: Style = AnsiColor::Cyan.on_default();
+
+/// Prints one line for each finding, and below it what to do. The colours are for `anstream` to remove where `out` is not
+/// a terminal.
 ///
 /// # Errors
-/// Where `out` cannot be written.
+/// If `out` cannot be written.
 pub fn write_table(report: &Report, out: &mut impl Write) -> io::Result<()> {
     let place = match report.place {
         Place::Host => "host",
@@ -15,21 +25,21 @@ pub fn write_table(report: &Report, out: &mut impl Write) -> io::Result<()> {
     };
     writeln!(out, "Seen from a {place}.\n")?;
     for finding in &report.findings {
-        let state = match finding.state {
-            State::Ok => "ok",
-            State::Warning => "warning",
-            State::Missing => "MISSING",
+        let (state, style) = match finding.state {
+            State::Ok => ("ok", GOOD),
+            State::Warning => ("warning", ATTENTION),
+            State::Missing => ("MISSING", BAD),
         };
-        writeln!(out, "{state:<8} {:<11} {}", finding.check, finding.found)?;
+        writeln!(out, "{style}{state:<8}{style:#} {:<11} {}", finding.check, finding.found)?;
         if let Some(remedy) = &finding.remedy {
-            writeln!(out, "{:<20} -> {remedy}", "")?;
+            writeln!(out, "{:<20} {REMEDY}->{REMEDY:#} {remedy}", "")?;
         }
     }
     let missing = report.findings.iter().filter(|finding| finding.state == State::Missing).count();
     match missing {
-        0 => writeln!(out, "\nFit for VFIO."),
-        1 => writeln!(out, "\nNot fit for VFIO: 1 thing is missing."),
-        several => writeln!(out, "\nNot fit for VFIO: {several} things are missing."),
+        0 => writeln!(out, "\n{GOOD}Fit for VFIO.{GOOD:#}"),
+        1 => writeln!(out, "\n{BAD}Not fit for VFIO: 1 thing is missing.{BAD:#}"),
+        several => writeln!(out, "\n{BAD}Not fit for VFIO: {several} things are missing.{BAD:#}"),
     }?;
     report.machine.as_ref().map_or(Ok(()), |machine| vm::report::write_table(machine, out))
 }
@@ -37,7 +47,7 @@ pub fn write_table(report: &Report, out: &mut impl Write) -> io::Result<()> {
 /// Prints the report as one JSON document.
 ///
 /// # Errors
-/// Where `out` cannot be written.
+/// If `out` cannot be written.
 pub fn write_json(report: &Report, out: &mut impl Write) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, report)?;
     writeln!(out)

@@ -42,7 +42,7 @@ pub(super) fn run(arguments: CheckArguments, roots: &Roots) -> anyhow::Result<Ex
     let right = map.as_ref().is_none_or(|map| map.right);
     report.machine = map;
     match output {
-        CheckOutput::Table => report::write_table(&report, &mut io::stdout().lock())?,
+        CheckOutput::Table => report::write_table(&report, &mut anstream::stdout().lock())?,
         CheckOutput::Json => report::write_json(&report, &mut io::stdout().lock())?,
     }
     Ok(if report.fit && right { ExitCode::SUCCESS } else { ExitCode::FAILURE })

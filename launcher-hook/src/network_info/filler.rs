@@ -20,15 +20,16 @@ use crate::sources::{SourceArguments, SourceError, filled};
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "network-info for KubeVirt")]
 pub struct FillArguments {
-    /// Keep this file filled with KubeVirt's network-info, completed where it names no device for a network and
-    /// the variables leave one way only
-    #[arg(long = flag::FILL_NETWORK_INFO, value_name = "FILE")]
+    /// Write KubeVirt's network-info to this file, completed from the variables
+    ///
+    /// A network without a device gets one only if the variables leave a single choice.
+    #[arg(hide_short_help = true, long = flag::FILL_NETWORK_INFO, value_name = "FILE")]
     pub fill_network_info: Option<PathBuf>,
-    /// The VMI's annotation kubevirt-sriov.io/networks, as the pod has it: which networks there are
-    #[arg(long = flag::VMI_NETWORKS, value_name = "FILE", requires = "fill_network_info")]
+    /// The pod's annotation kubevirt-sriov.io/networks, which lists the networks of the VMI
+    #[arg(hide_short_help = true, long = flag::VMI_NETWORKS, value_name = "FILE", requires = "fill_network_info")]
     pub vmi_networks: Option<PathBuf>,
     /// How long --assign waits for KubeVirt's own network-info before it decides
-    #[arg(long, value_name = "SECONDS", default_value_t = 90)]
+    #[arg(hide_short_help = true, long, value_name = "SECONDS", default_value_t = 90)]
     pub network_info_patience: u64,
 }
 
@@ -39,7 +40,7 @@ pub enum FillError {
     #[error(transparent)]
     Source(#[from] SourceError),
     /// The file cannot be written.
-    #[error("--fill-network-info: cannot write {}: {problem}; it has to be in a folder that this user can write to", .path.display())]
+    #[error("--fill-network-info: cannot write {}: {problem}; the folder must be writable for this user", .path.display())]
     Write {
         /// The file.
         path: PathBuf,

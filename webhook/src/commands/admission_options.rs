@@ -6,40 +6,45 @@ use contract::annotation;
 
 use super::launcher_hook_options::LauncherHookOptions;
 
-/// How pods are judged.
+/// How pods are decided.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Decisions")]
 pub struct AdmissionOptions {
-    /// Which pods are looked at
+    /// Which pods are reviewed
     #[arg(long, value_enum, default_value_t = ScopeFlag::VirtLauncher)]
     scope: ScopeFlag,
 
-    /// Annotation of a NetworkAttachmentDefinition that names its resource; may be given several times,
-    /// and each resource that a NAD names counts once
+    /// Annotation of a NetworkAttachmentDefinition that names its resource
+    ///
+    /// May be given several times; each resource that a NAD names counts once.
     #[arg(long, value_name = "KEY", default_value = annotation::RESOURCE_NAME)]
     resource_annotation: Vec<String>,
 
-    /// Let pods use NetworkAttachmentDefinitions of their own namespace and of the global ones only, as
-    /// Multus does with its namespaceIsolation; for a default network, which Multus does not check, also those
-    /// of --multus-namespace
+    /// Restrict pods to NetworkAttachmentDefinitions of their own namespace and of global ones
+    ///
+    /// This is what Multus does with its namespaceIsolation. A default network, which Multus does not check, may also
+    /// be in --multus-namespace.
     #[arg(long)]
     namespace_isolation: bool,
 
-    /// Namespace whose NetworkAttachmentDefinitions every pod may use; may be given several times
-    #[arg(long, value_name = "NAMESPACE", default_value = "default")]
+    /// Namespace whose NetworkAttachmentDefinitions every pod may use
+    ///
+    /// Counts with --namespace-isolation only; may be given several times.
+    #[arg(long, value_name = "NAMESPACE", default_value = "default", hide_short_help = true)]
     global_namespace: Vec<String>,
 
-    /// Namespace that Multus is configured with: where a default network without a namespace is looked for
-    #[arg(long, value_name = "NAMESPACE", default_value = "kube-system")]
+    /// Namespace that Multus is configured with, in which it looks up a default network without a namespace
+    #[arg(long, value_name = "NAMESPACE", default_value = "kube-system", hide_short_help = true)]
     multus_namespace: String,
 
-    /// What to do with a pod that names a NetworkAttachmentDefinition which is unknown or wrong
+    /// What to do with a pod that names an unknown or invalid NetworkAttachmentDefinition
     #[arg(long, value_enum, default_value_t = UnresolvedFlag::Deny)]
     on_unresolved: UnresolvedFlag,
 
-    /// Give pods that are no virt-launcher pods their labels, annotations and hugepages as files in
-    /// /etc/podnetinfo, as network-resources-injector does; needs --scope all-pods
-    #[arg(long)]
+    /// Mount labels, annotations and hugepages at /etc/podnetinfo in pods other than virt-launcher pods
+    ///
+    /// This is what network-resources-injector does. Needs --scope all-pods.
+    #[arg(long, hide_short_help = true)]
     podnetinfo: bool,
 
     #[command(flatten)]
@@ -50,7 +55,7 @@ pub struct AdmissionOptions {
 enum ScopeFlag {
     /// KubeVirt's pods, by their label kubevirt.io=virt-launcher
     VirtLauncher,
-    /// Every pod; one without a container named compute gets its resources on the first
+    /// Every pod; without a container named compute, the first container gets the resources
     AllPods,
 }
 
@@ -58,7 +63,7 @@ enum ScopeFlag {
 enum UnresolvedFlag {
     /// Refuse the pod
     Deny,
-    /// Let it pass without that network's resource, with a warning
+    /// Admit it without that network's resource, with a warning
     Warn,
 }
 
@@ -66,7 +71,7 @@ impl AdmissionOptions {
     /// Flags that cannot work together, in a sentence.
     pub(super) fn check(&self) -> Result<(), String> {
         if self.podnetinfo && self.scope == ScopeFlag::VirtLauncher {
-            return Err("--podnetinfo is for pods that are no virt-launcher pods: add --scope all-pods, or leave it out"
+            return Err("--podnetinfo is for pods other than virt-launcher pods: add --scope all-pods, or remove --podnetinfo"
                 .to_owned());
         }
         self.launcher_hook.check()

@@ -16,11 +16,18 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::cluster_options::ClusterOptions;
 use super::managed_options::ManagedOptions;
+use super::progress::shown;
 
-/// Look at the serving certificate and its CAs, or change them now
+/// Show or renew the serving certificate and its CAs
 ///
-/// Nothing here is needed in everyday life: the replicas renew what they serve by themselves.
+/// None of this is needed day to day: the replicas renew their certificates themselves.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  sriov-webhook certs inspect --tls-secret kubevirt-sriov/kubevirt-sriov-tls
+  sriov-webhook certs inspect /etc/tls
+
+Exit status: as each command's help says.")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -33,19 +40,22 @@ enum Command {
     RollCa(RollArguments),
 }
 
-/// Show what certificates say, and what is wrong with them
+/// Show certificates, and what is wrong with them
 ///
-/// Looks at files and at folders with tls.crt, tls.key and ca.crt; without any, at the Secret in the cluster.
+/// Reads files, and folders with tls.crt, tls.key and ca.crt; without any, the Secret in the cluster.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   sriov-webhook certs inspect --tls-secret kubevirt-sriov/kubevirt-sriov-tls
   sriov-webhook certs inspect --tls-secret kubevirt-sriov/kubevirt-sriov-tls --output json
   sriov-webhook certs inspect /etc/tls ca.pem
 
-Exit status: 0 when all is well, 1 when something is wrong, 2 when it cannot be read.")]
+Exit status:
+  0  all certificates are valid
+  1  something is wrong
+  2  a certificate cannot be read")]
 struct InspectArguments {
-    /// PEM files, or folders as --tls-dir takes them
+    /// PEM files, or folders as for serve --tls-dir
     #[arg(value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
 
@@ -68,16 +78,18 @@ enum Output {
     Json,
 }
 
-/// Make a new serving certificate now; the replicas take it within a minute
+/// Issue a new serving certificate now; the replicas load it within a minute
 ///
-/// For the names of the present one. No connection is dropped. A Secret that is not there is not made.
+/// It is for the same names as the present one. No connection is dropped. The Secret must exist.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Example:
+#[command(after_long_help = "\
+Examples:
   sriov-webhook certs renew --tls-secret kubevirt-sriov/kubevirt-sriov-tls \\
     --service kubevirt-sriov/kubevirt-sriov --webhook-configuration kubevirt-sriov
 
-Exit status: 0 when there is a new certificate, 2 when there is none.")]
+Exit status:
+  0  a new certificate was issued
+  2  none was issued, and standard error says why")]
 struct RenewArguments {
     #[command(flatten)]
     cluster: ClusterOptions,
@@ -86,19 +98,21 @@ struct RenewArguments {
     managed: ManagedOptions,
 }
 
-/// Make a new CA; it signs once every API server trusts it, and no connection is dropped
+/// Create a new CA, which signs once every API server trusts it; no connection is dropped
 ///
-/// The replicas write it into the caBundle beside the old one, let it sign after --ca-settle of theirs, and
-/// take the old one out when the last certificate of it has ended.
+/// The replicas add it to the caBundle beside the old one, let it sign after their --ca-settle, and remove the old
+/// one when its last certificate has expired.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Example:
+#[command(after_long_help = "\
+Examples:
   sriov-webhook certs roll-ca --wait 900 --tls-secret kubevirt-sriov/kubevirt-sriov-tls \\
     --service kubevirt-sriov/kubevirt-sriov --webhook-configuration kubevirt-sriov
 
-Exit status: 0 when there is a new CA, and with --wait when it signs; 2 otherwise.")]
+Exit status:
+  0  there is a new CA; with --wait, it signs
+  2  there is none, or it does not sign in time, and standard error says why")]
 struct RollArguments {
-    /// Wait until the new CA signs, for so many seconds at most
+    /// Wait until the new CA signs, at most this long
     #[arg(long, value_name = "SECONDS")]
     wait: Option<u64>,
 
@@ -214,24 +228,29 @@ async fn roll(arguments: &RollArguments) -> anyhow::Result<()> {
     let name = cluster.secret_name();
     ensure!(
         before.signer.is_some() || before.next.is_some(),
-        "{name} holds no managed CA that could be followed"
+        "{name} holds no managed CA that a new one could follow"
     );
     if keeper.order(Order::RollAuthority).await? {
         println!("{name} has a new CA; the replicas let it sign once every API server trusts it.");
     } else {
-        println!("{name} has a new CA already that waits for its turn.");
+        println!("{name} already has a new CA that does not sign yet.");
     }
     let Some(wait) = arguments.wait else { return Ok(()) };
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(wait) {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        let (vault, _) = Vault::read(&cluster.secret().await?.data);
-        if vault.next.is_none() && vault.signer.is_some() && vault.signer != before.signer {
-            println!("The new CA signs; the old one is trusted until its last certificate has ended.");
-            return Ok(());
+    let signs = shown(async |progress| {
+        progress.doing("waiting for the new CA to sign");
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(wait) {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let (vault, _) = Vault::read(&cluster.secret().await?.data);
+            if vault.next.is_none() && vault.signer.is_some() && vault.signer != before.signer {
+                return anyhow::Ok(true);
+            }
         }
-    }
-    bail!("the new CA does not sign after {wait} s: see the log of the replicas");
+        Ok(false)
+    });
+    ensure!(signs.await?, "the new CA does not sign after {wait} s: see the log of the replicas");
+    println!("The new CA signs; the old one is trusted until its last certificate has expired.");
+    Ok(())
 }
 
 async fn keeper(

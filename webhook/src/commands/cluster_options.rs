@@ -7,12 +7,14 @@ use clap::Args;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-/// The way to an API server.
+/// How to reach an API server.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Cluster")]
 pub(super) struct ClusterOptions {
-    /// Talk to the cluster of this kubeconfig, rather than to that of KUBECONFIG or the one around this pod;
-    /// where there is neither, all commands but serve take ~/.kube/config
+    /// Kubeconfig of the cluster to use
+    ///
+    /// The default is KUBECONFIG, then the cluster that this pod runs in, then, for all commands but serve,
+    /// ~/.kube/config.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 }

@@ -9,17 +9,22 @@ use clap::{Args, ValueEnum};
 use contract::NadName;
 
 use super::cluster_options::ClusterOptions;
+use super::launcher_hook_options::hide_launcher_hook;
+use super::progress::shown;
 use crate::commands::AdmissionOptions;
 use crate::doctor::collect::{Settings, collect};
 use crate::doctor::map::{self, Map};
 use crate::doctor::{Check, Report, State, judge, report};
 
-/// Look at a cluster: does each virtual machine get the VFs that its networks need, and if not, why?
+/// Find out whether each virtual machine of a cluster gets the VFs that its networks need, and if not, why
 ///
-/// Reads registrations, KubeVirts, NetworkAttachmentDefinitions, nodes, VMIs and virt-launcher pods, and where a node
-/// may have been restarted its events. Changes nothing: the one pod that it requests is a dry run, and would be refused.
+/// Reads webhook registrations, KubeVirts, NetworkAttachmentDefinitions, nodes, VMIs and virt-launcher pods, and the
+/// events of nodes that may have been restarted. Changes nothing: the one pod that it creates is a dry run, which the
+/// webhook denies.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    mut_args(hide_launcher_hook),
+    after_long_help = "\
 Examples:
   sriov-webhook doctor
   sriov-webhook doctor --scope all-pods --namespace-isolation
@@ -28,36 +33,39 @@ Examples:
   sriov-webhook doctor --map
   sriov-webhook doctor --map --vmi databases/postgres --output json
 
-Pods are judged by the flags under Decisions, not by those that the replicas have: give it the same ones.
+Pods are decided by the flags under Decisions and launcher-hook, not by those of the replicas: give it the same ones.
 
-With --map it shows, for each VMI whose networks need devices, the whole way of each: network, NAD and what it wants, \
-resource, VF and PF, alias of the hostdev, MAC addresses, and what KubeVirt says of the running domain. A column that \
-disagrees with another has a ! in front; ? is not known, and a line below says what is needed to know it.
+--map shows for each VMI whose networks need devices the path of each device: network, NAD and what it wants, \
+resource, VF and PF, alias of the hostdev, MAC addresses, and what KubeVirt says of the running domain. A ! marks a \
+column that disagrees with another, a ? one that is not known; a line below says what is needed to know it.
 
-Exit status: 0 when nothing is wrong, 1 when something is, 2 when the cluster cannot be asked, or not about everything \
-that was to be looked at: then nothing that was seen is wrong.")]
+Exit status:
+  0  nothing is wrong
+  1  something is wrong
+  2  nothing wrong was seen, but the cluster did not answer, or not every question"
+)]
 pub(super) struct Arguments {
     /// What to print
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
 
-    /// Look at this only; may be given several times
+    /// Run this check only; may be given several times
     #[arg(long, value_enum, value_name = "CHECK")]
     only: Vec<Check>,
 
-    /// Show for each VMI the path of each device from the network to the domain, and nothing else
+    /// Show for each VMI the path of each device from the network to the domain, instead of the checks
     #[arg(long, conflicts_with = "only")]
     map: bool,
 
-    /// Show this VMI only; may be given several times
+    /// Show this VMI only in the map; may be given several times
     #[arg(long, value_name = "NAMESPACE/NAME", requires = "map")]
     vmi: Vec<NadName>,
 
-    /// MutatingWebhookConfiguration of the release, where there are several
+    /// MutatingWebhookConfiguration of the release, if there are several
     #[arg(long, value_name = "NAME")]
     webhook_configuration: Option<String>,
 
-    /// Namespace in which the API server is asked for a pod that the webhook refuses (a dry run)
+    /// Namespace for the dry run of a pod that the webhook denies
     #[arg(long, value_name = "NAMESPACE", default_value = "default")]
     probe_namespace: String,
 
@@ -79,12 +87,13 @@ enum Output {
 pub(super) fn run(arguments: Arguments) -> ExitCode {
     let output = arguments.output;
     let printed = examine(arguments).and_then(|seen| {
-        let mut out = io::stdout().lock();
         match (&seen, output) {
-            (Seen::Report(report), Output::Table) => report::write_table(report, &mut out)?,
-            (Seen::Report(report), Output::Json) => report::write_json(report, &mut out)?,
-            (Seen::Map(map), Output::Table) => map::write_table(map, &mut out)?,
-            (Seen::Map(map), Output::Json) => map::write_json(map, &mut out)?,
+            (Seen::Report(report), Output::Table) => {
+                report::write_table(report, &mut anstream::stdout().lock())?;
+            }
+            (Seen::Report(report), Output::Json) => report::write_json(report, &mut io::stdout().lock())?,
+            (Seen::Map(map), Output::Table) => map::write_table(map, &mut anstream::stdout().lock())?,
+            (Seen::Map(map), Output::Json) => map::write_json(map, &mut io::stdout().lock())?,
         }
         Ok(match seen {
             Seen::Report(report) => report.state(),
@@ -126,9 +135,13 @@ fn examine(arguments: Arguments) -> anyhow::Result<Seen> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start")?.block_on(async {
         let client = cluster.client().await?;
-        // Before everything else fails for the same reason, one by one.
-        client.apiserver_version().await.context("the API server does not answer")?;
-        let facts = collect(&client, &settings).await;
+        let facts = shown(async |progress| {
+            progress.doing("waiting for the API server");
+            // Otherwise everything below would fail for the same reason, one by one.
+            client.apiserver_version().await.context("the API server does not answer")?;
+            anyhow::Ok(collect(&client, &settings, |what| progress.doing(what)).await)
+        });
+        let facts = facts.await?;
         Ok(if map {
             Seen::Map(map::map(&facts, &vmi, &options))
         } else {

@@ -1,59 +1,71 @@
-//! The flags that put `launcher-hook` into pods.
+//! The flags for injecting `launcher-hook`.
 
 use admission::{LauncherHook, Mode};
-use clap::{Args, ValueEnum};
+use clap::{Arg, Args, ValueEnum};
 use contract::{check_subdomain, helper};
 
 /// How the helper gets into pods.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "launcher-hook")]
 pub struct LauncherHookOptions {
-    /// Put launcher-hook into virt-launcher pods; a VMI's annotation kubevirt-sriov.io/launcher-hook
-    /// (off, sidecar, compute) wins over this
+    /// How to inject launcher-hook into virt-launcher pods
+    ///
+    /// A VMI's annotation kubevirt-sriov.io/launcher-hook (off, sidecar, compute) overrides this.
     #[arg(long, value_enum, default_value_t = ModeFlag::Off)]
     launcher_hook: ModeFlag,
 
-    /// Image with /launcher-hook in it, such as ghcr.io/kubevirt-sriov/launcher-hook:VERSION; without one,
-    /// VMIs that ask for the helper are refused
+    /// Image with /launcher-hook in it, such as ghcr.io/kubevirt-sriov/launcher-hook:VERSION
+    ///
+    /// Without an image, the pods of VMIs that request launcher-hook are denied.
     #[arg(long, value_name = "IMAGE")]
     launcher_hook_image: Option<String>,
 
     /// When the kubelet pulls that image
-    #[arg(long, value_name = "POLICY", default_value = "IfNotPresent", value_parser = ["Always", "IfNotPresent", "Never"])]
+    #[arg(long, hide_short_help = true, value_name = "POLICY", default_value = "IfNotPresent", value_parser = ["Always", "IfNotPresent", "Never"])]
     launcher_hook_image_pull_policy: String,
 
-    /// Secret with which the kubelet may pull that image, added to each pod that gets it; it must exist in the
-    /// namespaces of virtual machines
-    #[arg(long, value_name = "NAME", value_parser = secret_name)]
+    /// Secret with which the kubelet may pull that image, added to each pod that gets launcher-hook
+    ///
+    /// It must exist in the namespaces of virtual machines.
+    #[arg(long, hide_short_help = true, value_name = "NAME", value_parser = secret_name)]
     launcher_hook_image_pull_secret: Option<String>,
 
-    /// CPU request of the containers that are added; in a pod of QoS class Guaranteed it is the limit, so that
-    /// the pod stays that
-    #[arg(long, value_name = "QUANTITY", default_value = "5m")]
+    /// CPU request of the added containers
+    ///
+    /// In a pod of QoS class Guaranteed it is the CPU limit instead, so that the pod keeps its class.
+    #[arg(long, hide_short_help = true, value_name = "QUANTITY", default_value = "5m")]
     launcher_hook_cpu_request: String,
 
-    /// CPU limit of the containers that are added
-    #[arg(long, value_name = "QUANTITY", default_value = "100m")]
+    /// CPU limit of the added containers
+    #[arg(long, hide_short_help = true, value_name = "QUANTITY", default_value = "100m")]
     launcher_hook_cpu_limit: String,
 
-    /// Memory request and limit of the containers that are added
-    #[arg(long, value_name = "QUANTITY", default_value = "16Mi")]
+    /// Memory request and limit of the added containers
+    #[arg(long, hide_short_help = true, value_name = "QUANTITY", default_value = "16Mi")]
     launcher_hook_memory: String,
 
-    /// Argument for launcher-hook itself, such as --assign=multus; may be given several times. Of its flags
-    /// --assign, --binding, --log-format, --log-level, --network-info-patience and --verify can be set
-    #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true)]
+    /// Argument for launcher-hook itself, such as --assign=multus
+    ///
+    /// May be given several times. The flags --assign, --binding, --log-format, --log-level, --network-info-patience
+    /// and --verify can be set.
+    #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true, hide_short_help = true)]
     launcher_hook_argument: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ModeFlag {
-    /// Nowhere
+    /// Do not inject it
     Off,
-    /// A sidecar; knows VFs from KubeVirt's network-info only
+    /// As a sidecar that knows VFs from KubeVirt's network-info only
     Sidecar,
-    /// A sidecar to which compute reports its devices; knows the device plugin's variables too
+    /// As a sidecar to which compute reports its devices, with the device plugin's variables
     Compute,
+}
+
+/// Leaves the helper's flags to `--help`: commands for people need them only if the replicas inject it.
+pub(super) fn hide_launcher_hook(argument: Arg) -> Arg {
+    let hidden = argument.get_id().as_str().starts_with("launcher_hook");
+    if hidden { argument.hide_short_help(true) } else { argument }
 }
 
 impl LauncherHookOptions {

@@ -12,39 +12,40 @@ const DAY: u64 = 24 * 60 * 60;
 
 /// A CA and a serving certificate that the replicas make and renew by themselves, in a Secret.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Managed certificates (without --tls-dir and --self-signed, in a cluster)")]
+#[command(next_help_heading = "Managed certificates (in a cluster, without --tls-dir and --self-signed)")]
 pub(super) struct ManagedOptions {
-    /// Secret that they are kept in; serve makes it where it is not there
+    /// Secret with the CA and the certificate; serve creates it if it does not exist
     #[arg(long, value_name = "[NAMESPACE/]NAME", default_value = "sriov-webhook-tls")]
     tls_secret: String,
 
-    /// Service that leads here; the certificate is for its names
+    /// Service of the webhook, whose names the certificate is issued for
     #[arg(long, value_name = "[NAMESPACE/]NAME", default_value = "sriov-webhook")]
     service: String,
 
-    /// MutatingWebhookConfiguration whose entries get the CA bundle: those that lead to the service, or by
-    /// URL to a --tls-name
+    /// MutatingWebhookConfiguration whose entries get the CA bundle
+    ///
+    /// Only entries that lead to --service, or by URL to a --tls-name, are changed.
     #[arg(long, value_name = "NAME", default_value = "sriov-webhook")]
     webhook_configuration: String,
 
-    /// One more DNS name or IP address for the certificate; may be given several times
-    #[arg(long, value_name = "NAME")]
+    /// Another DNS name or IP address for the certificate; may be given several times
+    #[arg(long, hide_short_help = true, value_name = "NAME")]
     tls_name: Vec<String>,
 
-    /// How long a serving certificate is valid
-    #[arg(long, value_name = "TIME", default_value = "90d", value_parser = lifetime)]
+    /// Lifetime of a serving certificate
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "90d", value_parser = lifetime)]
     tls_lifetime: Duration,
 
-    /// How long a CA is valid
-    #[arg(long, value_name = "TIME", default_value = "10y", value_parser = lifetime)]
+    /// Lifetime of a CA
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "10y", value_parser = lifetime)]
     ca_lifetime: Duration,
 
     /// Share of its lifetime after which a certificate or a CA is renewed
-    #[arg(long, value_name = "SHARE", default_value = "0.667")]
+    #[arg(long, hide_short_help = true, value_name = "SHARE", default_value = "0.667")]
     renew_at: f64,
 
-    /// How long a new CA stands in the bundle before it signs
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = lifetime)]
+    /// How long a new CA is in the CA bundle before it signs
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "5m", value_parser = lifetime)]
     ca_settle: Duration,
 }
 

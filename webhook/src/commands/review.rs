@@ -16,6 +16,8 @@ use contract::NadName;
 use serde_json::Value;
 
 use super::cluster_options::ClusterOptions;
+use super::launcher_hook_options::hide_launcher_hook;
+use super::progress::{Progress, shown};
 use crate::commands::AdmissionOptions;
 use crate::networks::file;
 use crate::{cluster, manifests};
@@ -24,10 +26,12 @@ use report::Report;
 
 /// Show what the webhook would do to pods, with the same code and without a server
 ///
-/// Reads pods or AdmissionReviews, YAML or JSON, one or many, from files or standard input. With --from-cluster
-/// networks come from a cluster, and pods too where no file is named: the virt-launcher pods that are there.
+/// Reads pods or AdmissionReviews, YAML or JSON, one or many, from files or standard input. With --from-cluster the
+/// networks come from a cluster, and so do the pods if no file is named: all virt-launcher pods.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    mut_args(hide_launcher_hook),
+    after_long_help = "\
 Examples:
   sriov-webhook review --networks examples examples/pod.yaml
   kubectl get net-attach-def -A -o yaml > nads.yaml
@@ -36,20 +40,25 @@ Examples:
   sriov-webhook review --from-cluster --namespace databases
   sriov-webhook review --from-cluster --scope all-pods --namespace-isolation pod.yaml
 
-Pods are judged by the flags under Decisions, not by those that the replicas have: give it the same ones.
+Pods are decided by the flags under Decisions and launcher-hook, not by those of the replicas: give it the same ones.
 
-Exit status: 0 when every pod would pass, 1 when one would be refused, 2 when the input cannot be read.")]
+Exit status:
+  0  every pod would be admitted
+  1  a pod would be denied
+  2  the input cannot be read"
+)]
 pub(super) struct Arguments {
-    /// File or directory with NetworkAttachmentDefinitions, YAML or JSON; other objects in it are passed over
+    /// File or folder with NetworkAttachmentDefinitions, YAML or JSON; other objects in it are ignored
     #[arg(long, value_name = "FILE|DIR")]
     networks: Option<PathBuf>,
 
-    /// Take NetworkAttachmentDefinitions from the cluster, unless --networks names files, and its
-    /// virt-launcher pods, unless files are named
+    /// Read networks and virt-launcher pods from the cluster
+    ///
+    /// Files that --networks and POD name take the place of the cluster's objects.
     #[arg(long)]
     from_cluster: bool,
 
-    /// Take the pods of this namespace only; may be given several times
+    /// Read the pods of this namespace only; may be given several times
     #[arg(long, short, value_name = "NAMESPACE", requires = "from_cluster")]
     namespace: Vec<String>,
 
@@ -63,20 +72,20 @@ pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) admission: AdmissionOptions,
 
-    /// Files with pods or AdmissionReviews; `-` is standard input, which is read where no file is named
+    /// Files with pods or AdmissionReviews; `-`, and no file at all, is standard input
     #[arg(value_name = "POD")]
     pods: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// For people: each pod's networks, what they need, and why it would be refused
+    /// For people: each pod's networks, what they need, and why it would be denied
     Table,
-    /// The JSON Patch of each pod, one on a line; an empty list where nothing changes
+    /// The JSON Patch of each pod, one on a line; an empty list if nothing changes
     Patch,
-    /// The pods that pass, as they would be stored, as YAML
+    /// The pods that would be admitted, as they would be stored, as YAML
     Pod,
-    /// Everything, one JSON object for each pod on a line
+    /// Everything, one JSON object per pod and line
     Json,
 }
 
@@ -90,7 +99,12 @@ struct Reviewed {
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    match review(arguments, &mut io::stdout().lock()) {
+    let outcome = match arguments.output {
+        Output::Table => review(arguments, &mut anstream::stdout().lock()),
+        // For programs, which get every byte.
+        _ => review(arguments, &mut io::stdout().lock()),
+    };
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
@@ -111,7 +125,9 @@ fn review(arguments: &Arguments, output: &mut impl Write) -> anyhow::Result<bool
     let options = Options::from(arguments.admission.clone());
     let Input { networks, objects } = if arguments.from_cluster {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.context("cannot start")?.block_on(from_cluster(arguments, &options))?
+        runtime
+            .context("cannot start")?
+            .block_on(shown(|progress| from_cluster(arguments, &options, progress)))?
     } else {
         Input { networks: networks_of_files(arguments, &options)?, objects: objects(&arguments.pods)? }
     };
@@ -139,7 +155,8 @@ struct Input {
     objects: Vec<(String, Value)>,
 }
 
-async fn from_cluster(arguments: &Arguments, options: &Options) -> anyhow::Result<Input> {
+async fn from_cluster(arguments: &Arguments, options: &Options, progress: Progress) -> anyhow::Result<Input> {
+    progress.doing("reading NetworkAttachmentDefinitions");
     let client = arguments.cluster.client().await?;
     let networks = match arguments.networks {
         Some(_) => networks_of_files(arguments, options)?,
@@ -148,6 +165,7 @@ async fn from_cluster(arguments: &Arguments, options: &Options) -> anyhow::Resul
     if !arguments.pods.is_empty() {
         return Ok(Input { networks, objects: objects(&arguments.pods)? });
     }
+    progress.doing("reading virt-launcher pods");
     let mut objects = Vec::new();
     for mut pod in cluster::launcher_pods(&client, &arguments.namespace).await? {
         // A pod in a list has neither; who reads the output wants a whole one.
@@ -242,7 +260,7 @@ fn print(reviewed: &Reviewed, output: Output, index: usize, to: &mut impl Write)
     let Verdict { outcome, warnings, .. } = &decision.verdict;
     let denial = decision.verdict.denial();
     if let Some(denial) = denial {
-        eprintln!("{pod_name}: refused: {}", denial.message);
+        eprintln!("{pod_name}: denied: {}", denial.message);
     }
     for warning in warnings {
         eprintln!("{pod_name}: warning: {warning}");

@@ -18,45 +18,53 @@ use super::facts::{Entry, Facts, KubeVirt, LauncherPod, Machine, Nads, Node as N
 use super::judge::may_be_stale;
 use crate::cluster::{self, Unseen};
 
-/// What to look at, and how.
+/// What to read, and how.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// These things.
+    /// The checks to read for.
     pub checks: Vec<Check>,
     /// The webhook's own registration; without a name, all that are ours by their entries' names.
     pub configuration: Option<String>,
-    /// Where the pod is asked for that is never made.
+    /// Namespace of the dry run.
     pub probe_namespace: String,
     /// Annotations of a NAD that name its resource.
     pub resource_annotations: Vec<String>,
 }
 
-/// Looks at the cluster.
-pub async fn collect(client: &Client, settings: &Settings) -> Facts {
+/// Reads what the checks need of the cluster, and tells `doing` what it reads.
+pub async fn collect(client: &Client, settings: &Settings, doing: impl Fn(&'static str)) -> Facts {
     let wants = |checks: &[Check]| checks.iter().any(|check| settings.checks.contains(check));
     let mut facts = Facts::default();
     if wants(&[Check::Webhook, Check::Injector, Check::Kubevirt]) {
+        doing("reading webhook registrations");
         facts.entries = Some(entries(client, settings.configuration.as_deref()).await);
     }
     if wants(&[Check::Webhook]) {
+        doing("asking for a pod that the webhook denies");
         facts.probe = Some(probe(client, &settings.probe_namespace).await);
     }
     if wants(&[Check::Kubevirt]) {
+        doing("reading KubeVirts");
         facts.kubevirts = Some(kubevirts(client).await);
     }
     if wants(&[Check::Nad, Check::Resource, Check::Vmi]) {
+        doing("reading NetworkAttachmentDefinitions");
         facts.networks = Some(cluster::nads(client, &settings.resource_annotations).await.map(Nads));
     }
     if wants(&[Check::Resource, Check::Vmi]) {
+        doing("reading nodes");
         facts.nodes = Some(nodes(client).await);
     }
     if wants(&[Check::Vmi]) {
+        doing("reading VirtualMachineInstances");
         facts.machines = Some(machines(client).await);
     }
     if wants(&[Check::Resource, Check::Vmi]) {
+        doing("reading virt-launcher pods");
         facts.pods = Some(pods(client).await);
     }
     if wants(&[Check::Vmi]) && may_be_stale(&facts) {
+        doing("reading events of nodes");
         facts.restarts = Some(restarts(client).await);
     }
     facts

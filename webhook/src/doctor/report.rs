@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::{Report, State};
+use crate::style::REMEDY;
 
 /// Prints one line for each finding, and below it what to do.
 ///
@@ -10,10 +11,10 @@ use super::{Report, State};
 /// If `out` cannot be written.
 pub fn write_table(report: &Report, out: &mut impl Write) -> io::Result<()> {
     for finding in &report.findings {
-        let state = finding.state.as_str();
-        writeln!(out, "{state:<8} {:<9} {}", finding.check.as_str(), finding.found)?;
+        let (state, style) = (finding.state.as_str(), finding.state.style());
+        writeln!(out, "{style}{state:<8}{style:#} {:<9} {}", finding.check.as_str(), finding.found)?;
         if let Some(remedy) = &finding.remedy {
-            writeln!(out, "{:<18} -> {remedy}", "")?;
+            writeln!(out, "{:<18} {REMEDY}->{REMEDY:#} {remedy}", "")?;
         }
     }
     let count = |state| report.findings.iter().filter(|finding| finding.state == state).count();
@@ -29,7 +30,8 @@ pub fn write_table(report: &Report, out: &mut impl Write) -> io::Result<()> {
         (1, _) => "1 thing is wrong".to_owned(),
         (wrong, _) => format!("{wrong} things are wrong"),
     };
-    writeln!(out, "\n{verdict}{unknown}.")
+    let style = report.state().style();
+    writeln!(out, "\n{style}{verdict}{unknown}.{style:#}")
 }
 
 /// Prints the report as one JSON document.

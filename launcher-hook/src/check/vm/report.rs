@@ -2,7 +2,10 @@
 
 use std::io::{self, Write};
 
+use anstyle::Style;
+
 use super::map::{COLUMNS, Map, Row};
+use crate::check::report::{BAD, REMEDY};
 
 /// Prints the networks side by side, from the NAD down to the PF; then what disagrees, which is marked with `!` in the
 /// table, and what would fill its empty places.
@@ -12,7 +15,7 @@ use super::map::{COLUMNS, Map, Row};
 pub fn write_table(map: &Map, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\nVirtual machine {}\n", map.name)?;
     if map.networks.is_empty() {
-        return writeln!(out, "No network of it is to have a VF.");
+        return writeln!(out, "None of its networks needs a VF.");
     }
     let widths: Vec<_> = map.networks.iter().map(width).collect();
     let names = map.networks.iter().map(|row| row.network.clone()).collect();
@@ -24,8 +27,8 @@ pub fn write_table(map: &Map, out: &mut impl Write) -> io::Result<()> {
     writeln!(out)?;
     for row in &map.networks {
         for problem in &row.problems {
-            writeln!(out, "! {} {}: {}", row.network, problem.column, problem.found)?;
-            writeln!(out, "    -> {}", problem.remedy)?;
+            writeln!(out, "{BAD}!{BAD:#} {} {}: {}", row.network, problem.column, problem.found)?;
+            writeln!(out, "    {REMEDY}->{REMEDY:#} {}", problem.remedy)?;
         }
     }
     for warning in &map.warnings {
@@ -37,13 +40,18 @@ pub fn write_table(map: &Map, out: &mut impl Write) -> io::Result<()> {
     let problems: usize = map.networks.iter().map(|row| row.problems.len()).sum();
     match problems {
         0 => writeln!(out, "Nothing disagrees."),
-        1 => writeln!(out, "1 thing disagrees."),
-        several => writeln!(out, "{several} things disagree."),
+        1 => writeln!(out, "{BAD}1 thing disagrees.{BAD:#}"),
+        several => writeln!(out, "{BAD}{several} things disagree.{BAD:#}"),
     }
 }
 
 fn write_line(out: &mut impl Write, head: &str, cells: Vec<String>, widths: &[usize]) -> io::Result<()> {
-    let padded = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+    let padded = cells.iter().zip(widths).map(|(cell, width)| {
+        let style = if cell.starts_with('!') { BAD } else { Style::new() };
+        // Behind the colour, so that a line does not end in blanks.
+        let padding = width.saturating_sub(cell.chars().count());
+        format!("{style}{cell}{style:#}{:padding$}", "")
+    });
     let line = format!("{head:<10} {}", padded.collect::<Vec<_>>().join("  "));
     writeln!(out, "{}", line.trim_end())
 }

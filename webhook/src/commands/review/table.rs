@@ -1,25 +1,31 @@
 //! The table for people.
 
 use admission::{Attachment, Decision, DeviceSource, Lookup, Need, Network, Outcome, Requirements};
+use anstyle::Style;
 use contract::{Quoted, annotation, check_label};
 
-/// What happens to one pod: its networks, what they need, and why it would be refused.
+use crate::style::{ATTENTION, BAD, GOOD, HEAD};
+
+/// What happens to one pod: its networks, what they need, and why it would be denied.
 pub(super) fn table(pod_name: &str, decision: &Decision) -> String {
     let Decision { verdict, attachments, needs } = decision;
-    let answer = match &verdict.outcome {
-        Outcome::OutOfScope => "passes; not the creation of a virt-launcher pod, so not looked at",
-        Outcome::Unchanged => "passes as it is",
-        Outcome::Patched(_) => "passes with changes",
-        Outcome::Denied(_) => "refused",
+    let (style, answer) = match &verdict.outcome {
+        Outcome::OutOfScope => {
+            (Style::new(), "passes; not the creation of a virt-launcher pod, so not reviewed")
+        }
+        Outcome::Unchanged => (GOOD, "passes as it is"),
+        Outcome::Patched(_) => (GOOD, "passes with changes"),
+        Outcome::Denied(_) => (BAD, "denied"),
     };
-    let mut lines = vec![format!("{pod_name}: {answer}")];
+    let mut lines = vec![format!("{pod_name}: {style}{answer}{style:#}")];
     lines.extend(columns(&["SELECTION", "NAD", "RESOURCE"], attachments.iter().map(selection).collect()));
     let needs = needs.iter().map(|need| {
         let count = |number: u64| number.to_string();
-        vec![need.resource.to_string(), count(need.needed), there(need), count(need.added)]
+        vec![need.resource.to_string(), count(need.needed), present(need), count(need.added)]
     });
-    lines.extend(columns(&["RESOURCE", "NEEDED", "THERE", "ADDED"], needs.collect()));
-    lines.extend(verdict.warnings.iter().map(|warning| format!("  warning: {warning}")));
+    lines.extend(columns(&["RESOURCE", "NEEDED", "PRESENT", "ADDED"], needs.collect()));
+    let warnings = verdict.warnings.iter();
+    lines.extend(warnings.map(|warning| format!("  {ATTENTION}warning{ATTENTION:#}: {warning}")));
     lines.extend(verdict.denial().map(|denial| format!("  {}", denial.message)));
     lines.join("\n") + "\n"
 }
@@ -50,7 +56,7 @@ fn resources(requirements: &Requirements) -> String {
 }
 
 /// How many each container requests already.
-fn there(need: &Need) -> String {
+fn present(need: &Need) -> String {
     if need.holders.is_empty() {
         return "0".to_owned();
     }
@@ -72,9 +78,14 @@ fn columns(heads: &[&str], mut rows: Vec<Vec<String>>) -> Vec<String> {
     let width =
         |column: usize| rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..heads.len()).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("  {cell:width$}"));
+    let line = |(index, row): (usize, &Vec<String>)| {
+        let style = if index == 0 { HEAD } else { Style::new() };
+        let cells = row.iter().zip(&widths).map(|(cell, width)| {
+            // Behind the colour, so that a line does not end in blanks.
+            let padding = width.saturating_sub(cell.len());
+            format!("  {style}{cell}{style:#}{:padding$}", "")
+        });
         cells.collect::<String>().trim_end().to_owned()
     };
-    rows.iter().map(line).collect()
+    rows.iter().enumerate().map(line).collect()
 }

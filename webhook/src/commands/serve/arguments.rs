@@ -13,19 +13,18 @@ use crate::commands::managed_options::ManagedOptions;
 use crate::logging::LogFormat;
 use crate::server::SHARED_BODY_MEMORY;
 
-/// Answer the API server's reviews over HTTPS
+/// Run the webhook: answer the API server's reviews over HTTPS
 ///
-/// POST /mutate takes AdmissionReviews of pods, POST /mutate-vmi those of VirtualMachineInstances, which are
-/// only ever warned of; a second, plain listener has /livez, /readyz and /metrics.
-/// Networks come from files with --networks, otherwise from the cluster that the program runs in or that
-/// --kubeconfig names.
+/// POST /mutate answers AdmissionReviews of pods, POST /mutate-vmi those of VirtualMachineInstances, to which it only
+/// ever adds warnings. A second listener without TLS has /livez, /readyz and /metrics. Networks come from files with
+/// --networks, otherwise from the cluster that the program runs in or that --kubeconfig names.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
-  # Without a cluster: networks from files, a certificate made on the spot; prints a curl line to try it
+  # Without a cluster: networks from files and a self-signed certificate; logs a curl command to try it
   sriov-webhook serve --networks examples/nads.yaml
 
-  # In a cluster: networks from the API server, a certificate that the replicas make and renew
+  # In a cluster: networks from the API server, a certificate that the replicas issue and renew
   sriov-webhook serve --tls-secret kubevirt-sriov/kubevirt-sriov-tls \\
     --service kubevirt-sriov/kubevirt-sriov --webhook-configuration kubevirt-sriov
 
@@ -35,13 +34,21 @@ Examples:
   # Beside a cluster
   sriov-webhook serve --kubeconfig ~/.kube/config --self-signed --listen 127.0.0.1:8443
 
-Environment: KUBECONFIG does as --kubeconfig does, TOKIO_WORKER_THREADS sets the number of threads that
-answer. On SIGTERM or SIGINT /readyz turns false at once, reviews are answered for --drain-delay, then the
-listener closes and what is under way may end within --grace; a second signal ends it at once.
+Environment:
+  KUBECONFIG             as --kubeconfig
+  TOKIO_WORKER_THREADS   number of threads that answer
 
-Exit status: 0 when told to stop, 1 when it could not start or go on, 2 when the flags are wrong.")]
+On SIGTERM or SIGINT, /readyz fails at once. Reviews are answered for --drain-delay, then the listener closes, and \
+requests in flight get --grace to end. A second signal ends the program at once.
+
+Exit status:
+  0  stopped by a signal
+  1  it could not start, or a task of it stopped
+  2  the flags are wrong")]
 pub(in crate::commands) struct Arguments {
-    /// Address for reviews, over HTTPS; port 0 takes a free one, and the log says which
+    /// Address for reviews, over HTTPS
+    ///
+    /// Port 0 takes a free port, which the log names.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8443")]
     pub(super) listen: SocketAddr,
 
@@ -75,17 +82,19 @@ pub(in crate::commands) struct Arguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Networks")]
 pub(super) struct NetworksArguments {
-    /// Read NetworkAttachmentDefinitions from a file or a directory (YAML or JSON) instead of a cluster;
-    /// read again when they change
+    /// Read NetworkAttachmentDefinitions from a file or folder instead of a cluster
+    ///
+    /// YAML or JSON. Files are reloaded when they change.
     #[arg(long, value_name = "FILE|DIR")]
     pub(super) networks: Option<PathBuf>,
 
-    /// How often the files are looked at
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
+    /// How often to look for changes of --networks
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "2s", value_parser = duration)]
     pub(super) networks_interval: Duration,
 
-    /// Watch the NetworkAttachmentDefinitions of one namespace of the cluster, rather than of all; others are
-    /// looked up when a pod names them
+    /// Watch the NetworkAttachmentDefinitions of this namespace only
+    ///
+    /// Those of other namespaces are looked up when a pod names them.
     #[arg(long, value_name = "NAMESPACE", conflicts_with = "networks")]
     pub(super) namespace: Option<String>,
 }
@@ -94,20 +103,21 @@ pub(super) struct NetworksArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Certificate")]
 pub(super) struct CertificateArguments {
-    /// Serve tls.crt and tls.key of this directory; read again when they change
+    /// Serve tls.crt and tls.key of this folder, reloaded when they change
     #[arg(long, value_name = "DIR", conflicts_with = "self_signed")]
     pub(super) tls_dir: Option<PathBuf>,
 
-    /// How often --tls-dir is looked at
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    /// How often to look for changes of --tls-dir
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub(super) tls_interval: Duration,
 
-    /// Serve a certificate made at the start and kept in memory (what happens anyway without --tls-dir and
-    /// without a cluster)
+    /// Serve a certificate that is issued at the start and kept in memory
+    ///
+    /// This is the default without a cluster and without --tls-dir.
     #[arg(long)]
     pub(super) self_signed: bool,
 
-    /// Take connections only from clients whose certificate one of these CAs signed (a PEM file)
+    /// Accept only clients with a certificate of one of these CAs (a PEM file)
     #[arg(long, value_name = "FILE")]
     pub(super) client_ca: Option<PathBuf>,
 
@@ -115,63 +125,69 @@ pub(super) struct CertificateArguments {
     pub(super) managed: ManagedOptions,
 }
 
-/// What the authors of virtual machines are told.
+/// What authors of virtual machines are told.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Virtual machines")]
 pub(super) struct VirtualMachineArguments {
-    /// Write no events on VirtualMachineInstances whose pods are refused
+    /// Do not write events on VirtualMachineInstances whose pods are denied
     #[arg(long)]
     pub(super) no_vmi_events: bool,
 
-    /// Watch nodes, and warn of networks whose resource no node offers; needs list and watch on nodes
+    /// Watch nodes, and warn of networks whose resource no node offers
+    ///
+    /// Needs the permissions list and watch on nodes.
     #[arg(long)]
     pub(super) watch_nodes: bool,
 }
 
-/// What clients may take, and how it ends.
+/// What clients may use, and how the server ends.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
 pub(super) struct LimitsArguments {
-    /// Largest body, in bytes, or with Ki or Mi; 64Mi at most, which is what all bodies have together
-    #[arg(long, value_name = "SIZE", default_value = "8Mi", value_parser = size)]
+    /// Largest body, such as 512Ki or 8Mi
+    ///
+    /// At most 64Mi, the memory that all bodies share.
+    #[arg(long, hide_short_help = true, value_name = "SIZE", default_value = "8Mi", value_parser = size)]
     pub(super) max_body: usize,
 
-    /// Requests that are answered at once; one more gets 429
-    #[arg(long, value_name = "NUMBER", default_value_t = 512)]
+    /// Number of requests that are answered at the same time; further ones get 429
+    #[arg(long, hide_short_help = true, value_name = "NUMBER", default_value_t = 512)]
     pub(super) max_in_flight: usize,
 
-    /// Connections that are open at once; one more gets the slot of the one that has been idle longest, and is
-    /// closed at once where all are in use
-    #[arg(long, value_name = "NUMBER", default_value_t = 2048)]
+    /// Number of open connections
+    ///
+    /// A further one replaces the connection that has been idle longest, and is closed at once if none is idle.
+    #[arg(long, hide_short_help = true, value_name = "NUMBER", default_value_t = 2048)]
     pub(super) max_connections: usize,
 
     /// Time for a TLS handshake
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub(super) handshake_timeout: Duration,
 
-    /// Time for a request's head, and as much again for its body
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    /// Time for a request's head, and again for its body
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub(super) read_timeout: Duration,
 
     /// How long to keep serving after SIGTERM, so that endpoints can be updated
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub(super) drain_delay: Duration,
 
-    /// Time for requests in flight after that
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    /// Time for requests in flight after --drain-delay
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub(super) grace: Duration,
 }
 
-/// What is said, and how.
+/// What is logged, and how.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Log (on standard error)")]
 pub(super) struct LoggingArguments {
-    /// How log lines look
+    /// Format of log lines
     #[arg(long, value_enum, default_value_t)]
     pub(super) log_format: LogFormat,
 
-    /// Least level to log: error, warn, info, debug or trace; single parts differently with
-    /// info,PART=LEVEL, such as info,webhook::review=off
+    /// Lowest level to log: error, warn, info, debug or trace
+    ///
+    /// A module can have a level of its own with info,MODULE=LEVEL, such as info,webhook::review=off.
     #[arg(long, value_name = "LEVEL", default_value = "info", env = "LOG_LEVEL", value_parser = log_level)]
     pub(super) log_level: Targets,
 }

@@ -173,7 +173,7 @@ async fn until_stopped(
 ) -> anyhow::Result<()> {
     let stopped = tokio::select! {
         () = signals.next() => {
-            tracing::info!(drain_delay_ms = drain_delay.as_millis(), "told to stop: draining");
+            tracing::info!(drain_delay_ms = drain_delay.as_millis(), "stopping: draining");
             None
         }
         stopped = tasks.stopped() => {
@@ -193,7 +193,7 @@ async fn until_stopped(
             0 => tracing::info!("stopped"),
             cut => tracing::warn!(connections = cut, "stopped with connections still open after --grace"),
         },
-        () = signals.next() => tracing::warn!("told to stop twice: stopped at once"),
+        () = signals.next() => tracing::warn!("second signal: stopped at once"),
     }
     stopped.map_or(Ok(()), |stopped| Err(stopped.into()))
 }

@@ -2,9 +2,12 @@
 
 use std::io::{self, Write};
 
+use anstyle::Style;
+
 use super::{MachineMap, Map};
 use crate::doctor::network_map::{Cell, NetworkMap, PodMap, Wanted};
 use crate::doctor::{Finding, State};
+use crate::style::{BAD, HEAD, REMEDY, UNKNOWN};
 
 const HEADER: [&str; 10] =
     ["NETWORK", "NAD", "WANTED", "RESOURCE", "VF", "PF", "HOSTDEV", "MAC", "ATTACHED MAC", "DOMAIN"];
@@ -26,11 +29,18 @@ pub fn write_table(map: &Map, out: &mut impl Write) -> io::Result<()> {
     }
     let wrong = |machine: &&MachineMap| machine.findings.iter().any(|finding| finding.state == State::Wrong);
     let wrong = map.machines.iter().filter(wrong).count();
+    let style = map.state().style();
     match (map.state(), map.machines.len()) {
         (_, 0) => Ok(()),
-        (State::Ok | State::Warning, all) => writeln!(out, "{} with devices; nothing disagrees.", vmis(all)),
-        (State::Unknown, all) => writeln!(out, "{} with devices; not everything could be seen.", vmis(all)),
-        (State::Wrong, all) => writeln!(out, "{wrong} of {} with devices are not right.", vmis(all)),
+        (State::Ok | State::Warning, all) => {
+            writeln!(out, "{style}{} with devices; nothing disagrees.{style:#}", vmis(all))
+        }
+        (State::Unknown, all) => {
+            writeln!(out, "{style}{} with devices; not everything could be seen.{style:#}", vmis(all))
+        }
+        (State::Wrong, all) => {
+            writeln!(out, "{style}{wrong} of {} with devices are not right.{style:#}", vmis(all))
+        }
     }
 }
 
@@ -65,9 +75,10 @@ fn write_machine(machine: &MachineMap, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn write_finding(finding: &Finding, indent: &str, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "{indent}{:<8} {}", finding.state.as_str(), finding.found)?;
+    let (state, style) = (finding.state.as_str(), finding.state.style());
+    writeln!(out, "{indent}{style}{state:<8}{style:#} {}", finding.found)?;
     match &finding.remedy {
-        Some(remedy) => writeln!(out, "{indent}{:<8} -> {remedy}", ""),
+        Some(remedy) => writeln!(out, "{indent}{:<8} {REMEDY}->{REMEDY:#} {remedy}", ""),
         None => Ok(()),
     }
 }
@@ -83,12 +94,25 @@ fn write_rows(networks: &[NetworkMap], out: &mut impl Write) -> io::Result<()> {
             .unwrap_or_default()
     };
     let widths: Vec<usize> = (0..HEADER.len()).map(width).collect();
-    for row in &rows {
-        let cells: Vec<String> =
-            row.iter().zip(&widths).map(|(text, width)| format!("{text:<width$}")).collect();
-        writeln!(out, "  {}", cells.join("  ").trim_end())?;
+    for (index, row) in rows.iter().enumerate() {
+        let cells = row.iter().zip(&widths).map(|(text, width)| {
+            let style = if index == 0 { HEAD } else { style_of(text) };
+            // Behind the colour, so that a line does not end in blanks.
+            let padding = width.saturating_sub(text.chars().count());
+            format!("{style}{text}{style:#}{:padding$}", "")
+        });
+        writeln!(out, "  {}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
     }
     Ok(())
+}
+
+/// The colour of a cell that [`show`] made.
+fn style_of(cell: &str) -> Style {
+    match cell.chars().next() {
+        Some('!') => BAD,
+        Some('?') => UNKNOWN,
+        _ => Style::new(),
+    }
 }
 
 fn row(map: &NetworkMap) -> Vec<String> {
