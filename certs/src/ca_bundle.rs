@@ -62,7 +62,7 @@ fn registration(
     let notice = entries.is_empty().then(|| {
         let (namespace, service) = ours.service.clone().unwrap_or_default();
         format!(
-            "{} has no entry that leads to Service {namespace}/{service}: its caBundle is left alone",
+            "{} has no entry that leads to Service {namespace}/{service}: its caBundle stays unchanged",
             object(name)
         )
     });
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(read, Registration { notice: Some(notice.to_owned()), ..Registration::default() });
         let empty = registration("kubevirt-sriov", Some(MutatingWebhookConfiguration::default()), &ours());
         let notice = "MutatingWebhookConfiguration kubevirt-sriov has no entry that leads to Service \
-                      sriov/hook: its caBundle is left alone";
+                      sriov/hook: its caBundle stays unchanged";
         assert_eq!(empty.notice.as_deref(), Some(notice));
     }
 }

@@ -23,10 +23,10 @@ pub const BACKDATED: Duration = Duration::from_secs(5 * 60);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IssueError {
     /// No name to issue for.
-    #[error("a serving certificate needs a name: give the DNS names or IP addresses it is reached by")]
+    #[error("a serving certificate needs a name: name the DNS names or IP addresses of the server")]
     NoNames,
     /// Neither a DNS name nor an IP address.
-    #[error("{name:?} is neither a DNS name nor an IP address: give the name the server is reached by")]
+    #[error("{name:?} is neither a DNS name nor an IP address: write the name of the server")]
     Name {
         /// The value.
         name: String,

@@ -23,7 +23,7 @@ const MOST_STEPS: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClusterError {
     /// Somebody else wrote in between: read again.
-    #[error("{object} was changed by somebody else meanwhile")]
+    #[error("{object} was changed by another client in the meantime")]
     Conflict {
         /// What it was about.
         object: String,

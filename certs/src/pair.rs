@@ -69,7 +69,7 @@ pub enum PairError {
         source: Unreadable,
     },
     /// A key of a kind that cannot sign for TLS.
-    #[error("tls.key is of no kind that can be used: give an ECDSA P-256 or P-384, Ed25519 or RSA key")]
+    #[error("tls.key has an unsupported type: use an ECDSA P-256 or P-384, Ed25519 or RSA key")]
     UnusableKey,
     /// The key is of another certificate.
     #[error(

@@ -102,7 +102,7 @@ impl Directory {
                 Ok(Change::Taken) => self.log_taken(),
                 Err(error) if said.as_ref() != Some(error) => {
                     tracing::error!(directory = %self.path.display(), error = %error,
-                        "the serving certificate was not reloaded; what serves goes on");
+                        "the serving certificate was not reloaded; the old one stays in use");
                 }
                 Err(_) => {}
             }

@@ -395,7 +395,7 @@ fn a_certificate_can_be_renewed_by_hand() {
 )]
 #[case::short(
     Settings { serving_lifetime: Duration::from_secs(5), ..Settings::new(vec!["a".into()]) },
-    "a serving certificate of 5 s ends before anybody renews it: give at least a minute"
+    "a serving certificate of 5 s expires before it can be renewed: use at least 60 s"
 )]
 #[case::ca_too_short(
     Settings {

@@ -116,7 +116,7 @@ enum Damage {
 )]
 #[case::key_of_no_known_kind(
     Damage::KeyOfAnotherKind,
-    "tls.key is of no kind that can be used: give an ECDSA P-256 or P-384, Ed25519 or RSA key"
+    "tls.key has an unsupported type: use an ECDSA P-256 or P-384, Ed25519 or RSA key"
 )]
 fn a_bad_pair_is_refused_and_the_good_one_goes_on(#[case] damage: Damage, #[case] sentence: &str) {
     let folder = tempfile::tempdir().unwrap();

@@ -93,13 +93,13 @@ pub fn define<'d>(
     for network in aliases.keys() {
         if !wanted.contains(&network.as_str()) {
             warnings.push(format!(
-                "hostdev {HOSTDEV_ALIAS_PREFIX}{network} belongs to no network of the VMI that is to have a VF: left alone"
+                "hostdev {HOSTDEV_ALIAS_PREFIX}{network} belongs to no network of the VMI that needs a VF: left unchanged"
             ));
         }
     }
     let planned = match decide(&vmi, &wanted, &aliases, sources, options.assign, &mut warnings) {
         Err(error) if error.lacks_data() && (options.migration || vmi.migrating) => {
-            warnings.push(format!("during the migration the domain stays as it is: {error}"));
+            warnings.push(format!("the domain stays unchanged during the migration: {error}"));
             Vec::new()
         }
         planned => planned?,

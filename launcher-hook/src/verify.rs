@@ -16,12 +16,12 @@ use crate::sysfs::{Binding, Roots, VFIO_DRIVER, entries};
 /// What happens to a device that cannot be used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Verification {
-    /// It is not looked at
+    /// Do not check it
     Off,
-    /// A warning in the log; the domain goes out
+    /// Log a warning, and return the domain
     #[default]
     Warn,
-    /// An error; no domain goes out
+    /// Fail without a domain
     Fail,
 }
 
@@ -31,7 +31,7 @@ pub enum NotUsable {
     /// No such function.
     #[error(
         "VF {address} does not exist ({} is missing): the SR-IOV device plugin named a device that this node no \
-         longer has; look at sriov_numvfs of its PF, restart the device plugin, then delete the pod",
+         longer has; check sriov_numvfs of its PF, restart the device plugin, then delete the pod",
         .path.display()
     )]
     Missing {
@@ -57,7 +57,7 @@ pub enum NotUsable {
     },
     /// No IOMMU is at work.
     #[error(
-        "VF {address} is in no IOMMU group: switch the IOMMU on (firmware, and intel_iommu=on on the kernel \
+        "VF {address} is in no IOMMU group: enable the IOMMU (firmware, and intel_iommu=on on the kernel \
          command line of Intel hosts) and restart the node"
     )]
     NoGroup {
@@ -81,18 +81,18 @@ pub enum NotUsable {
 fn node_problem(kind: io::ErrorKind, present: &[String]) -> String {
     match kind {
         io::ErrorKind::NotFound if present.is_empty() => {
-            "the node does not exist; the kubelet gives it to a container that requests the VF's resource, so \
-             look at the limits of the container `compute`"
+            "the device node does not exist; the kubelet adds it to a container that requests the VF's resource, \
+             so check the limits of the container `compute`"
                 .to_owned()
         }
         io::ErrorKind::NotFound => format!(
-            "the node does not exist, and /dev/vfio has {} instead: if the node was restarted since the pod was \
-             created, delete the pod; otherwise look for the VF's resource in the limits of the container \
+            "the device node does not exist, and /dev/vfio has {} instead: if the node was restarted since the pod was \
+             created, delete the pod; otherwise check the limits of the container \
              `compute`",
             present.join(", ")
         ),
         io::ErrorKind::PermissionDenied => {
-            "this process may not open it; look at the owner and mode of the node and at the container's \
+            "this process may not open it; check the owner and mode of the device node, and the container's \
              device rules"
                 .to_owned()
         }

@@ -26,13 +26,13 @@ const DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Unseen {
     /// The cluster does not know the kind: what brings it is not installed.
-    #[error("the cluster has no {kind}: what brings them is not installed")]
+    #[error("the cluster has no {kind}: the software that adds them is not installed")]
     NotServed {
         /// The kind, in the plural.
         kind: &'static str,
     },
     /// A permission is missing.
-    #[error("{kind} may not be listed: {reason}")]
+    #[error("no permission to list {kind}: {reason}")]
     Forbidden {
         /// The kind, in the plural.
         kind: &'static str,

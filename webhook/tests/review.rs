@@ -43,8 +43,8 @@ fn the_readme_command_shows_the_table() {
       networks[1]  default/storage   intel.com/sriov_vfio
       networks[2]  net-admin/uplink  intel.com/sriov_vfio
       networks[3]  default/backup    -
-      RESOURCE              NEEDED  THERE  ADDED
-      intel.com/sriov_vfio  2       0      2
+      RESOURCE              NEEDED  PRESENT  ADDED
+      intel.com/sriov_vfio  2       0        2
     ");
 }
 
@@ -53,7 +53,7 @@ fn a_refusal_names_the_element_and_the_remedy() {
     let output = review(&["-"], &example().replace(r#""uplink""#, r#""uplnk""#));
     assert_eq!(output.status.code(), Some(1));
     insta::assert_snapshot!(stdout(&output), @r"
-    default/virt-launcher-database-*: refused
+    default/virt-launcher-database-*: denied
       SELECTION    NAD              RESOURCE
       networks[1]  default/storage  intel.com/sriov_vfio
       networks[2]  net-admin/uplnk  (no such NAD)
@@ -159,7 +159,7 @@ fn several_pods_and_reviews_come_in_their_order() {
 #[case::virtual_machine(&["examples/vmi.yaml"], "", "examples/vmi.yaml: document 1: there is a virtual machine among the pods, and the webhook reviews its pod: kubectl get pod")]
 #[case::other_kind(&[], r#"{"apiVersion":"v1","kind":"Service"}"#, r#"standard input: document 1: there is a "Service" among the pods"#)]
 #[case::folder(&["examples"], "", "examples: is a folder; name its files")]
-#[case::podnetinfo_of_nobody(&["--podnetinfo", "examples/pod.yaml"], "", "--podnetinfo is for pods that are no virt-launcher pods: add --scope all-pods")]
+#[case::podnetinfo_of_nobody(&["--podnetinfo", "examples/pod.yaml"], "", "--podnetinfo is for pods other than virt-launcher pods: add --scope all-pods")]
 #[case::helper_without_image(&["--launcher-hook", "compute", "examples/pod.yaml"], "", "name it with --launcher-hook-image, such as ghcr.io/kubevirt-sriov/launcher-hook:")]
 #[case::missing_file(&["nowhere.yaml"], "", "nowhere.yaml: No such file")]
 #[case::no_yaml(&[], "a: [", "standard input: is not YAML")]
@@ -248,13 +248,13 @@ fn the_table_shows_which_container_holds_what() {
     let output = review_with(NAD, POD, &[]);
     assert_eq!(output.status.code(), Some(1));
     insta::assert_snapshot!(stdout(&output), @r#"
-    shop/virt-launcher-till: refused
+    shop/virt-launcher-till: denied
       SELECTION    NAD          RESOURCE
       networks[1]  shop/uplink  example.com/port_2
-      RESOURCE            NEEDED  THERE      ADDED
+      RESOURCE            NEEDED  PRESENT    ADDED
       example.com/port_2  1       1 on mesh  1
       warning: container "compute" holds resource claims, and nothing says whether the device of NetworkAttachmentDefinition shop/uplink comes from one: its resource is requested, too. If it comes from a claim, annotate the NAD with kubevirt-sriov.io/device-source: resource-claim, or the pod or its VMI with kubevirt-sriov.io/ignore-networks: shop/uplink; if not, annotate the NAD with kubevirt-sriov.io/device-source: device-plugin
-      container "mesh" requests example.com/port_2, and compute does not: the virtual machine needs it on compute; have the other injector leave virt-launcher pods alone
+      container "mesh" requests example.com/port_2, and compute does not: the virtual machine needs it in compute; configure the other injector to leave virt-launcher pods alone
     "#);
     let report: Value = serde_json::from_str(&stdout(&review_with(NAD, POD, &["--output", "json"]))).unwrap();
     assert_eq!(
@@ -277,8 +277,8 @@ fn claims_get_a_warning_until_somebody_says_whose_they_are() {
     shop/virt-launcher-till: passes with changes
       SELECTION    NAD          RESOURCE
       networks[1]  shop/uplink  example.com/port_2
-      RESOURCE            NEEDED  THERE  ADDED
-      example.com/port_2  1       0      1
+      RESOURCE            NEEDED  PRESENT  ADDED
+      example.com/port_2  1       0        1
       warning: container "compute" holds resource claims, and nothing says whether the device of NetworkAttachmentDefinition shop/uplink comes from one: its resource is requested, too. If it comes from a claim, annotate the NAD with kubevirt-sriov.io/device-source: resource-claim, or the pod or its VMI with kubevirt-sriov.io/ignore-networks: shop/uplink; if not, annotate the NAD with kubevirt-sriov.io/device-source: device-plugin
     "#);
     let claimed = format!("{NAD}    kubevirt-sriov.io/device-source: resource-claim\n");

@@ -144,7 +144,7 @@ fn an_old_version_of_the_review_is_answered_with_how_to_configure_it() {
     let response = &answer.json()["response"];
     assert_eq!(response["allowed"], false);
     assert_eq!(response["uid"], old["request"]["uid"]);
-    let sentence = "the review's version \"admission.k8s.io/v1beta1\" is not spoken here: set \
+    let sentence = "the review's version \"admission.k8s.io/v1beta1\" is not supported: set \
                     admissionReviewVersions to [\"v1\"] in the webhook's configuration";
     assert_eq!(response["status"]["message"], sentence);
 }
@@ -288,7 +288,7 @@ fn told_to_stop_it_answers_on_while_it_says_that_it_is_not_ready() {
     let arguments = ["--networks".as_ref(), networks.as_os_str(), "--drain-delay".as_ref(), "1h".as_ref()];
     let mut server = Server::start(arguments);
     server.signal("TERM");
-    server.logged(|line| line["message"] == "told to stop: draining");
+    server.logged(|line| line["message"] == "stopping: draining");
     let ready = server.get("/readyz");
     assert_eq!((ready.status, ready.body.as_str()), (503, "shutting down\n"));
     let ready = server.get("/readyz?verbose");
@@ -323,7 +323,7 @@ fn a_review_that_is_under_way_is_answered_before_the_end() {
         std::thread::sleep(Duration::from_millis(5));
     }
     server.signal("TERM");
-    server.logged(|line| line["message"] == "told to stop: draining");
+    server.logged(|line| line["message"] == "stopping: draining");
     stream.write_all(second.as_bytes()).unwrap();
     stream.flush().unwrap();
     let mut answer = String::new();

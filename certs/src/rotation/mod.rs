@@ -195,8 +195,8 @@ impl std::fmt::Display for Reason {
             Self::Renewed => "renewed the serving certificate",
             Self::Staged => "made the next CA; it signs once the bundle has it",
             Self::Promoted => "the next CA signs from now on",
-            Self::Dropped => "a retired CA is trusted no more",
-            Self::Rewritten => "put the Secret's content back in order",
+            Self::Dropped => "a retired CA is no longer trusted",
+            Self::Rewritten => "restored the Secret's content",
         })
     }
 }

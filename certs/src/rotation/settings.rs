@@ -34,7 +34,7 @@ pub enum SettingsError {
         value: f64,
     },
     /// Too short to be renewed in time.
-    #[error("a serving certificate of {} s ends before anybody renews it: give at least a minute", .value.as_secs())]
+    #[error("a serving certificate of {} s expires before it can be renewed: use at least 60 s", .value.as_secs())]
     ServingLifetime {
         /// The value.
         value: Duration,

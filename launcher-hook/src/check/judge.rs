@@ -46,8 +46,8 @@ fn iommu(facts: &Facts) -> Finding {
         return warning(
             CHECK,
             "off; vfio runs in no-IOMMU mode, where a guest can write to all of the host's memory".to_owned(),
-            "use it for trials only: echo N > /sys/module/vfio/parameters/enable_unsafe_noiommu_mode, and \
-             switch the IOMMU on",
+            "use this for trials only: echo N > /sys/module/vfio/parameters/enable_unsafe_noiommu_mode, and \
+             enable the IOMMU",
         );
     }
     if facts.groups > 0 {
@@ -65,7 +65,7 @@ fn iommu(facts: &Facts) -> Finding {
         true => "give this virtual machine an IOMMU (libvirt: <iommu model='intel'>, with intel_iommu=on on its kernel \
                  command line, or 'virtio')"
             .to_owned(),
-        false => format!("switch {in_firmware} on in the firmware"),
+        false => format!("enable {in_firmware} in the firmware"),
     };
     let switch = match command_line::iommu(&facts.command_line, vendor) {
         // The IOMMU of a virtual machine may be Intel's, whatever its processor is.
@@ -113,7 +113,7 @@ fn vfio_pci(facts: &Facts) -> Finding {
         None => missing(
             CHECK,
             "not loaded".to_owned(),
-            "modprobe vfio-pci; to have it at every start: echo vfio-pci > /etc/modules-load.d/vfio-pci.conf",
+            "modprobe vfio-pci; to load it at every boot: echo vfio-pci > /etc/modules-load.d/vfio-pci.conf",
         ),
     }
 }
@@ -141,7 +141,7 @@ fn no_physical(facts: &Facts) -> Finding {
                 "no network card with SR-IOV; {}, perhaps {these} that this (virtual) machine was given",
                 held.join(", ")
             ),
-            "nothing, if so; on a host of its own, switch SR-IOV on in the firmware and create VFs",
+            "nothing, if so; on a real host, enable SR-IOV in the firmware and create VFs",
         );
     }
     let others: Vec<_> =
@@ -158,7 +158,7 @@ fn no_physical(facts: &Facts) -> Finding {
         CHECK,
         "no network card with SR-IOV".to_owned(),
         format!(
-            "{nested}use a card that can do it and switch SR-IOV on in the firmware; if it is present and not \
+            "{nested}use a card with SR-IOV and enable SR-IOV in the firmware; if it is present and not \
              seen, try pci=realloc or pci=assign-busses on the kernel command line"
         ),
     )
@@ -209,13 +209,13 @@ fn interrupts(facts: &Facts) -> Finding {
         (true, _) => warning(
             CHECK,
             "unsafe ones are allowed: a guest with a VF can send the host any interrupt".to_owned(),
-            "where the IOMMU can remap interrupts, take allow_unsafe_interrupts=1 out of /etc/modprobe.d and \
-             load vfio_iommu_type1 anew",
+            "if the IOMMU can remap interrupts, remove allow_unsafe_interrupts=1 from /etc/modprobe.d \
+             and reload vfio_iommu_type1",
         ),
         (false, false) => missing(
             CHECK,
             format!("{} cannot remap interrupts, and vfio refuses unsafe ones", unable.join(", ")),
-            "switch interrupt remapping on in the firmware; if it has none, and the guests are trusted: \
+            "enable interrupt remapping in the firmware; if it has none, and the guests are trusted: \
              echo 'options vfio_iommu_type1 allow_unsafe_interrupts=1' > \
              /etc/modprobe.d/iommu_unsafe_interrupts.conf",
         ),

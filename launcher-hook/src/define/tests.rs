@@ -165,7 +165,7 @@ fn a_migration_target_without_data_is_a_success() {
     assert_eq!(definition.devices, []);
     assert_eq!(definition.warnings.len(), 1);
     let start =
-        "during the migration the domain stays as it is: no device for network sriov-net1, sriov-net2: ";
+        "the domain stays unchanged during the migration: no device for network sriov-net1, sriov-net2: ";
     assert!(definition.warnings[0].starts_with(start), "{:?}", definition.warnings);
 }
 
@@ -190,7 +190,7 @@ fn an_alias_of_a_network_that_is_gone_is_left_alone() {
     );
     let definition = define(&vmi, &domain, &Sources::default(), &Options::default()).unwrap();
     assert!(matches!(definition.xml, Cow::Borrowed(_)));
-    insta::assert_snapshot!(definition.warnings.join("\n"), @"hostdev ua-sriov-gone belongs to no network of the VMI that is to have a VF: left alone");
+    insta::assert_snapshot!(definition.warnings.join("\n"), @"hostdev ua-sriov-gone belongs to no network of the VMI that needs a VF: left unchanged");
 }
 
 #[test]

@@ -88,7 +88,7 @@ pub enum DomainError {
         element: String,
     },
     /// Nowhere to put a device.
-    #[error("the domain has no <devices> element to put a hostdev into")]
+    #[error("the domain has no <devices> element for a hostdev")]
     NoDevices,
     /// An element that is read once stands there twice.
     #[error("line {line}: a second <{element}> where one is expected")]

@@ -54,7 +54,7 @@ pub enum PlanError {
     /// Multus has attached other networks, and not these.
     #[error(
         "Multus {}: network-status names {}; {} not configured (VLAN, MAC, spoof check). Restart the virtual machine; \
-         look whether Multus was ready when the node started",
+         check whether Multus was ready when the node started",
         unattached(.networks),
         listed(.named),
         if let [_] = .networks.as_slice() { "its VF is" } else { "the VFs are" }
@@ -68,7 +68,7 @@ pub enum PlanError {
     /// Multus has not said yet what it attached.
     #[error(
         "whether Multus has attached {} is not known: network-status is empty or absent so far, and without it nothing \
-         proves that the VF is configured (VLAN, MAC, spoof check). If it stays so, look whether Multus is ready on the \
+         proves that the VF is configured (VLAN, MAC, spoof check). If it stays so, check whether Multus is ready on the \
          node, and restart the virtual machine",
         join(.networks)
     )]
@@ -78,8 +78,8 @@ pub enum PlanError {
     },
     /// KubeVirt and Multus report two devices.
     #[error(
-        "network {network} has {info} in network-info and {status} in network-status: KubeVirt makes the first from the \
-         second, so one of them is old; read both from the same pod, and restart the virtual machine if they are"
+        "network {network} has {info} in network-info and {status} in network-status: KubeVirt derives the first from the \
+         second, so one of them is stale; read both from the same pod, and restart the virtual machine if they are"
     )]
     Reports {
         /// The network.
@@ -219,8 +219,8 @@ pub struct Missing {
 pub enum Lack {
     /// No report, and no variable of any resource.
     #[error(
-        "no report names one, and there is no PCIDEVICE_ variable: look whether the container `compute` requests the \
-         resource of the network's NAD, as sriov-webhook has it do, and whether the variable is passed on"
+        "no report names one, and there is no PCIDEVICE_ variable: check whether the container `compute` requests the \
+         resource of the network's NAD, as sriov-webhook makes it do, and whether the variable is passed on"
     )]
     Data,
     /// Nothing says which device its claim has.
@@ -235,7 +235,7 @@ pub enum Lack {
     /// The network has no resource.
     #[error(
         "neither SRIOV_NETWORK_RESOURCES nor KUBEVIRT_RESOURCE_NAME_* has a resource for {}: annotate the NAD with \
-         {}, and start the virtual machine anew",
+         {}, and restart the virtual machine",
         .nad.as_ref().map_or_else(|| "it".to_owned(), |nad| format!("NetworkAttachmentDefinition {nad}")),
         contract::annotation::RESOURCE_NAME
     )]
@@ -245,8 +245,8 @@ pub enum Lack {
     },
     /// The pod was given nothing of the resource.
     #[error(
-        "{variable}, in which the device plugin names the devices of {resource}, is not there: look whether the \
-         container `compute` asks for the resource, as sriov-webhook has it do, and whether the variable is passed on"
+        "{variable}, in which the device plugin names the devices of {resource}, is not set: check whether the \
+         container `compute` requests the resource, as sriov-webhook makes it do, and whether the variable is passed on"
     )]
     Variable {
         /// The resource.
@@ -256,8 +256,8 @@ pub enum Lack {
     },
     /// The pod was given too few.
     #[error(
-        "{variable} has {devices} for {networks} networks: raise what the container `compute` asks for, as \
-         sriov-webhook does, and start the virtual machine anew"
+        "{variable} has {devices} for {networks} networks: raise what the container `compute` requests, as \
+         sriov-webhook does, and restart the virtual machine"
     )]
     Devices {
         /// The variable.
@@ -270,7 +270,7 @@ pub enum Lack {
     /// The pod was made without the network.
     #[error(
         "none of the pod's selections is known to be its own: if it was added after the pod had started, migrate \
-         the virtual machine or start it anew"
+         the virtual machine or restart it"
     )]
     Selection,
 }
@@ -314,29 +314,29 @@ pub enum Ambiguity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Remedy {
     /// KubeVirt's report only.
-    #[error("KubeVirt's network-info would say it")]
+    #[error("KubeVirt's network-info would settle it")]
     NetworkInfo,
     /// The driver's metadata.
     #[error("A DRA driver that writes device metadata (KEP-5304) would say it")]
     ClaimMetadata,
     /// The webhook's variable.
     #[error(
-        "KubeVirt's network-info would say it, or SRIOV_NETWORK_RESOURCES with the resource of each NAD, which \
-         sriov-webhook writes where it puts launcher-hook into `compute`"
+        "KubeVirt's network-info would settle it, or SRIOV_NETWORK_RESOURCES with the resource of each NAD, which \
+         sriov-webhook writes where it injects launcher-hook"
     )]
     NetworkResources,
     /// The pod's selections.
-    #[error("KubeVirt's network-info would say it, or the pod's selections (--networks-annotation)")]
+    #[error("KubeVirt's network-info would settle it, or the pod's selections (--networks-annotation)")]
     Selections,
     /// The rule of Multus.
     #[error(
-        "KubeVirt's network-info would say it; --assign multus takes the assignment that Multus 4.3 and newer make"
+        "KubeVirt's network-info would settle it; --assign multus uses the assignment of Multus 4.3 and newer"
     )]
     Multus,
     /// The rule of Multus, which wants the selections.
     #[error(
-        "KubeVirt's network-info would say it; --assign multus with the pod's selections (--networks-annotation) \
-         takes the assignment that Multus 4.3 and newer make"
+        "KubeVirt's network-info would settle it; --assign multus with the pod's selections (--networks-annotation) \
+         uses the assignment of Multus 4.3 and newer"
     )]
     MultusWithSelections,
 }

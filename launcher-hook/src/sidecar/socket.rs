@@ -63,7 +63,7 @@ pub enum SocketError {
     },
     /// The file system refuses.
     #[error(
-        "no socket in {}: {problem}; --socket-dir has to be a folder that this user can write to",
+        "no socket in {}: {problem}; --socket-dir must be a folder that this user can write to",
         .directory.display()
     )]
     Directory {

@@ -71,7 +71,7 @@ fn refused() -> Vec<(Pod, String)> {
         (
             launcher("sriov-net").resources(json!({"requests": half, "limits": half})),
             "container \"compute\": resources.requests: intel.com/sriov_vfio: \"500m\" is not a whole number of \
-             devices: write one, or remove it and the webhook fills it in"
+             devices: write one, or remove it so that the webhook adds it"
                 .to_owned(),
         ),
         (

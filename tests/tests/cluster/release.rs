@@ -153,7 +153,7 @@ fn helm_test(release: &Release) {
     // The test asks in a namespace that this release does not look at, and says so.
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outside = Webhook::command(&arguments);
-    assert!(outside.stdout.contains("whether it answers cannot be told"), "{outside:?}");
+    assert!(outside.stdout.contains("whether it answers is not known"), "{outside:?}");
 
     // In the namespace that it is for.
     let role =
@@ -165,7 +165,7 @@ fn helm_test(release: &Release) {
     release.kubectl().run(binding).expect_success();
     let inside = Webhook::command(&arguments);
     assert_eq!(inside.code, Some(0), "{inside:?}");
-    assert!(inside.stdout.contains("the API server reaches it, and trusts its certificate"), "{inside:?}");
+    assert!(inside.stdout.contains("the API server reaches it and trusts its certificate"), "{inside:?}");
     // As helm does after a test that passed.
     release.kubectl().delete(&manifest).expect_success();
 }

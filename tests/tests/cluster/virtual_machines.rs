@@ -67,7 +67,7 @@ async fn each_mistake_is_a_warning_that_kubectl_shows() {
     }
 
     let unknown = "Warning: spec.networks \"a\": NetworkAttachmentDefinition mistakes/missing does not exist: create it, \
-                   or correct the name; until then the virtual machine's pod is refused\n";
+                   or correct the name; until then the virtual machine's pod is denied\n";
     let cases: [(&str, Vec<Value>, Vec<Value>, &str); 9] = [
         ("good", vec![sriov("a")], vec![multus("a", "vf")], ""),
         ("unknown", vec![sriov("a")], vec![multus("a", "missing")], unknown),

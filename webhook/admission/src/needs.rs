@@ -105,7 +105,7 @@ impl Need {
         let Self { resource, needed, present, added, .. } = self;
         let target = target.name();
         let other = Quoted(&self.holders.iter().find(|holder| holder.container != target)?.container);
-        let remedy = "have the other injector leave virt-launcher pods alone";
+        let remedy = "configure the other injector to leave virt-launcher pods alone";
         if *added == 0 {
             return Some(Misplaced::Beside(format!(
                 "container {other} requests {resource} as well as {target}: Multus may attach a VF that {target} does \
@@ -119,7 +119,7 @@ impl Need {
         Some(Misplaced::Instead(Denial {
             reason: Reason::WrongContainer,
             message: format!(
-                "container {other} requests {resource}, and {lack}: the virtual machine needs it on {target}; {remedy}"
+                "container {other} requests {resource}, and {lack}: the virtual machine needs it in {target}; {remedy}"
             ),
         }))
     }
@@ -152,7 +152,7 @@ impl Held {
                 reason: Reason::QuantityInvalid,
                 message: format!(
                     "container {}: resources.{field}: {resource}: {} is not a whole number of devices: write one, or \
-                     remove it and the webhook fills it in",
+                     remove it so that the webhook adds it",
                     Quoted(container.name()),
                     Quoted(text)
                 ),

@@ -225,7 +225,7 @@ impl<'a, O> Envelope<'a, O> {
         }
         if version != Some("v1") {
             let message = format!(
-                "the review's version {} is not spoken here: set admissionReviewVersions to [\"v1\"] in the \
+                "the review's version {} is not supported: set admissionReviewVersions to [\"v1\"] in the \
                  webhook's configuration",
                 Quoted(&self.api_version)
             );

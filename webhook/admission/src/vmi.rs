@@ -44,7 +44,7 @@ pub fn decide_vmi(
     };
     let ignored = Ignored::parse(own_annotation(vmi, annotation::IGNORE_NETWORKS), namespace);
     let ignored = ignored.unwrap_or_else(|error| {
-        warnings.add(|| format!("{error}; until then the virtual machine's pod is refused"));
+        warnings.add(|| format!("{error}; until then the virtual machine's pod is denied"));
         Ignored::default()
     });
     let review = Review { vmi, interfaces, ignored, options };
@@ -167,7 +167,7 @@ impl<'v> Review<'v> {
 
     fn missing(&self, nad: &NadName, similar: Option<&NadName>) -> String {
         let until_then = match self.options.on_unresolved {
-            Unresolved::Deny => "the virtual machine's pod is refused",
+            Unresolved::Deny => "the virtual machine's pod is denied",
             Unresolved::Warn => "the virtual machine gets no VF for it",
         };
         let similar = similar.map(|similar| format!("; did you mean {similar}?")).unwrap_or_default();

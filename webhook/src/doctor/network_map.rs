@@ -269,7 +269,7 @@ impl NetworkMap {
                 self.attached_mac.disagrees = true
             }
             self.disagreements
-                .push(format!("network {name}: MAC address {wanted} is asked for, and {side} has {mac}"));
+                .push(format!("network {name}: MAC address {wanted} is requested, but {side} has {mac}"));
         }
     }
 }

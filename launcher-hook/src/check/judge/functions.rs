@@ -49,7 +49,7 @@ fn drivers(facts: &Facts) -> Vec<Finding> {
         missing(
             CHECK,
             format!("{address}: given to this container, and does not exist"),
-            "look at sriov_numvfs of its PF on the node, restart the SR-IOV device plugin there, then delete the pod",
+            "check sriov_numvfs of its PF on the node, restart the SR-IOV device plugin there, then delete the pod",
         )
     };
     // A VF that is stale for its driver, or gone, has a finding of its own that says more.
@@ -68,7 +68,7 @@ fn passed_over(facts: &Facts) -> Option<Finding> {
     (!names.is_empty()).then(|| {
         warning(
             "variables",
-            format!("{} named by the variables: not looked at on a host", names.join(", ")),
+            format!("{} named by the variables: not checked on a host", names.join(", ")),
             "to check what a pod was given, run it there: kubectl exec POD -c compute -- PATH/launcher-hook check",
         )
     })
@@ -79,7 +79,7 @@ fn group(function: &Virtual) -> Option<Finding> {
     let address = function.address;
     let Some(GroupFacts { group, others, .. }) = &function.group else {
         return function.binding.vfio.then(|| {
-            missing(CHECK, format!("{address} is in none"), "switch the IOMMU on, as said under iommu")
+            missing(CHECK, format!("{address} is in none"), "enable the IOMMU, see the finding iommu")
         });
     };
     let number = group.number;
@@ -89,7 +89,7 @@ fn group(function: &Virtual) -> Option<Finding> {
     let names: Vec<_> =
         others.iter().map(|(other, binding)| format!("{other} ({})", binding.name())).collect();
     let found = format!("{number}: {address} together with {}", names.join(", "));
-    let apart = "to have them apart, use a slot behind a root port with ACS (firmware: ACS, ARI)";
+    let apart = "to separate them, use a slot behind a root port with ACS (firmware: ACS, ARI)";
     let harmless = |binding: &Binding| match &binding.driver {
         Some(driver) if !binding.vfio => BRIDGE_DRIVERS.contains(&driver.as_str()),
         _ => true,
@@ -100,7 +100,7 @@ fn group(function: &Virtual) -> Option<Finding> {
         missing(
             CHECK,
             found,
-            format!("the whole group has to be on {VFIO_DRIVER} before any of it can be used; {apart}"),
+            format!("bind every device of the group to {VFIO_DRIVER} before using any of them; {apart}"),
         )
     })
 }

@@ -121,7 +121,7 @@ fn row(
         row.problem(
             "nad",
             format!("{} is not among the NADs of --nads", name.as_str()),
-            "if it was deleted, create it again: without it the machine does not start anew",
+            "if it was deleted, create it again: without it the machine cannot be restarted",
         );
     }
     row.set("resource", network.resource.clone().or_else(|| nad?.resource.clone()));

@@ -169,7 +169,7 @@ fn nothing_known_is_a_success_on_a_migration_target_only() {
         assert_eq!(definition.warnings.len(), 1);
         let error = define(vmi, domain, &Sources::default(), &Options::default()).unwrap_err();
         insta::allow_duplicates! {
-            insta::assert_snapshot!(error, @"no device for network storage, uplink: no report names one, and there is no PCIDEVICE_ variable: look whether the container `compute` requests the resource of the network's NAD, as sriov-webhook has it do, and whether the variable is passed on");
+            insta::assert_snapshot!(error, @"no device for network storage, uplink: no report names one, and there is no PCIDEVICE_ variable: check whether the container `compute` requests the resource of the network's NAD, as sriov-webhook makes it do, and whether the variable is passed on");
         }
     }
 }
@@ -180,5 +180,5 @@ fn reports_that_differ_are_refused() {
     let old = INFO.replace("10.2", "10.6");
     let sources = Sources { network_info: Some(&old), network_status: Some(STATUS), ..Sources::default() };
     let error = define(VMI, CALLS[1], &sources, &Options::default()).unwrap_err();
-    insta::assert_snapshot!(error, @"network storage has 0000:01:10.6 in network-info and 0000:01:10.2 in network-status: KubeVirt makes the first from the second, so one of them is old; read both from the same pod, and restart the virtual machine if they are");
+    insta::assert_snapshot!(error, @"network storage has 0000:01:10.6 in network-info and 0000:01:10.2 in network-status: KubeVirt derives the first from the second, so one of them is stale; read both from the same pod, and restart the virtual machine if they are");
 }

@@ -2,86 +2,115 @@
 
 use super::*;
 
-#[rstest]
-#[case::several_resources(
-    Case { vmi: &[("a", "x", VF), ("b", "y", VF)], variables: &[ONE_OF_X, ONE_OF_Y], ..NOTHING },
-    "which of the devices 0000:01:10.0, 0000:02:10.0 belongs to which of the networks a, b is not known: the pod has"
-)]
-#[case::who_else_takes(
-    Case {
-        vmi: &[("a", "x", VF), ("b", "y", BRIDGE), ("c", "z", BRIDGE)],
-        variables: &[TWO_OF_X],
-        rule: Assign::Multus,
-        ..NOTHING
-    },
-    "which of the devices 0000:01:10.0, 0000:01:10.2 belongs to which of the networks a is not known: other networks of the virtual machine may have some of them"
-)]
-#[case::too_few(
-    Case { vmi: &[("a", "x", VF), ("b", "x2", VF)], variables: &[ONE_OF_X, RESOURCES], ..NOTHING },
-    "no device for network a, b: "
-)]
-#[case::some_known_some_missing(
-    Case {
-        vmi: &[("a", "x", VF), ("b", "x2", VF)],
-        variables: &[RESOURCES],
-        aliases: &[("b", "0000:01:10.0")],
-        ..NOTHING
-    },
-    "no device for network a (known: b): "
-)]
-#[case::nad_without_a_resource(
-    Case { vmi: &[("a", "z", VF)], variables: &[ONE_OF_X, RESOURCES], ..NOTHING },
-    "no device for network a: "
-)]
-#[case::auxiliary_device(
-    Case { vmi: &[("a", "x", VF)], variables: &[("PCIDEVICE_INTEL_COM_X", "mlx5_core.sf.4")], ..NOTHING },
-    "device \"mlx5_core.sf.4\" in PCIDEVICE_INTEL_COM_X is not a PCI function and cannot be a hostdev (network a): use a pool of PCI VFs"
-)]
-#[case::address_without_a_domain(
-    Case { vmi: &[("a", "x", VF)], variables: &[("PCIDEVICE_INTEL_COM_X", "01:10.0")], ..NOTHING },
-    "device \"01:10.0\" in PCIDEVICE_INTEL_COM_X is not a PCI function and cannot be a hostdev (network a): it lacks \
-     the PCI domain; a device plugin writes 0000:01:10.0"
-)]
-#[case::one_device_twice(
-    Case {
-        vmi: &[("a", "x", VF), ("b", "x", VF)],
-        aliases: &[("a", "0000:01:10.0"), ("b", "0000:01:10.0")],
-        ..NOTHING
-    },
-    "networks a and b would both have 0000:01:10.0: "
-)]
-#[case::multus_that_does_not_sort(
-    Case {
-        vmi: &[("a", "x", VF), ("b", "x2", VF), ("c", "x2", VF_WITH_MAC)],
-        variables: &[("PCIDEVICE_INTEL_COM_X", "0000:01:10.2,0000:01:10.0,0000:01:10.4"), RESOURCES],
-        network_info: Some(
-            r#"{"interfaces":[{"network":"a","deviceInfo":{"type":"pci","pci":{"pci-address":"0000:01:10.4"}}}]}"#
+/// What each case is told, below its name.
+fn told<const N: usize>(cases: [(&str, Case<'_>); N]) -> String {
+    cases.iter().map(|(name, case)| format!("{name}\n  {}", case.error())).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn errors() {
+    let cases = [
+        (
+            "several resources",
+            Case { vmi: &[("a", "x", VF), ("b", "y", VF)], variables: &[ONE_OF_X, ONE_OF_Y], ..NOTHING },
         ),
-        rule: Assign::Multus,
-        ..NOTHING
-    },
-    "--assign multus would give 0000:01:10.0 to network a, which has 0000:01:10.4: "
-)]
-#[case::broken_annotation(
-    Case { vmi: &[("a", "x", VF)], annotation: Some("[null]"), ..NOTHING },
-    "the networks annotation element 1: "
-)]
-#[case::name_that_is_no_alias(
-    Case { vmi: &[("a'b", "x", VF)], ..NOTHING },
-    "interface \"a'b\" of the VMI cannot be part of an alias"
-)]
-#[case::bad_nad(Case { vmi: &[("a", "../x", VF)], ..NOTHING }, "network \"a\" of the VMI: namespace \"..\"")]
-#[case::bad_mac_address(
-    Case { vmi: &[("a", "x", r#","sriov":{},"macAddress":"020000000001""#)], ..NOTHING },
-    "interface \"a\" of the VMI has an invalid macAddress: \"020000000001\""
-)]
-#[case::bad_guest_address(
-    Case { vmi: &[("a", "x", r#","sriov":{},"pciAddress":"7""#)], ..NOTHING },
-    "interface \"a\" of the VMI has an invalid pciAddress: \"7\""
-)]
-fn errors(#[case] case: Case<'_>, #[case] start: &str) {
-    let error = case.error();
-    assert!(error.starts_with(start), "{error}");
+        (
+            "who else takes",
+            Case {
+                vmi: &[("a", "x", VF), ("b", "y", BRIDGE), ("c", "z", BRIDGE)],
+                variables: &[TWO_OF_X],
+                rule: Assign::Multus,
+                ..NOTHING
+            },
+        ),
+        (
+            "too few",
+            Case { vmi: &[("a", "x", VF), ("b", "x2", VF)], variables: &[ONE_OF_X, RESOURCES], ..NOTHING },
+        ),
+        (
+            "some known some missing",
+            Case {
+                vmi: &[("a", "x", VF), ("b", "x2", VF)],
+                variables: &[RESOURCES],
+                aliases: &[("b", "0000:01:10.0")],
+                ..NOTHING
+            },
+        ),
+        (
+            "nad without a resource",
+            Case { vmi: &[("a", "z", VF)], variables: &[ONE_OF_X, RESOURCES], ..NOTHING },
+        ),
+        (
+            "auxiliary device",
+            Case {
+                vmi: &[("a", "x", VF)],
+                variables: &[("PCIDEVICE_INTEL_COM_X", "mlx5_core.sf.4")],
+                ..NOTHING
+            },
+        ),
+        (
+            "address without a domain",
+            Case { vmi: &[("a", "x", VF)], variables: &[("PCIDEVICE_INTEL_COM_X", "01:10.0")], ..NOTHING },
+        ),
+        (
+            "one device twice",
+            Case {
+                vmi: &[("a", "x", VF), ("b", "x", VF)],
+                aliases: &[("a", "0000:01:10.0"), ("b", "0000:01:10.0")],
+                ..NOTHING
+            },
+        ),
+        (
+            "multus that does not sort",
+            Case {
+                vmi: &[("a", "x", VF), ("b", "x2", VF), ("c", "x2", VF_WITH_MAC)],
+                variables: &[("PCIDEVICE_INTEL_COM_X", "0000:01:10.2,0000:01:10.0,0000:01:10.4"), RESOURCES],
+                network_info: Some(
+                    r#"{"interfaces":[{"network":"a","deviceInfo":{"type":"pci","pci":{"pci-address":"0000:01:10.4"}}}]}"#,
+                ),
+                rule: Assign::Multus,
+                ..NOTHING
+            },
+        ),
+        ("broken annotation", Case { vmi: &[("a", "x", VF)], annotation: Some("[null]"), ..NOTHING }),
+        ("name that cannot be an alias", Case { vmi: &[("a'b", "x", VF)], ..NOTHING }),
+        ("bad nad", Case { vmi: &[("a", "../x", VF)], ..NOTHING }),
+        (
+            "bad mac address",
+            Case { vmi: &[("a", "x", r#","sriov":{},"macAddress":"020000000001""#)], ..NOTHING },
+        ),
+        ("bad guest address", Case { vmi: &[("a", "x", r#","sriov":{},"pciAddress":"7""#)], ..NOTHING }),
+    ];
+    insta::assert_snapshot!(told(cases), @r#"
+    several resources
+      which of the devices 0000:01:10.0, 0000:02:10.0 belongs to which of the networks a, b is not known: the pod has devices of several resources, and nothing says which network has which. KubeVirt's network-info would settle it, or SRIOV_NETWORK_RESOURCES with the resource of each NAD, which sriov-webhook writes where it injects launcher-hook
+    who else takes
+      which of the devices 0000:01:10.0, 0000:01:10.2 belongs to which of the networks a is not known: other networks of the virtual machine may have some of them, and nothing says which resource theirs is. KubeVirt's network-info would settle it, or SRIOV_NETWORK_RESOURCES with the resource of each NAD, which sriov-webhook writes where it injects launcher-hook
+    too few
+      no device for network a, b: PCIDEVICE_INTEL_COM_X has 1 for 2 networks: raise what the container `compute` requests, as sriov-webhook does, and restart the virtual machine
+    some known some missing
+      no device for network a (known: b): PCIDEVICE_INTEL_COM_X, in which the device plugin names the devices of intel.com/x, is not set: check whether the container `compute` requests the resource, as sriov-webhook makes it do, and whether the variable is passed on
+    nad without a resource
+      no device for network a: neither SRIOV_NETWORK_RESOURCES nor KUBEVIRT_RESOURCE_NAME_* has a resource for NetworkAttachmentDefinition ns/z: annotate the NAD with k8s.v1.cni.cncf.io/resourceName, and restart the virtual machine
+    auxiliary device
+      device "mlx5_core.sf.4" in PCIDEVICE_INTEL_COM_X is not a PCI function and cannot be a hostdev (network a): use a pool of PCI VFs
+    address without a domain
+      device "01:10.0" in PCIDEVICE_INTEL_COM_X is not a PCI function and cannot be a hostdev (network a): it lacks the PCI domain; a device plugin writes 0000:01:10.0
+    one device twice
+      networks a and b would both have 0000:01:10.0: a VF belongs to one network
+    multus that does not sort
+      --assign multus would give 0000:01:10.0 to network a, which has 0000:01:10.4: this Multus does not sort its devices; use network-info
+    broken annotation
+      the networks annotation element 1: "null" is not a network selection (invalid type: null, expected an object with a name at line 1 column 4)
+    name that cannot be an alias
+      interface "a'b" of the VMI cannot be part of an alias (ua-sriov-NAME): only letters, digits, '-', '_' and '.' are allowed
+    bad nad
+      network "a" of the VMI: namespace ".." has the character '.'; only lower-case letters, digits and '-' are allowed
+    bad mac address
+      interface "a" of the VMI has an invalid macAddress: "020000000001" is not a MAC address: write six octets such as 02:00:00:aa:bb:01
+    bad guest address
+      interface "a" of the VMI has an invalid pciAddress: "7" is not a PCI address: write domain:bus:device.function such as 0000:65:02.1
+    "#);
 }
 
 /// Each reason has a remedy of its own: a rule is only recommended where it would decide.
@@ -156,56 +185,61 @@ fn ambiguities(#[case] case: Case<'_>, #[case] expected: Ambiguity, #[case] cure
 }
 
 /// One sentence for each way in which a device can be missing.
-#[rstest]
-#[case::no_resource(
-    Case { vmi: &[("a", "z", VF)], variables: &[ONE_OF_X, RESOURCES], ..NOTHING },
-    "no device for network a: neither SRIOV_NETWORK_RESOURCES nor KUBEVIRT_RESOURCE_NAME_* has a resource for \
-     NetworkAttachmentDefinition ns/z: annotate the NAD with k8s.v1.cni.cncf.io/resourceName, and"
-)]
-#[case::no_resource_of_any(
-    Case { vmi: &[("a", "x", VF)], variables: &[ONE_OF_X, ("SRIOV_NETWORK_RESOURCES", "{}")], ..NOTHING },
-    "no device for network a: neither SRIOV_NETWORK_RESOURCES nor KUBEVIRT_RESOURCE_NAME_* has a resource for \
-     NetworkAttachmentDefinition ns/x: "
-)]
-#[case::no_variable(
-    Case { vmi: &[("a", "x", VF)], variables: &[ONE_OF_Y, RESOURCES], ..NOTHING },
-    "no device for network a: PCIDEVICE_INTEL_COM_X, in which the device plugin names the devices of intel.com/x, \
-     is not there: "
-)]
-#[case::too_few_devices(
-    Case { vmi: &[("a", "x", VF), ("b", "x2", VF)], variables: &[ONE_OF_X, RESOURCES], ..NOTHING },
-    "no device for network a, b: PCIDEVICE_INTEL_COM_X has 1 for 2 networks: "
-)]
-#[case::nothing_of_its_resource(
-    Case { vmi: &[("a", "x", VF)], variables: &[RESOURCES], ..NOTHING },
-    "no device for network a: PCIDEVICE_INTEL_COM_X, in which the device plugin names the devices of intel.com/x, "
-)]
-#[case::nothing_at_all(
-    Case { vmi: &[("a", "x", VF)], ..NOTHING },
-    "no device for network a: no report names one, and there is no PCIDEVICE_ variable: look whether the container "
-)]
-#[case::no_selection(
-    Case {
-        vmi: &[("a", "x", VF), ("b", "x2", VF)],
-        variables: &[ONE_OF_X, RESOURCES],
-        annotation: Some("x"),
-        ..NOTHING
-    },
-    "no device for network b (known: a): none of the pod's selections is known to be its own: "
-)]
-#[case::each_for_a_reason_of_its_own(
-    Case {
-        vmi: &[("a", "z", VF), ("b", "y", VF), ("c", "z", VF), ("d", "x", VF)],
-        variables: &[ONE_OF_X, RESOURCES],
-        ..NOTHING
-    },
-    "no device for network a, c (known: d): neither SRIOV_NETWORK_RESOURCES nor KUBEVIRT_RESOURCE_NAME_* has a \
-     resource for NetworkAttachmentDefinition ns/z: annotate the NAD with k8s.v1.cni.cncf.io/resourceName, and start \
-     the virtual machine anew; no device for network b (known: d): PCIDEVICE_INTEL_COM_Y, in which"
-)]
-fn missing_devices(#[case] case: Case<'_>, #[case] start: &str) {
-    let error = case.error();
-    assert!(error.starts_with(start), "{error}");
+#[test]
+fn missing_devices() {
+    let cases = [
+        ("no resource", Case { vmi: &[("a", "z", VF)], variables: &[ONE_OF_X, RESOURCES], ..NOTHING }),
+        (
+            "no resource of any",
+            Case {
+                vmi: &[("a", "x", VF)],
+                variables: &[ONE_OF_X, ("SRIOV_NETWORK_RESOURCES", "{}")],
+                ..NOTHING
+            },
+        ),
+        ("no variable", Case { vmi: &[("a", "x", VF)], variables: &[ONE_OF_Y, RESOURCES], ..NOTHING }),
+        (
+            "too few devices",
+            Case { vmi: &[("a", "x", VF), ("b", "x2", VF)], variables: &[ONE_OF_X, RESOURCES], ..NOTHING },
+        ),
+        ("nothing of its resource", Case { vmi: &[("a", "x", VF)], variables: &[RESOURCES], ..NOTHING }),
+        ("nothing at all", Case { vmi: &[("a", "x", VF)], ..NOTHING }),
+        (
+            "no selection",
+            Case {
+                vmi: &[("a", "x", VF), ("b", "x2", VF)],
+                variables: &[ONE_OF_X, RESOURCES],
+                annotation: Some("x"),
+                ..NOTHING
+            },
+        ),
+        (
+            "each for a reason of its own",
+            Case {
+                vmi: &[("a", "z", VF), ("b", "y", VF), ("c", "z", VF), ("d", "x", VF)],
+                variables: &[ONE_OF_X, RESOURCES],
+                ..NOTHING
+            },
+        ),
+    ];
+    insta::assert_snapshot!(told(cases), @r"
+    no resource
+      no device for network a: neither SRIOV_NETWORK_RESOURCES nor KUBEVIRT_RESOURCE_NAME_* has a resource for NetworkAttachmentDefinition ns/z: annotate the NAD with k8s.v1.cni.cncf.io/resourceName, and restart the virtual machine
+    no resource of any
+      no device for network a: neither SRIOV_NETWORK_RESOURCES nor KUBEVIRT_RESOURCE_NAME_* has a resource for NetworkAttachmentDefinition ns/x: annotate the NAD with k8s.v1.cni.cncf.io/resourceName, and restart the virtual machine
+    no variable
+      no device for network a: PCIDEVICE_INTEL_COM_X, in which the device plugin names the devices of intel.com/x, is not set: check whether the container `compute` requests the resource, as sriov-webhook makes it do, and whether the variable is passed on
+    too few devices
+      no device for network a, b: PCIDEVICE_INTEL_COM_X has 1 for 2 networks: raise what the container `compute` requests, as sriov-webhook does, and restart the virtual machine
+    nothing of its resource
+      no device for network a: PCIDEVICE_INTEL_COM_X, in which the device plugin names the devices of intel.com/x, is not set: check whether the container `compute` requests the resource, as sriov-webhook makes it do, and whether the variable is passed on
+    nothing at all
+      no device for network a: no report names one, and there is no PCIDEVICE_ variable: check whether the container `compute` requests the resource of the network's NAD, as sriov-webhook makes it do, and whether the variable is passed on
+    no selection
+      no device for network b (known: a): none of the pod's selections is known to be its own: if it was added after the pod had started, migrate the virtual machine or restart it
+    each for a reason of its own
+      no device for network a, c (known: d): neither SRIOV_NETWORK_RESOURCES nor KUBEVIRT_RESOURCE_NAME_* has a resource for NetworkAttachmentDefinition ns/z: annotate the NAD with k8s.v1.cni.cncf.io/resourceName, and restart the virtual machine; no device for network b (known: d): PCIDEVICE_INTEL_COM_Y, in which the device plugin names the devices of intel.com/y, is not set: check whether the container `compute` requests the resource, as sriov-webhook makes it do, and whether the variable is passed on
+    ");
 }
 
 const VDPA: &str =

@@ -125,15 +125,15 @@ fn spread(networks: &str, main: (&str, u64), beside: u64, restartable: u64, endi
 #[rstest]
 #[case::another_container(
     spread("vf", ("compute", 0), 1, 0, 0),
-    r#"container "istio-proxy" requests intel.com/sriov_vfio, and compute does not: the virtual machine needs it on compute; have the other injector leave virt-launcher pods alone"#
+    r#"container "istio-proxy" requests intel.com/sriov_vfio, and compute does not: the virtual machine needs it in compute; configure the other injector to leave virt-launcher pods alone"#
 )]
 #[case::restartable_init_container(
     spread("vf", ("compute", 0), 0, 2, 0),
-    r#"container "native-sidecar" requests intel.com/sriov_vfio, and compute does not: the virtual machine needs it on compute; have the other injector leave virt-launcher pods alone"#
+    r#"container "native-sidecar" requests intel.com/sriov_vfio, and compute does not: the virtual machine needs it in compute; configure the other injector to leave virt-launcher pods alone"#
 )]
 #[case::not_enough_on_compute(
     spread("vf,vf", ("compute", 1), 1, 0, 0),
-    r#"container "istio-proxy" requests intel.com/sriov_vfio, and compute only 1 of 2: the virtual machine needs it on compute; have the other injector leave virt-launcher pods alone"#
+    r#"container "istio-proxy" requests intel.com/sriov_vfio, and compute only 1 of 2: the virtual machine needs it in compute; configure the other injector to leave virt-launcher pods alone"#
 )]
 fn a_vf_of_another_container_is_no_use_to_a_virtual_machine(#[case] pod: Value, #[case] message: &str) {
     let decision = decide_pod(&pod, &Options::default());
@@ -165,7 +165,7 @@ fn what_else_a_virtual_machines_pod_may_request(
 #[test]
 fn a_second_holder_is_warned_of() {
     let decision = decide_pod(&spread("vf", ("compute", 1), 1, 0, 0), &Options::default());
-    insta::assert_snapshot!(decision.verdict.warnings.join("\n"), @r#"container "istio-proxy" requests intel.com/sriov_vfio as well as compute: Multus may attach a VF that compute does not have; have the other injector leave virt-launcher pods alone"#);
+    insta::assert_snapshot!(decision.verdict.warnings.join("\n"), @r#"container "istio-proxy" requests intel.com/sriov_vfio as well as compute: Multus may attach a VF that compute does not have; configure the other injector to leave virt-launcher pods alone"#);
 }
 
 /// Which container of an ordinary pod uses a network is its author's matter.

@@ -38,7 +38,7 @@ pub(super) fn findings(
         Some(Err(error)) => findings.push(Finding::unknown(
             CHECK,
             format!("{place}: {} cannot be read: {}", annotation::NETWORK_STATUS, json_problem(&error)),
-            "what Multus attached would be there; look at the pod's events and at Multus' log on the node",
+            "it would list what Multus attached; see the pod's events and Multus' log on the node",
         )),
         Some(Ok(status)) => {
             for selection in lacking(pod, decision, &status) {
@@ -116,7 +116,7 @@ fn not_in_domain(machine: &Machine, networks: &[&MachineNetwork]) -> Vec<Finding
                 network.name
             ),
             format!(
-                "launcher-hook check --vmi in the pod says what became of it; then restart the virtual machine: \
+                "launcher-hook check --vmi in the pod shows what happened to it; then restart the virtual machine: \
                  virtctl --namespace {} restart {}",
                 machine.namespace, machine.name
             ),

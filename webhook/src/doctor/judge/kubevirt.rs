@@ -20,7 +20,11 @@ pub(super) fn versions(facts: &Facts) -> Vec<Finding> {
         Err(findings) => findings,
         Ok(kubevirts) if kubevirts.is_empty() => {
             let remedy = "create a KubeVirt object, as KubeVirt's installation says";
-            vec![Finding::wrong(CHECK, "KubeVirt's operator is there, but no KubeVirt", remedy)]
+            vec![Finding::wrong(
+                CHECK,
+                "KubeVirt's operator is installed, but there is no KubeVirt object",
+                remedy,
+            )]
         }
         Ok(kubevirts) => kubevirts.iter().map(|kubevirt| one(kubevirt, facts)).collect(),
     }
@@ -29,12 +33,11 @@ pub(super) fn versions(facts: &Facts) -> Vec<Finding> {
 fn one(kubevirt: &KubeVirt, facts: &Facts) -> Finding {
     let KubeVirt { name, version, gates, disabled_gates } = kubevirt;
     let Some(version) = version else {
-        let remedy = format!("kubectl describe kubevirt of {name} says how far its installation is");
+        let remedy = format!("kubectl describe kubevirt of {name} shows the progress of its installation");
         return Finding::unknown(CHECK, format!("{name}: no version yet"), remedy);
     };
     let Some(minor) = minor(version) else {
-        let remedy =
-            "up to 1.8 KubeVirt asks for VFs itself, from 1.9 on the webhook has to: find out which it is";
+        let remedy = "KubeVirt requests VFs itself up to 1.8, and needs the webhook from 1.9 on: find out which version it is";
         return Finding::unknown(CHECK, format!("{name}: version {version:?} is not understood"), remedy);
     };
     let has = |gates: &[String]| gates.iter().any(|gate| gate == GATE);
@@ -47,9 +50,7 @@ fn one(kubevirt: &KubeVirt, facts: &Facts) -> Finding {
     if !left_to_us {
         return Finding::ok(
             CHECK,
-            format!(
-                "{name}: {version} asks for VFs itself; the webhook adds what is missing, which is nothing"
-            ),
+            format!("{name}: {version} requests VFs itself; the webhook has nothing to add"),
         );
     }
     let found = format!("{name}: {version} leaves VFs to a webhook");
@@ -60,7 +61,7 @@ fn one(kubevirt: &KubeVirt, facts: &Facts) -> Finding {
         let remedy = "use a kubeconfig that may list them (examples/doctor.yaml)";
         return Finding::unknown(
             CHECK,
-            format!("{found}; whether there is one cannot be seen: {unseen}"),
+            format!("{found}; whether there is one is unknown: {unseen}"),
             remedy,
         );
     }
@@ -69,7 +70,7 @@ fn one(kubevirt: &KubeVirt, facts: &Facts) -> Finding {
         None => Finding::wrong(
             CHECK,
             format!(
-                "{found}, and there is none: virtual machines start without their VFs, and nobody says so"
+                "{found}, and there is none: virtual machines start without their VFs, and without an error"
             ),
             remedy(minor),
         ),
@@ -80,14 +81,14 @@ fn one(kubevirt: &KubeVirt, facts: &Facts) -> Finding {
 fn remedy(minor: (u32, u32)) -> &'static str {
     match minor {
         (1, 8) => {
-            "install this webhook, or, for the time being, take ExternalNetResourceInjection out of \
+            "install this webhook, or, for the time being, remove ExternalNetResourceInjection from \
              spec.configuration.developerConfiguration.featureGates of the KubeVirt"
         }
         (1, 9) => {
             "install this webhook, or, for the time being, name ExternalNetResourceInjection in \
              spec.configuration.developerConfiguration.disabledFeatureGates of the KubeVirt"
         }
-        _ => "install this webhook: from 1.10 on KubeVirt cannot ask for VFs itself",
+        _ => "install this webhook: KubeVirt 1.10 and later cannot request VFs itself",
     }
 }
 

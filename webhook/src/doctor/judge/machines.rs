@@ -72,7 +72,7 @@ pub(crate) fn judge_machines<'f>(facts: &'f Facts, options: &Options) -> Result<
     }
     let mut judgement = Judgement { all: machines.len(), machines: Vec::new(), findings: Vec::new() };
     if let Some(Err(unseen)) = &facts.nodes {
-        let remedy = "whether a node was restarted under its virtual machines cannot be seen without; examples/doctor.yaml \
+        let remedy = "without them it is unknown whether a node was restarted under its virtual machines; examples/doctor.yaml \
                       has the permissions";
         judgement.findings.push(Finding::unknown(CHECK, unseen.to_string(), remedy));
     }
@@ -84,7 +84,7 @@ pub(crate) fn judge_machines<'f>(facts: &'f Facts, options: &Options) -> Result<
                 judgement.findings.push(Finding::unknown(
                     CHECK,
                     format!("{}: its networks cannot be read: {problem}", machine.full_name()),
-                    "nothing can be said of it; correct the VMI",
+                    "correct the VMI",
                 ));
                 continue;
             }
@@ -234,7 +234,7 @@ impl One<'_> {
         });
         let why: Vec<String> = gone.collect();
         let remedy = format!(
-            "kubectl --namespace {namespace} describe vmi {name} says why; a refusal of the webhook is there word for word"
+            "kubectl --namespace {namespace} describe vmi {name} says why; a denial by the webhook is quoted there"
         );
         vec![if why.is_empty() {
             Finding::warning(CHECK, format!("{namespace}/{name}: has no pod"), remedy)
@@ -272,8 +272,8 @@ impl One<'_> {
         {
             let finding = Finding::wrong(
                 CHECK,
-                format!("{place} would be refused today: {}", denial.message),
-                "correct what the sentence says; the running virtual machine goes on until it is restarted",
+                format!("{place} would be denied today: {}", denial.message),
+                "correct what the message says; the running virtual machine is not affected until it is restarted",
             );
             return (vec![finding], maps);
         }
@@ -281,14 +281,14 @@ impl One<'_> {
             Finding::warning(
                 CHECK,
                 format!("{place} has no node: {}", said(reason)),
-                "where a resource is insufficient, all its VFs are taken: create more, or stop another virtual machine",
+                "if a resource is insufficient, all its VFs are in use: create more, or stop another virtual machine",
             )
         }));
         findings.extend(decision.verdict.warnings.iter().map(|warning| {
             Finding::warning(
                 CHECK,
                 format!("{place}: {warning}"),
-                "the webhook lets it pass; do what the sentence says",
+                "the webhook admits it; do what the message says",
             )
         }));
         findings.extend(self.not_selected(&decision, &place));
@@ -342,7 +342,7 @@ fn disagreements(
 
 fn restart(machine: &Machine) -> String {
     format!(
-        "restart the virtual machine: virtctl --namespace {} restart {}; what a pod holds is settled when it is created",
+        "restart the virtual machine: virtctl --namespace {} restart {}; what a pod holds is fixed when it is created",
         machine.namespace, machine.name
     )
 }

@@ -42,7 +42,7 @@ pub(super) fn networks(facts: &Facts, checks: &[Check], options: &Options) -> Ve
     }
     if valid > 0 {
         let named = resources_of(nads).values().flatten().collect::<BTreeSet<_>>().len();
-        findings.insert(0, Finding::ok(CHECK, format!("{valid} in order, {named} of them name a resource")));
+        findings.insert(0, Finding::ok(CHECK, format!("{valid} valid, {named} of them name a resource")));
     }
     findings
 }
@@ -53,7 +53,7 @@ fn wrong(name: &NadName, nad: &Nad) -> Vec<Finding> {
         findings.push(Finding::wrong(
             CHECK,
             format!("{name}: {error}"),
-            "correct the annotation; until then pods that name it are refused",
+            "correct the annotation; until then pods that name it are denied",
         ));
     }
     if let Cni::Unreadable(problem) = &nad.cni {
@@ -72,16 +72,14 @@ fn odd(name: &NadName, nad: &Nad) -> Option<Finding> {
     if nad.names_no_resource() && nad.cni.wants_vf() {
         return Some(Finding::warning(
             CHECK,
-            format!(
-                "{name}: its CNI plugin configures a VF, and it names no resource that has VFs{misspelt}"
-            ),
+            format!("{name}: its CNI plugin configures a VF, but it names no resource with VFs{misspelt}"),
             no_resource(name),
         ));
     }
     let Misspelt { key, meant } = nad.misspelt.first()?;
     Some(Finding::warning(
         CHECK,
-        format!("{name}: annotation {key} is not read: was {meant} meant?"),
+        format!("{name}: annotation {key} is ignored: did you mean {meant}?"),
         format!(
             "rename it, if so: kubectl --namespace {} edit net-attach-def {}; or give --resource-annotation, as to serve",
             name.namespace(),

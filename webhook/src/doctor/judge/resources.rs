@@ -88,7 +88,7 @@ fn one(resource: &str, nads: &[&NadName], nodes: &[Node], pods: &[LauncherPod]) 
         return Finding::wrong(
             CHECK,
             format!("{resource}: {}; {by}", supply(resource, nodes)),
-            "the device plugin knows it and finds no VF: are VFs created and bound to vfio-pci? launcher-hook check \
+            "the device plugin knows the resource and finds no VF: are VFs created and bound to vfio-pci? launcher-hook check \
              on the node says what is missing",
         );
     }
@@ -96,7 +96,7 @@ fn one(resource: &str, nads: &[&NadName], nodes: &[Node], pods: &[LauncherPod]) 
         return Finding::wrong(
             CHECK,
             format!("{resource}: {}, and none of them is ready; {by}", supply(resource, nodes)),
-            "kubectl describe node says why; until one is ready, no pod that needs the resource is started",
+            "kubectl describe node says why; until one is ready, pods that need the resource cannot start",
         );
     }
     let waiting = waiting(resource, pods);
@@ -135,12 +135,12 @@ fn silent(node: &Node, needed: &BTreeMap<String, Vec<&NadName>>) -> Option<Findi
     Some(Finding::warning(
         CHECK,
         format!(
-            "node {} is not ready{since} ({reason}): nobody can have its {}",
+            "node {} is not ready{since} ({reason}): no pod can get its {}",
             node.name,
             counted.join(", ")
         ),
         format!(
-            "kubectl describe node {} says why; until it is ready, what the API server has of its pods and devices is old",
+            "kubectl describe node {} says why; until it is ready, what the API server knows of its pods and devices is stale",
             node.name
         ),
     ))

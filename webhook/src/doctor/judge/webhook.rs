@@ -25,7 +25,7 @@ pub(super) fn registration(facts: &Facts) -> Vec<Finding> {
         findings.push(Finding::warning(
             CHECK,
             format!("{} registrations of sriov-webhook", ours.len()),
-            "nothing is doubled, but each pod waits for all of them: uninstall the releases that are not needed",
+            "no resource is added twice, but each pod waits for all of them: uninstall the releases that are not needed",
         ));
     }
     findings.extend(answer(facts));
@@ -47,7 +47,7 @@ fn one(entry: &Entry) -> Finding {
         return Finding::warning(
             CHECK,
             format!("{found}; failurePolicy is Ignore"),
-            "while nobody answers, virtual machines start without their VFs and nobody says so: set \
+            "while no replica answers, virtual machines start without their VFs and without an error: set \
              webhook.failurePolicy=Fail",
         );
     }
@@ -59,7 +59,7 @@ fn answer(facts: &Facts) -> Option<Finding> {
     let is_ours = |entry: &str| entry.ends_with(crate::doctor::facts::OUR_DOMAIN);
     Some(match facts.probe.as_ref()? {
         Probe::Refused { entry } if is_ours(entry) => {
-            Finding::ok(CHECK, "the API server reaches it, and trusts its certificate")
+            Finding::ok(CHECK, "the API server reaches it and trusts its certificate")
         }
         Probe::Unanswered { entry, reason } if is_ours(entry) && is_about_trust(reason) => Finding::wrong(
             CHECK,
@@ -75,19 +75,21 @@ fn answer(facts: &Facts) -> Option<Finding> {
         ),
         Probe::Passed { namespace } => Finding::wrong(
             CHECK,
-            format!("in namespace {namespace} a pod that it refuses would be created: it is not asked"),
+            format!(
+                "a pod that it denies would be created in namespace {namespace}: the API server does not call it there"
+            ),
             "is the namespace left out (webhook.namespaceSelector, webhook.excludedNamespaces, with scope all-pods the \
              release's own)? Try another with --probe-namespace; or is failurePolicy Ignore, and nobody answers?",
         ),
         Probe::Refused { entry } | Probe::Unanswered { entry, .. } => Finding::unknown(
             CHECK,
-            format!("whether it answers cannot be told: webhook {entry} refuses the pod to try it with"),
+            format!("whether it answers is not known: webhook {entry} denies the pod of the dry run"),
             "try another namespace with --probe-namespace",
         ),
         Probe::Hindered { reason } => Finding::unknown(
             CHECK,
-            format!("whether it answers cannot be told: {reason}"),
-            "use a kubeconfig that may create pods (a dry run, none is made), or another --probe-namespace",
+            format!("whether it answers is not known: {reason}"),
+            "use a kubeconfig that may create pods (it is a dry run), or another --probe-namespace",
         ),
     })
 }
@@ -109,7 +111,7 @@ pub(super) fn injectors(facts: &Facts) -> Vec<Finding> {
         Finding::warning(
             CHECK,
             format!("{}: pods go to {} as well ({})", entry.configuration, entry.target, entry.name),
-            "nothing is doubled by this webhook. Leave the other one where pods that are no virtual machines use \
+            "this webhook adds nothing twice. Leave the other one where pods that are no virtual machines use \
              SR-IOV: this one serves them with decisions.scope=all-pods only. Otherwise, for the SR-IOV operator's, \
              kubectl patch sriovoperatorconfig default --namespace sriov-network-operator (OpenShift: \
              openshift-sriov-network-operator) --type merge --patch '{\"spec\":{\"enableInjector\":false}}'",

@@ -70,7 +70,7 @@ fn five_of_six_without_their_device() {
     insta::assert_snapshot!(odd(&facts), @r"
     WRONG vmi default/meshed: pod virt-launcher-meshed-abcde: container mesh holds example.com/blue, compute does not
     WRONG vmi default/bare: interface fast is sriov, but NAD default/bare names no resource
-    WRONG vmi default/slip: interface fast is sriov, but NAD default/slip names no resource; default/slip has an annotation k8s.v1.cni.cncf.io/resource-name: was k8s.v1.cni.cncf.io/resourceName meant?
+    WRONG vmi default/slip: interface fast is sriov, but NAD default/slip names no resource; default/slip has the annotation k8s.v1.cni.cncf.io/resource-name: did you mean k8s.v1.cni.cncf.io/resourceName?
     WRONG vmi default/tap: pod virt-launcher-tap-abcde holds 0 of 1 macvtap.network.kubevirt.io/bond0
     WRONG vmi default/plugged: pod virt-launcher-plugged-abcde holds 0 of 1 example.com/blue
     ");
@@ -93,9 +93,9 @@ fn a_nad_that_no_virtual_machine_uses_is_looked_at_all_the_same() {
         ..Facts::default()
     };
     insta::assert_snapshot!(odd(&facts), @r"
-    warning nad default/bare: its CNI plugin configures a VF, and it names no resource that has VFs
+    warning nad default/bare: its CNI plugin configures a VF, but it names no resource with VFs
     WRONG nad default/broken: its spec.config is not JSON (EOF while parsing an object at line 1 column 1)
-    warning nad default/slip: annotation resourceName is not read: was k8s.v1.cni.cncf.io/resourceName meant?
+    warning nad default/slip: annotation resourceName is ignored: did you mean k8s.v1.cni.cncf.io/resourceName?
     ");
 }
 
@@ -249,7 +249,7 @@ mod restarts {
         let forbidden = Unseen::Forbidden { kind: "events", reason: "no".to_owned() };
         let said = said("Scheduled", &json!({}), Err(forbidden));
         assert!(
-            said.contains("whether it was restarted cannot be seen (events may not be listed: no)"),
+            said.contains("whether it was restarted cannot be seen (no permission to list events: no)"),
             "{said}"
         );
     }
