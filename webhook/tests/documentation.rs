@@ -137,7 +137,7 @@ fn documents() -> Vec<PathBuf> {
         .into_iter()
         .flatten()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_file())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
         // Theirs are other programs.
         .filter(|path| {
             !["lab.md", "launcher-hook.md", "performance.md", "which-vf.md"]
@@ -171,6 +171,24 @@ fn links_lead_somewhere() {
 }
 
 #[test]
+fn every_page_is_in_the_book_once() {
+    let summary = text("docs/SUMMARY.md");
+    let mut listed: Vec<&str> =
+        summary.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()).collect();
+    listed.sort_unstable();
+    let folders = [("docs", ""), ("docs/design", "design/")];
+    let pages = folders.into_iter().flat_map(|(folder, prefix)| {
+        fs::read_dir(root().join(folder)).unwrap().map(move |entry| {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            format!("{prefix}{name}")
+        })
+    });
+    let mut pages: Vec<String> = pages.filter(|page| page.ends_with(".md") && page != "SUMMARY.md").collect();
+    pages.sort_unstable();
+    assert_eq!(listed, pages);
+}
+
+#[test]
 fn the_readme_shows_what_review_prints() {
     let readme = text("README.md");
     let (_, session) = readme.split_once("$ cargo run -q --bin sriov-webhook -- ").unwrap();
@@ -182,6 +200,27 @@ fn the_readme_shows_what_review_prints() {
         .output()
         .unwrap();
     assert_eq!(shown, String::from_utf8(output.stdout).unwrap());
+}
+
+#[test]
+fn the_badges_are_true() {
+    let readme = text("README.md");
+    let of_manifest = text("Cargo.toml");
+    let quoted = |key: &str| {
+        let (_, rest) = of_manifest.split_once(&format!("\n{key} = \"")).unwrap();
+        rest.split('"').next().unwrap().to_owned()
+    };
+    let kubernetes = text("charts/kubevirt-sriov/Chart.yaml");
+    let (_, kubernetes) = kubernetes.split_once("kubeVersion: \">=").unwrap();
+    let kubernetes = kubernetes.split(".0-0").next().unwrap();
+    for badge in [
+        format!("badge/Rust-{}-", quoted("rust-version")),
+        format!("badge/license-{}-", quoted("license").replace('-', "--")),
+        format!("badge/Kubernetes-{kubernetes}%2B-"),
+    ] {
+        assert!(readme.contains(&badge), "no {badge}");
+    }
+    assert!(root().join(".github/workflows/ci.yml").exists());
 }
 
 /// The anchor that a forge makes of a heading.
@@ -239,7 +278,7 @@ fn every_documented_series_is_there_at_zero_before_its_first_event() {
     let metrics = Server::on_examples().get("/metrics").body;
     let has = |series: String| metrics.lines().any(|line| line == format!("{series} 0"));
     let outcomes = first_cells(&text, "| `outcome` | means |");
-    let reasons = first_cells(&text, "| `reason` | whose matter it is |");
+    let reasons = first_cells(&text, "| `reason` | who has to act, or why |");
     assert!(outcomes.len() > 5 && reasons.len() > 12, "{outcomes:?} {reasons:?}");
     for (label, values) in [("outcome", &outcomes), ("reason", &reasons)] {
         for value in values {
