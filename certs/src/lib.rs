@@ -5,8 +5,8 @@
 //! 1. Make a [`ServingCertificate`], the slot that holds what is served now.
 //! 2. Fill it: once and for good with [`issue::SelfSigned`], from a folder with
 //!    [`reload::Directory`], or from the cluster with a [`managed::Keeper`].
-//! 3. Build the TLS configuration around it with [`tls::server_config`], once; what is put into the
-//!    slot later is used by the next handshake, and open connections go on with what they have.
+//! 3. Build the TLS configuration around it with [`tls::server_config`], once; a pair that enters
+//!    the slot later is used by the next handshake; open connections keep what they have.
 //!
 //! [`issue`], [`inspect`], [`pair`], [`report`] and [`rotation`] read no clock, file or socket: the time is an
 //! argument. [`reload`], [`store`] and [`ca_bundle`] are the edge.

@@ -9,7 +9,7 @@ use crate::inspect::{Details, written};
 use crate::pair::{self, Pair};
 use crate::rotation::{Data, Vault};
 
-/// What was looked at, and what came of it.
+/// The certificates that were inspected, with the findings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     now: SystemTime,

@@ -27,7 +27,7 @@ pub struct Status {
     pub serving: Option<Details>,
     /// When what was offered was last found good: the served certificate itself counts.
     pub last_good: Option<SystemTime>,
-    /// How often something offered or fetched was no good since the start.
+    /// Number of offered or fetched certificates that could not be used, since the start.
     pub failures: u64,
     /// The sentence of the last failure, until something good comes.
     pub last_failure: Option<String>,

@@ -1,6 +1,6 @@
 //! Which device nodes the pod was given for its VFs, and whether they still lead to them.
 //!
-//! The device plugin names the nodes when the pod is made. A restart of the node, or VFs that are made anew, leave
+//! The device plugin names the nodes when the pod is made. A restart of the node, or VFs that are created again, leave
 //! the names as they are: IOMMU groups are numbered in the order in which they appear.
 
 use std::collections::BTreeMap;
@@ -100,11 +100,11 @@ pub struct Stale {
     pub address: PciAddress,
     /// The node that the pod has for it.
     pub given: GivenNode,
-    /// What became of the VF.
+    /// What the VF is now.
     pub now: Now,
 }
 
-/// What became of a VF since the pod was given it.
+/// What a VF is now, compared with what the pod was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Now {
     /// It does not exist.
@@ -139,13 +139,13 @@ impl fmt::Display for Stale {
         match now {
             Now::Gone => write!(
                 f,
-                "VF {address} does not exist any more, and {given}: the node was restarted, or the VFs were \
-                 created anew"
+                "VF {address} no longer exists, and {given}: the node was restarted, or the VFs were \
+                 created again"
             ),
             Now::Unbound(binding) => write!(
                 f,
                 "VF {address} is on {} now, and {given} when a VFIO driver had it: the node was restarted, or \
-                 the VF was bound anew",
+                 the VF was bound again",
                 binding.name()
             ),
             Now::Group(number) => write!(
@@ -156,7 +156,7 @@ impl fmt::Display for Stale {
             Now::Device(device) => write!(
                 f,
                 "VF {address} is /dev/vfio/devices/{device} now, and {given}: the node was restarted, or the \
-                 VF was bound anew"
+                 VF was bound again"
             ),
         }
     }

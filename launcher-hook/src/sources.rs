@@ -1,5 +1,5 @@
 //! Where launcher-hook learns which devices the pod was given: the environment and the files of the downward
-//! API. They are read anew for every domain, since the files fill while the pod is already running.
+//! API. They are read again for every domain, because the files fill while the pod is already running.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};

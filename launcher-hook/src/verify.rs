@@ -103,8 +103,8 @@ fn node_problem(kind: io::ErrorKind, present: &[String]) -> String {
     }
 }
 
-/// Looks at one VF. `given` are the nodes that the pod was given; `report` has what came of opening them if they are
-/// in another container.
+/// Checks one VF. `given` are the device nodes that the pod was given; if they are in another container, `report` says
+/// whether they could be opened there.
 ///
 /// # Errors
 /// The first thing that keeps it from being used.
@@ -163,8 +163,8 @@ pub(crate) fn open(node: &Path) -> io::Result<()> {
     OpenOptions::new().read(true).write(true).open(node).map(drop)
 }
 
-/// What came of opening a node in the container of the report. Its owner, and who has it open, may have changed since:
-/// virt-handler gives the nodes to QEMU's user when it starts a virtual machine.
+/// Whether the reporting container could open a node. Its owner, and the process that has it open, may have changed since:
+/// virt-handler makes QEMU's user the owner of the nodes when it starts a virtual machine.
 fn opened_by(report: &DeviceReport, node: &Path) -> io::Result<()> {
     const ERRORS_THAT_PASS: [i32; 2] = [EACCES, EBUSY];
     // In no-IOMMU mode a container has a node under its plain name, which cannot be known from outside of it.

@@ -380,7 +380,7 @@ fn a_vf_on_its_vendors_vfio_driver_is_well(#[case] driver: &str, #[case] folder:
 #[case::vf_is_gone(
     |machine: &Machine| machine.remove("sys/bus/pci/devices/0000:01:10.0"),
     "/dev/vfio/14",
-    "VF 0000:01:10.0 does not exist any more, and the pod was given /dev/vfio/14",
+    "VF 0000:01:10.0 no longer exists, and the pod was given /dev/vfio/14",
     "delete the pod; a new one gets a VF that exists"
 )]
 #[case::vf_is_on_its_network_driver(
@@ -565,8 +565,7 @@ fn the_variables_tell_a_container_what_it_was_given() {
     let table = text(&output.stdout);
     for address in ["0000:65:02.1", "0000:65:02.3"] {
         assert!(
-            table
-                .contains(&format!("VF {address} does not exist any more, and the pod was given /dev/vfio/")),
+            table.contains(&format!("VF {address} no longer exists, and the pod was given /dev/vfio/")),
             "{table}"
         );
     }

@@ -228,7 +228,7 @@ fn what_disagrees(#[case] file: &str, #[case] from: &str, #[case] to: &str, #[ca
 }
 
 #[rstest]
-#[case::vf_gone(|machine: &Machine| machine.remove("sys/bus/pci/devices/0000:01:10.2"), "outside vf: VF 0000:01:10.2 does not exist any more")]
+#[case::vf_gone(|machine: &Machine| machine.remove("sys/bus/pci/devices/0000:01:10.2"), "outside vf: VF 0000:01:10.2 no longer exists")]
 #[case::vf_on_its_network_driver(|machine: &Machine| machine.driver("0000:01:10.0", Some("igbvf")), "inside driver: VF 0000:01:10.0 is on igbvf now")]
 fn what_disagrees_on_the_node(#[case] change: fn(&Machine), #[case] found: &str) {
     let machine = running();

@@ -57,6 +57,16 @@ const PHRASES: &[Phrase] = &[
     phrase("it never should", "unexpectedly", 0),
     phrase("have it that", "configure", 0),
     phrase("the way of", "the path of; how … gets to …", 0),
+    Phrase { before: &["there"], behind: &["longer", "more"], ..phrase("are no", "are not; other than", 0) },
+    phrase("anew", "again; re-… (restart, reload, reconnect)", 0),
+    phrase("any more", "no longer", 0),
+    phrase("became of", "happened to; the result of", 0),
+    phrase("come of it", "result", 0),
+    phrase("no good", "invalid; cannot be used", 0),
+    phrase("sees to", "makes sure; handles", 0),
+    phrase("see to", "make sure; handle", 0),
+    phrase("put into pods", "injected into pods", 0),
+    phrase("may not be listed", "no permission to list", 0),
     phrase("whoever", "name them: clients, the author of the VMI", 0),
 ];
 

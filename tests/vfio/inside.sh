@@ -29,7 +29,7 @@ fail() {
 }
 
 # The emulated processor under KVM can lose EFER, rarely, when it is interrupted: then QEMU's registers show what no
-# 64-bit kernel can have, paging without the switch for 64 bits, and the guest does nothing any more.
+# 64-bit kernel can have, paging without the switch for 64 bits, and the guest does nothing.
 a_guest_is_lost() {
     local name registers
     for name in $(timeout 20 virsh list --name 2>/dev/null); do

@@ -90,7 +90,7 @@ pub enum Clients {
     Any,
 }
 
-/// Counts refusals by what became of their event.
+/// Counts denials by the fate of their event.
 #[derive(Debug, Clone, Default)]
 pub struct EventMetrics(Family<ResultLabels, Counter>);
 
@@ -106,7 +106,7 @@ impl EventMetrics {
         let metrics = Self::default();
         registry.register(
             "vmi_events",
-            "Refusals of VMIs' pods, by what became of the event about them",
+            "Denials of VMIs' pods, by the fate of the event about them",
             metrics.0.clone(),
         );
         // A series that appears with its first event is born at 1, which no `increase()` sees.

@@ -114,7 +114,7 @@ impl Collector for CertificateMetrics {
         )?;
         ConstCounter::new(status.failures).encode(encoder.encode_descriptor(
             "certificate_failures",
-            "Certificates that were offered or fetched and were no good",
+            "Certificates that were offered or fetched and cannot be used",
             None,
             MetricType::Counter,
         )?)

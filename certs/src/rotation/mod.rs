@@ -107,7 +107,7 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// Looks again: what is still so goes on, the rest begins anew or ends.
+    /// Looks again: what is unchanged continues, the rest starts over or ends.
     pub fn look(&mut self, vault: &Vault, trust: &Trust, now: SystemTime) {
         // A clock that went back starts the wait again.
         let since = |before: Option<SystemTime>| before.filter(|since| *since <= now).unwrap_or(now);
@@ -249,7 +249,7 @@ pub fn next(situation: &Situation<'_>, settings: &Settings) -> Result<Action, Is
 pub enum Order {
     /// A new serving certificate.
     Renew,
-    /// A new CA. It signs once the bundle has it; the replicas see to that.
+    /// A new CA. It signs once the bundle has it, which the replicas make sure of.
     RollAuthority,
 }
 

@@ -17,7 +17,7 @@ pub struct Demand {
     pub guest: u64,
     /// How many VFIO devices it has.
     pub devices: u64,
-    /// Whether the guest has an IOMMU: then each device maps all of its memory anew.
+    /// Whether the guest has an IOMMU: then each device maps all of its memory again.
     pub viommu: bool,
 }
 

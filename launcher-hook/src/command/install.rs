@@ -11,7 +11,7 @@ use contract::helper::INSTALLED_NAME;
 
 use crate::cli::InstallArguments;
 
-/// The running program, whatever became of its file.
+/// The running program, even if its file was replaced or removed.
 const SELF: &str = "/proc/self/exe";
 
 pub(super) fn run(arguments: &InstallArguments) -> anyhow::Result<ExitCode> {

@@ -38,7 +38,7 @@ fn by_place<'n>(
     let present: Vec<_> = secondary.iter().copied().filter(|network| !network.absent).collect();
     // The pod has a network whose interface is on its way out, or was made without it: the number tells.
     let places = if secondary.len() == selections.len() { secondary } else { &present };
-    // One of them is that of a network that the VMI does not have any more, and any number may be its own.
+    // One of them belongs to a network that the VMI no longer has, and its number can be any.
     if places.len() < selections.len() {
         return;
     }
@@ -72,7 +72,7 @@ fn by_nad<'n>(
         let networks: Vec<_> = left.iter().filter(|other| other.nad == network.nad).collect();
         let open: Vec<usize> = { selections.iter().zip(&*found).enumerate() }
             .filter(|(_, (selection, found))| found.is_none() && selection.nad == network.nad)
-            // Such a name is that of a network that this VMI does not have any more.
+            // Such a name belongs to a network that this VMI no longer has.
             .filter(|(_, (selection, _))| !selection.interface.as_deref().is_some_and(is_hashed))
             .map(|(index, _)| index)
             .collect();

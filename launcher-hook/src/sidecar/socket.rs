@@ -75,8 +75,7 @@ pub enum SocketError {
 }
 
 impl Socket {
-    /// Listens in `directory`, which is made where it is not there. A socket that nobody answers on any more
-    /// is replaced.
+    /// Listens in `directory`, which is created if it does not exist. A socket on which nobody answers is replaced.
     ///
     /// # Errors
     /// Where the place is taken or its path too long, or the folder cannot be written.

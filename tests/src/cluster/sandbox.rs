@@ -168,7 +168,7 @@ impl Sandbox {
         }
     }
 
-    /// Tries to create a pod (a dry run) until `sign` stands in what comes of it.
+    /// Tries to create a pod (a dry run) until the output has `sign`.
     pub fn wait_for(&self, pod: &Pod, sign: &str) {
         let pod = pod.in_namespace(self.namespace()).to_string();
         let deadline = Instant::now() + SEEN_WITHIN;

@@ -121,7 +121,7 @@ impl Machine {
         }
     }
 
-    /// Whether the machine that was started last has no pulse any more, has ended, or was given up; no scenario can
+    /// Whether the machine that was started last has no pulse, has ended, or was given up; no scenario can
     /// be blamed for that.
     pub fn stands_still() -> bool {
         still_file().exists()
@@ -132,7 +132,7 @@ impl Machine {
         fs::read_to_string(still_file()).unwrap_or_default()
     }
 
-    /// Says that the machine is of no use any more, and why.
+    /// Says that the machine cannot be used, and why.
     pub(super) fn give_up(why: &str) {
         // Where the machine's folder is gone, so is the machine.
         let _ = fs::write(still_file(), why);
@@ -236,7 +236,7 @@ pub(super) fn folder() -> PathBuf {
     run_folder().join("machine")
 }
 
-/// There where the machine is of no use any more.
+/// There where the machine cannot be used.
 fn still_file() -> PathBuf {
     folder().join("still")
 }

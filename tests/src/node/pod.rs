@@ -185,7 +185,7 @@ impl Drop for RunningPod {
 
 /// Whether a guest's registers, as QEMU's `info registers` shows them, are what no 64-bit kernel can have: paging
 /// without the switch for 64 bits. The emulated processor under KVM can lose that one, rarely, when it
-/// is interrupted; the guest then does nothing any more, and no scenario can be blamed for it.
+/// is interrupted; the guest then does nothing, and no scenario can be blamed for it.
 fn is_lost(registers: &str) -> bool {
     let register = |name: &str| {
         let value = registers.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));

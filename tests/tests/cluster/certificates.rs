@@ -190,7 +190,7 @@ async fn a_rolled_ca_fails_no_admission() {
 }
 
 /// The API server keeps its connections to a webhook, and trusts what it knew when it made them. So these are
-/// made anew all the time, and each checks the chain against the bundle as it is in the registration just then.
+/// made again all the time, and each checks the chain against the bundle as it is in the registration just then.
 fn new_connections(sandbox: &Sandbox, address: SocketAddr) -> Load {
     let (plane, name) = (Arc::clone(sandbox.control_plane()), sandbox.webhook_name());
     let connect = move || {

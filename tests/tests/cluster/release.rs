@@ -82,7 +82,7 @@ async fn install_test_upgrade_rollback_uninstall(#[case] helm: Helm, #[case] nam
                  mutatingwebhookconfigurations,poddisruptionbudgets,networkpolicies,configmaps";
     let left = ["get", kinds, "--all-namespaces", "--selector", &label, "--output", "name"];
     assert_eq!(release.kubectl().run(left).expect_success(), "");
-    // Nobody is asked any more, and nobody is in the way.
+    // The webhook is no longer called, and does not stand in the way.
     assert_eq!(devices(&release, "after-uninstall").await, "");
 }
 

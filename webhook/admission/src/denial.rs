@@ -32,7 +32,7 @@ pub enum Reason {
     QuantityInvalid,
     /// Two node labels that no node can have at once.
     NodeSelectorConflict,
-    /// A pod that launcher-hook cannot be put into, although it should be.
+    /// A pod into which launcher-hook should be injected and cannot be.
     LauncherHook,
     /// A pod or VMI that cannot be read.
     ObjectUnreadable,

@@ -21,7 +21,7 @@ pub struct Options {
     pub on_unresolved: Unresolved,
     /// Whether pods other than virt-launcher's get `/etc/podnetinfo`.
     pub podnetinfo: bool,
-    /// Whether and how `launcher-hook` is put into pods.
+    /// Whether and how `launcher-hook` is injected into pods.
     pub launcher_hook: LauncherHook,
 }
 

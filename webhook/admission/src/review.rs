@@ -33,7 +33,7 @@ pub struct Request<'a, O = Pod<'a>> {
     /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
     #[serde(borrow)]
     pub operation: Option<Text<'a>>,
-    /// Whether nothing is to come of it.
+    /// Whether it is a dry run.
     pub dry_run: Option<bool>,
     /// What will be created or [changed](Subject::is_changed_from); `None` where the request is about something
     /// else (another operation, a subresource), and there is nothing to decide.

@@ -64,7 +64,7 @@ impl Entry {
     }
 }
 
-/// What became of the pod that our webhook refuses.
+/// The result of the dry run of a pod that our webhook denies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Probe {
     /// A webhook refused it.

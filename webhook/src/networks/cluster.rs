@@ -1,8 +1,7 @@
 //! NADs from the API server: a watch on their metadata, which fills the store and keeps it filled.
 //!
-//! Nothing but name, namespace and annotations is asked for, and nothing but what the annotations say is
-//! kept. kube's watcher sees to pages, bookmarks, resuming and listing again; this module says what went
-//! wrong, once and in one line, and goes on trying.
+//! Only name, namespace and annotations are requested, and only what the annotations say is kept. kube's watcher handles
+//! pages, bookmarks, resuming and relisting; this module reports a failure once, in one line, and keeps trying.
 
 mod permissions;
 mod problem;
@@ -42,8 +41,8 @@ const PAGE_SIZE: u32 = 100;
 /// How long one page of a list may take: the API server itself gives up after 60 seconds.
 const PAGE: Duration = Duration::from_secs(90);
 
-/// Between two tries, at first and at most. A few replicas that ask this often are no burden, and each second
-/// that the watch comes back sooner is one less with old networks.
+/// Pause between two tries, at first and at most. A few replicas that ask this often do not burden an API server, and
+/// every second that the watch recovers sooner is one less with stale networks.
 const PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -96,7 +95,7 @@ impl ClusterSource {
             loop {
                 let limit = if listing { PAGE } else { SILENCE };
                 match timeout(limit, events.next()).await {
-                    // Bookmarks are no events.
+                    // A bookmark is not an event.
                     Err(_) if !listing && self.store.silence() < limit => {}
                     Err(_) => {
                         let verb = if listing { "list" } else { "watch" };

@@ -213,7 +213,6 @@ fn read(object: &Value, resource_keys: &[String]) -> Result<(NadName, Network), 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rstest::rstest;
 
     const NAD: &str =
         "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\nmetadata:\n  name: ";

@@ -55,7 +55,7 @@ struct Answer {
     asked: Instant,
 }
 
-/// Counts look-ups by what came of them.
+/// Counts look-ups by their result.
 #[derive(Debug, Clone, Default)]
 pub struct LiveMetrics {
     look_ups: Family<ResultLabels, Counter>,

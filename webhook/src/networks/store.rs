@@ -173,7 +173,7 @@ impl NetworkStore {
         })
     }
 
-    /// Forgets what nobody says any more. What a reader holds at that moment stays until the next list ends.
+    /// Forgets a network that no NAD has. One that a reader holds at that moment stays until the next list ends.
     fn drop_entry(&self, entry: Option<Entry>) {
         if let Some(Entry { network, .. }) = entry
             && Interner::is_last(&network)

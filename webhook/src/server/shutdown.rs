@@ -7,9 +7,9 @@ use tokio::sync::watch;
 pub enum Phase {
     /// Normal service.
     Serving,
-    /// Not ready any more, but everything is still answered: those who route requests need time to notice.
+    /// Not ready, but everything is still answered: load balancers need time to notice.
     Draining,
-    /// No new connections; open ones end after the request that they are at.
+    /// No new connections; open ones are closed after the request in flight.
     Stopping,
 }
 

@@ -61,7 +61,7 @@ pub(super) fn taken_away(node: &Node) {
     let told = log
         .lines()
         .find(|line| line.contains(&format!("VF {vf} is on no driver now, and the pod was given")));
-    println!("  {}", told.unwrap_or_else(|| panic!("the helper does not tell what became of {vf}: {log}")));
+    println!("  {}", told.unwrap_or_else(|| panic!("the helper does not say what happened to {vf}: {log}")));
 }
 
 /// A VF that goes even before the container is made: nobody but the container runtime can say so, and the pod

@@ -57,7 +57,7 @@ impl Machine {
         format!("{}/{}", self.namespace, self.name)
     }
 
-    /// Whether it will not run any more.
+    /// Whether it has ended for good.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         matches!(self.status.phase.as_str(), "Succeeded" | "Failed")

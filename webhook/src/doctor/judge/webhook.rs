@@ -111,7 +111,7 @@ pub(super) fn injectors(facts: &Facts) -> Vec<Finding> {
         Finding::warning(
             CHECK,
             format!("{}: pods go to {} as well ({})", entry.configuration, entry.target, entry.name),
-            "this webhook adds nothing twice. Leave the other one where pods that are no virtual machines use \
+            "this webhook adds nothing twice. Keep the other one if pods other than virtual machines use \
              SR-IOV: this one serves them with decisions.scope=all-pods only. Otherwise, for the SR-IOV operator's, \
              kubectl patch sriovoperatorconfig default --namespace sriov-network-operator (OpenShift: \
              openshift-sriov-network-operator) --type merge --patch '{\"spec\":{\"enableInjector\":false}}'",

@@ -26,7 +26,7 @@ const REFUSALS: [&str; 9] = [
     "internal",
 ];
 
-/// What can become of a review: kind, outcome, and the reasons that go with the outcome.
+/// The possible results of a review: kind, outcome, and the reasons for each outcome.
 const OUTCOMES: [(&str, &str, &[Reason]); 9] = [
     ("pod", "patched", &[]),
     ("pod", "unchanged", &[]),
@@ -95,7 +95,7 @@ impl ReviewMetrics {
         );
         registry.register(
             "launcher_hooks_added",
-            "Pods that launcher-hook was put into, dry runs included",
+            "Pods into which launcher-hook was injected, dry runs included",
             metrics.helpers.clone(),
         );
         metrics.start_at_zero();
