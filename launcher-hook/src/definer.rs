@@ -101,7 +101,7 @@ pub struct Definer {
 }
 
 impl Definer {
-    /// Puts the VFs of a VMI into its domain. A migration, on either side, asks for none.
+    /// Writes the VFs of a VMI into its domain. A migration, on either side, needs none.
     ///
     /// # Errors
     /// A sentence for the author of the VMI or the administrator of the node.

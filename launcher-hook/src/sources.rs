@@ -154,7 +154,7 @@ impl SourceArguments {
     /// Reads what there is.
     ///
     /// # Errors
-    /// A file that is there and cannot be read, or that was asked for and is not there.
+    /// A file that exists and cannot be read, or that was named and does not exist.
     pub fn read(&self) -> Result<Sources, SourceError> {
         self.read_with(self.report()?)
     }
@@ -245,7 +245,7 @@ pub(crate) fn own_variables() -> Vec<(String, String)> {
         .collect()
 }
 
-/// The variables of a file that was asked for by `--environ`.
+/// The variables of the file that `--environ` names.
 fn checked_variables(path: &Path, bytes: &[u8]) -> Result<Vec<(String, String)>, SourceError> {
     let variables = variables_in(bytes);
     let prefix = ResourceName::DEVICES_VARIABLE_PREFIX;

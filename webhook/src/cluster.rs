@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::doctor::facts::Nad;
 
-/// How much is asked for at once.
+/// Objects on one page of a list.
 const PAGE: u32 = 500;
 
 /// For one page.
@@ -49,7 +49,7 @@ pub enum Unseen {
     },
 }
 
-/// What all NADs say. Only their metadata is asked for.
+/// What all NADs say. Only their metadata is requested.
 ///
 /// # Errors
 /// Where they cannot be listed.

@@ -1,4 +1,4 @@
-//! Which resources the cluster's nodes offer, for those who ask for that (`--watch-nodes`).
+//! Which resources the cluster's nodes offer, with `--watch-nodes`.
 //!
 //! Of a node nothing is kept but the names of its extended resources. Nothing waits for this: until the nodes
 //! are listed, and without the permission, nobody is warned of anything.

@@ -29,7 +29,7 @@ fn repository(path: &str) -> PathBuf {
 
 fn example(file: &str) -> Vec<Value> {
     let text = fs::read_to_string(repository(&format!("examples/{file}"))).unwrap();
-    webhook::documents::parse(&text).unwrap().into_iter().map(|document| document.object).collect()
+    webhook::manifests::parse(&text).unwrap().into_iter().map(|found| found.object).collect()
 }
 
 /// The example as it runs in a cluster to which KubeVirt 1.9 came before the webhook: its pod was made without a VF.

@@ -46,6 +46,12 @@ fn the_flags_of_launcher_hook_are_left_to_the_long_help(#[case] command: &str) {
     assert!(run(&[command, "--help"], &[]).contains("--launcher-hook-cpu-request"));
 }
 
+/// A heading of a group of flags would otherwise go on to the arguments behind the group.
+#[test]
+fn pods_are_among_the_arguments() {
+    assert!(run(&["review", "-h"], &[]).contains("\nArguments:\n  [POD]..."));
+}
+
 const REVIEW: [&str; 4] = ["review", "--networks", "examples", "examples/pod.yaml"];
 
 #[rstest]

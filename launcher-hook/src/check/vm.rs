@@ -1,4 +1,4 @@
-//! Whether a running virtual machine has what its networks ask for: from the network over NAD, resource and VF to the
+//! Whether a running virtual machine has what its networks need: from the network over NAD, resource and VF to the
 //! hostdev, and to what the PF says of the VF now.
 //!
 //! [`Plan::read`] says which VF each network is to have, [`look`] what the kernel says of these VFs, [`map::judge`]
@@ -23,7 +23,7 @@ use crate::sysfs::{Binding, Roots, entries, link_name};
 /// For a machine whose domain is not known.
 const NO_DOMAIN: &str = "<domain><devices/></domain>";
 
-/// What a virtual machine asks for, and what it was given.
+/// What a virtual machine requests, and what it was given.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// `namespace/name`.
@@ -51,7 +51,7 @@ pub struct Planned {
     pub resource: Option<String>,
     /// The VF, and how it is known.
     pub vf: Option<(PciAddress, String)>,
-    /// The MAC address that the VMI asks for.
+    /// The MAC address that the VMI requests.
     pub mac: Option<MacAddress>,
     /// The MAC address that Multus reported.
     pub reported_mac: Option<MacAddress>,

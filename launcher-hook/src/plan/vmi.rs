@@ -87,7 +87,7 @@ impl Vmi {
                 )));
             } else if entry.is_some() {
                 vmi.warnings.push(format!(
-                    "interface {:?} asks for a VF, but its network is not a Multus network: left out",
+                    "interface {:?} needs a VF, but its network is not a Multus network: ignored",
                     interface.name
                 ));
             } else {

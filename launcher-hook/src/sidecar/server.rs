@@ -19,10 +19,10 @@ use super::socket::Socket;
 use crate::definer::Definer;
 use crate::network_info::filler::Filler;
 
-/// How long calls may go on once the end is asked for. KubeVirt waits a minute for the longest.
+/// How long calls may take after the server was told to stop. KubeVirt waits a minute for the longest.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// How long a client that has called nothing yet may take to do so, or to take leave, once the end is asked for.
+/// How long a client without a call may take to make one, or to disconnect, after the server was told to stop.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// Between two tries to accept where the process has no file descriptor left.
@@ -139,7 +139,7 @@ async fn connection(stream: UnixStream, services: Services, mut stop: watch::Rec
     }
 }
 
-/// Waits until the end is asked for; the lost sender of a server that is gone asks for it too.
+/// Waits until the server is told to stop; a dropped sender counts as that.
 async fn told(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }

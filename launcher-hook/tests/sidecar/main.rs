@@ -112,7 +112,7 @@ async fn define(channel: Channel, vmi: &[u8], domain: &[u8]) -> Result<Vec<u8>, 
     Ok(answer.into_inner().domain_xml)
 }
 
-/// The domain that the fixtures ask for.
+/// The domain that the fixtures lead to.
 fn defined() -> String {
     let output = harness::succeed(
         program()

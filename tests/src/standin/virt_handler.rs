@@ -1,4 +1,4 @@
-//! Stands in for KubeVirt's virt-handler as a device plugin: the nodes that every virt-launcher pod asks for.
+//! Stands in for KubeVirt's virt-handler as a device plugin: the nodes that every virt-launcher pod requests.
 
 use super::device_plugin::Pool;
 use super::kubelet::v1beta1::ContainerAllocateResponse;
@@ -15,7 +15,7 @@ pub struct SharedNode {
     path: &'static str,
 }
 
-/// The nodes that KubeVirt's pods ask for.
+/// The nodes that KubeVirt's pods request.
 pub const NODES: [SharedNode; 3] = [
     SharedNode { name: "kvm", path: "/dev/kvm" },
     SharedNode { name: "tun", path: "/dev/net/tun" },

@@ -101,7 +101,7 @@ async fn a_pod_that_kubevirt_filled_in_itself_is_stored_as_it_is() {
     let with = spec(sandbox.kubectl().dry_run(&pod.to_string()));
     assert_eq!(with, without);
     assert_eq!(webhook.reviews("unchanged"), before + 1.0);
-    assert!(with.to_string().contains("sriov"), "the fixture asks for VFs: {with}");
+    assert!(with.to_string().contains("sriov"), "the fixture requests VFs: {with}");
 }
 
 #[tokio::test]

@@ -133,7 +133,7 @@ pub(super) enum Misplaced {
     Beside(String),
 }
 
-/// What a container asks for of one resource.
+/// What a container requests of one resource.
 struct Held {
     requests: Option<u64>,
     limits: Option<u64>,

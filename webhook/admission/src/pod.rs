@@ -89,7 +89,7 @@ pub struct Container<'a> {
     /// Its name.
     #[serde(borrow)]
     pub name: Option<Text<'a>>,
-    /// What it asks for; `None` where the key is absent.
+    /// What it requests; `None` if the key is absent.
     #[serde(borrow)]
     pub resources: Option<Resources<'a>>,
     /// The command, left unread for the few decisions that need it.
@@ -138,7 +138,7 @@ pub(super) fn read_deferred<'a, T: Deserialize<'a>>(
     text.map(|text| serde_json::from_str(text.get())).transpose()
 }
 
-/// What a container asks for.
+/// What a container requests.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
 pub struct Resources<'a> {

@@ -52,7 +52,7 @@ fn networks() -> Table {
     )
 }
 
-/// A virt-launcher pod with one `compute` container that asks for nothing.
+/// A virt-launcher pod with one `compute` container that requests nothing.
 fn pod(networks: &str) -> Value {
     json!({
         "metadata": {

@@ -48,6 +48,10 @@ Exit status:
   2  the input cannot be read"
 )]
 pub(super) struct Arguments {
+    /// Files with pods or AdmissionReviews; `-`, and no file at all, is standard input
+    #[arg(value_name = "POD")]
+    pods: Vec<PathBuf>,
+
     /// File or folder with NetworkAttachmentDefinitions, YAML or JSON; other objects in it are ignored
     #[arg(long, value_name = "FILE|DIR")]
     networks: Option<PathBuf>,
@@ -71,10 +75,6 @@ pub(super) struct Arguments {
 
     #[command(flatten)]
     pub(super) admission: AdmissionOptions,
-
-    /// Files with pods or AdmissionReviews; `-`, and no file at all, is standard input
-    #[arg(value_name = "POD")]
-    pods: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -40,7 +40,7 @@ pub async fn collect(client: &Client, settings: &Settings, doing: impl Fn(&'stat
         facts.entries = Some(entries(client, settings.configuration.as_deref()).await);
     }
     if wants(&[Check::Webhook]) {
-        doing("asking for a pod that the webhook denies");
+        doing("trying a pod that the webhook denies (a dry run)");
         facts.probe = Some(probe(client, &settings.probe_namespace).await);
     }
     if wants(&[Check::Kubevirt]) {
@@ -80,7 +80,7 @@ async fn entries(client: &Client, ours: Option<&str>) -> Result<Vec<Entry>, Unse
         let name = configuration.name_any();
         for webhook in configuration.webhooks.unwrap_or_default() {
             let entry = entry(&name, &webhook);
-            // Another release of ours is not the one that was asked for.
+            // Another release of ours is not the one that was named.
             let other = entry.is_ours() && ours.is_some_and(|ours| ours != name);
             if !other && webhook.rules.iter().flatten().any(is_about_pods) {
                 entries.push(entry);
@@ -112,7 +112,7 @@ fn is_about_pods(rule: &RuleWithOperations) -> bool {
     has(&rule.resources, "pods") && has(&rule.api_groups, "") && has(&rule.operations, "CREATE")
 }
 
-/// Asks for a pod that our webhook refuses whatever networks there are, and that is not made in any case.
+/// Creates, as a dry run, a pod that our webhook denies whatever networks there are.
 async fn probe(client: &Client, namespace: &str) -> Probe {
     let pod = json!({
         "apiVersion": "v1",
@@ -126,7 +126,7 @@ async fn probe(client: &Client, namespace: &str) -> Probe {
         "spec": {"containers": [{"name": kubevirt::COMPUTE_CONTAINER, "image": "none"}]},
     });
     let Ok(pod) = serde_json::from_value::<Pod>(pod) else {
-        return Probe::Hindered { reason: "the pod to ask for cannot be made".to_owned() };
+        return Probe::Hindered { reason: "the pod for the dry run cannot be built".to_owned() };
     };
     let parameters = PostParams { dry_run: true, ..PostParams::default() };
     match Api::<Pod>::namespaced(client.clone(), namespace).create(&parameters, &pod).await {

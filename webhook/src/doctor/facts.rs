@@ -19,7 +19,7 @@ pub use pod::{Device, Ended, LauncherPod};
 /// What entries of ours are called, behind a name of their own.
 pub const OUR_DOMAIN: &str = ".kubevirt-sriov.io";
 
-/// Everything that [`judge`](super::judge::judge) needs to know. What was not asked for is `None`.
+/// Everything that [`judge`](super::judge::judge) needs to know. What was not read is `None`.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// Entries of MutatingWebhookConfigurations that are about pods.

@@ -44,7 +44,7 @@ pub struct NetworkMap {
     pub pf: Cell,
     /// The alias that its hostdev has in the domain.
     pub hostdev: Cell,
-    /// The MAC address that is asked for.
+    /// The requested MAC address.
     pub mac: Cell,
     /// The MAC address that Multus reports.
     pub attached_mac: Cell,
@@ -233,7 +233,7 @@ impl NetworkMap {
         };
     }
 
-    /// The MAC addresses that are asked for and reported.
+    /// The MAC addresses that are requested and reported.
     fn macs(
         &mut self,
         wanted: Option<String>,

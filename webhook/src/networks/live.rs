@@ -1,7 +1,7 @@
 //! NADs that are not known are looked up where they live before anybody is refused because of them: a pod
 //! often comes right behind its NAD, ahead of the watch.
 //!
-//! Each NAD is asked for once, however many wait for the answer; the answer is remembered for a moment and
+//! Each NAD is looked up once, however many wait for the answer; the answer is remembered for a moment and
 //! never enters the store, which belongs to the watch.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -73,7 +73,7 @@ impl LiveMetrics {
         let metrics = Self::default();
         registry.register(
             "live_look_ups",
-            "NADs asked for because the watch had not told of them, by result",
+            "NADs looked up because the watch did not know them, by result",
             metrics.look_ups.clone(),
         );
         // A series that appears with its first event is born at 1, which no `increase()` sees.
@@ -129,7 +129,7 @@ impl Shared {
         let Some(answer) = self.answer_to(nad, peer) else {
             self.metrics.count("over_capacity");
             return Lookup::Unavailable(
-                "too many unknown NetworkAttachmentDefinitions are asked for at once".into(),
+                "too many unknown NetworkAttachmentDefinitions are looked up at once".into(),
             );
         };
         let found = answer.get_or_init(|| self.ask(nad));

@@ -44,7 +44,7 @@ pub(super) struct Slot {
     _permit: OwnedSemaphorePermit,
 }
 
-/// What became of a new connection.
+/// What happened to a new connection.
 #[derive(Debug)]
 pub(super) enum Admitted {
     /// A slot was free.

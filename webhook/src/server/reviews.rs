@@ -243,6 +243,6 @@ impl<N: Networks> Networks for WithFound<'_, N> {
 
 fn not_asked_for() -> Lookup {
     let reason =
-        format!("nobody answered for it, and for one review at most {LOOKED_UP} unknown ones are asked for");
+        format!("it was not looked up: at most {LOOKED_UP} unknown ones are looked up for one review");
     Lookup::Unavailable(reason.into())
 }

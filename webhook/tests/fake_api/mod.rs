@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 /// An API server that knows lists and nothing else.
 pub(crate) struct FakeApi {
     pub(crate) address: String,
-    /// The paths that were asked for, with their queries.
+    /// The requested paths, with their queries.
     pub(crate) asked: Arc<Mutex<Vec<String>>>,
     _folder: tempfile::TempDir,
     kubeconfig: String,
@@ -118,7 +118,7 @@ fn respond(method: &str, path: &str, lists: &Lists) -> (u16, Value) {
         None => status(404, "NotFound", "the server could not find the requested resource"),
         Some(Err(())) => status(403, "Forbidden", &format!("{kind} is forbidden")),
         Some(Ok(items)) => {
-            // One object on a page, however many were asked for.
+            // One object on a page, whatever the requested limit.
             let from = query.split('&').find_map(|part| part.strip_prefix("continue=")).unwrap_or("0");
             let from: usize = from.parse().unwrap();
             let next = if from + 1 < items.len() { (from + 1).to_string() } else { String::new() };

@@ -83,7 +83,7 @@ fn not_listed(#[case] entries: &[(&str, &str)], #[case] annotation: Option<&str>
     // A hostdev that is in the domain already proves nothing.
     let aliases = &[("a", "0000:01:10.0"), ("b", "0000:01:10.2"), ("c", "0000:02:10.0")];
     assert!(Case { aliases, ..case }.error().starts_with(start));
-    // Nor does the device that a selection asks for.
+    // Nor does the device that a selection requests.
     assert_eq!(Case { vmi: &[("a", "x", BRIDGE)], ..case }.planned(), "");
 }
 

@@ -29,7 +29,7 @@ fn a_pod_that_kubevirt_filled_in_itself_is_left_alone() {
     assert_eq!((need.needed, need.present, need.added), (2, 2, 0));
 }
 
-/// What `compute` asks for afterwards, as `limits` (always equal to `requests`).
+/// What `compute` requests afterwards, as `limits` (always equal to `requests`).
 fn resources_of(pod: &Value, container: usize) -> Value {
     let resources = &pod["spec"]["containers"][container]["resources"];
     assert_eq!(resources["limits"], resources["requests"]);

@@ -67,13 +67,13 @@ impl Nad {
         Self { network, misspelt: misspelt.collect(), cni: Cni::read(config) }
     }
 
-    /// Whether its annotations are valid and ask for no device of a device plugin.
+    /// Whether its annotations are valid and request no device of a device plugin.
     #[must_use]
     pub fn needs_no_resource(&self) -> bool {
         matches!(&self.network, Network::Valid(requirements) if requirements.resources.is_empty())
     }
 
-    /// Whether it asks for none although nothing says that its device comes from elsewhere.
+    /// Whether it requests none although nothing says that its device comes from elsewhere.
     #[must_use]
     pub fn names_no_resource(&self) -> bool {
         let is_silent = |requirements: &Requirements| requirements.device_source.is_none();

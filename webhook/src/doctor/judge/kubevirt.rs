@@ -1,4 +1,4 @@
-//! Which KubeVirt it is, and who asks for VFs there.
+//! Which KubeVirt it is, and who requests VFs there.
 
 use super::{others, ours, seen};
 use crate::cluster::Unseen;
