@@ -42,7 +42,7 @@ fn refusals_name_networks_claims_and_addresses() {
     insta::assert_snapshot!(Case { vmi: one, claims: &claims, network_info: Some(info), ..NOTHING }.error(), @"network a has 0000:01:10.5 in network-info, and 0000:01:10.0 in the metadata of request a of claim net: one of them is old; restart the virtual machine");
     let of_multus = &[("a", "x!claim", VF), ("b", "x2!claim", VF)];
     let claims = [metadata("a", "0000:01:10.0"), metadata("b", "0000:01:10.2")];
-    insta::assert_snapshot!(Case { vmi: of_multus, claims: &claims, ..NOTHING }.error(), @"which of the devices 0000:01:10.0, 0000:01:10.2 belongs to which of the networks a, b is not known: Multus gives the devices of a resource to its networks in their order, whatever request they are from. KubeVirt's network-info would say it");
+    insta::assert_snapshot!(Case { vmi: of_multus, claims: &claims, ..NOTHING }.error(), @"which of the devices 0000:01:10.0, 0000:01:10.2 belongs to which of the networks a, b is not known: Multus gives the devices of a resource to its networks in their order, whatever request they are from. KubeVirt's network-info would settle it");
 }
 
 /// Multus is right about its networks, but the claim was meant otherwise.
@@ -71,7 +71,7 @@ fn the_rule_of_multus_is_not_for_a_variable_of_several_resources() {
         "a=0000:01:10.0 b=0000:01:10.2"
     );
     let mixed = Case { vmi: &[("a", "y", VF), ("b", "x", VF)], ..case };
-    insta::assert_snapshot!(mixed.error(), @"which of the devices 0000:01:10.0, 0000:01:10.2 belongs to which of the networks a, b is not known: the pod has devices of several resources, and nothing says which network has which. KubeVirt's network-info would say it");
+    insta::assert_snapshot!(mixed.error(), @"which of the devices 0000:01:10.0, 0000:01:10.2 belongs to which of the networks a, b is not known: the pod has devices of several resources, and nothing says which network has which. KubeVirt's network-info would settle it");
 }
 
 #[rstest]

@@ -14,8 +14,9 @@ pub(super) fn said(text: &str) -> String {
 
 /// What to add to a sentence that the NAD names no resource.
 pub(super) fn misspelt(name: &NadName, nad: &Nad) -> String {
-    let one =
-        |Misspelt { key, meant }: &Misspelt| format!("; {name} has an annotation {key}: was {meant} meant?");
+    let one = |Misspelt { key, meant }: &Misspelt| {
+        format!("; {name} has the annotation {key}: did you mean {meant}?")
+    };
     nad.misspelt.iter().map(one).collect()
 }
 
