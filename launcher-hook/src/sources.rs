@@ -47,11 +47,12 @@ pub struct SourceArguments {
 
 /// Where Kubernetes describes claimed devices.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
-#[command(next_help_heading = "Where the devices are named")]
+#[command(next_help_heading = "Sources")]
 pub struct ClaimArguments {
-    /// Folder with the metadata of devices that are from resource claims; nothing is there in a container without
-    /// claims
-    #[arg(long, value_name = "DIR", env = "LAUNCHER_HOOK_CLAIM_METADATA", default_value = claims::files::FOLDER)]
+    /// Folder with the metadata of devices from resource claims
+    ///
+    /// It does not exist in a container without claims.
+    #[arg(long, hide_short_help = true, value_name = "DIR", env = "LAUNCHER_HOOK_CLAIM_METADATA", default_value = claims::files::FOLDER)]
     pub claim_metadata: PathBuf,
 }
 
