@@ -19,6 +19,9 @@ pub const KIND: &str = "NetworkAttachmentDefinition";
 /// Their name in API paths.
 pub const PLURAL: &str = "network-attachment-definitions";
 
+/// Where Multus looks for the NAD of a default network whose name has no namespace, unless it is configured otherwise.
+pub const MULTUS_NAMESPACE: &str = "kube-system";
+
 /// The full name of a NetworkAttachmentDefinition, `namespace/name`: a DNS label and a DNS subdomain.
 ///
 /// It is kept as the one text that it prints as, so that it is a map's key without another allocation.

@@ -268,12 +268,14 @@ impl Spec {
 }
 
 impl MultusNetwork {
-    /// The NAD's full name; a name without a namespace is in `default_namespace`: the VMI's, or for the
-    /// [default](Self::default) network the one that Multus is configured with.
+    /// The NAD's full name. A name without a namespace is in the VMI's namespace, and for the
+    /// [default](Self::default) network in the one that Multus is configured with: KubeVirt hands that name to Multus
+    /// as it is.
     ///
     /// # Errors
     /// The part that is not the DNS name it should be.
-    pub fn nad(&self, default_namespace: &str) -> Result<NadName, NadNameError> {
+    pub fn nad(&self, vmi_namespace: &str, multus_namespace: &str) -> Result<NadName, NadNameError> {
+        let default_namespace = if self.default { multus_namespace } else { vmi_namespace };
         match self.network_name.split_once('/') {
             Some((namespace, name)) => NadName::new(namespace, name),
             None => NadName::new(default_namespace, &self.network_name),

@@ -114,8 +114,10 @@ impl Case<'_> {
 const TWO_OF_X: (&str, &str) = ("PCIDEVICE_INTEL_COM_X", "0000:01:10.2,0000:01:10.0");
 const ONE_OF_X: (&str, &str) = ("PCIDEVICE_INTEL_COM_X", "0000:01:10.0");
 const ONE_OF_Y: (&str, &str) = ("PCIDEVICE_INTEL_COM_Y", "0000:02:10.0");
-const RESOURCES: (&str, &str) =
-    ("SRIOV_NETWORK_RESOURCES", r#"{"ns/x":"intel.com/x","ns/x2":"intel.com/x","ns/y":"intel.com/y"}"#);
+const RESOURCES: (&str, &str) = (
+    "SRIOV_NETWORK_RESOURCES",
+    r#"{"ns/x":"intel.com/x","ns/x2":"intel.com/x","ns/y":"intel.com/y","kube-system/x":"intel.com/x"}"#,
+);
 
 #[rstest]
 #[case::one_network_and_one_device(
@@ -194,7 +196,7 @@ const RESOURCES: (&str, &str) =
     Case {
         vmi: &[("a", "default!x", VF)],
         network_status: Some(
-            r#"[{"name":"ns/x","interface":"eth0","default":true,
+            r#"[{"name":"kube-system/x","interface":"eth0","default":true,
                  "device-info":{"type":"pci","pci":{"pci-address":"0000:01:10.5"}}}]"#
         ),
         ..NOTHING
@@ -230,7 +232,7 @@ fn unambiguous(#[case] case: Case<'_>, #[case] expected: &str) {
     "a=0000:01:10.0 b=0000:01:10.2"
 )]
 #[case::default_network_first(
-    Case { vmi: &[("a", "x", VF), ("b", "default!x2", VF)], variables: &[TWO_OF_X, RESOURCES], ..NOTHING },
+    Case { vmi: &[("a", "x", VF), ("b", "default!ns/x2", VF)], variables: &[TWO_OF_X, RESOURCES], ..NOTHING },
     "a=0000:01:10.2 b=0000:01:10.0"
 )]
 #[case::order_of_the_annotation(

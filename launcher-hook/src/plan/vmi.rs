@@ -3,7 +3,7 @@
 
 use contract::kubevirt::{HOSTDEV_ALIAS_PREFIX, VMI_KIND};
 use contract::vmi::{Interface, Network, Status};
-use contract::{MacAddress, PciAddress};
+use contract::{MacAddress, PciAddress, nad};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -166,7 +166,7 @@ fn attachment(
     interface: &Interface,
 ) -> Result<Option<MultusNetwork>, PlanError> {
     let Some(multus) = &entry.multus else { return Ok(None) };
-    let nad = multus.nad(namespace).map_err(|problem| PlanError::Network {
+    let nad = multus.nad(namespace, nad::MULTUS_NAMESPACE).map_err(|problem| PlanError::Network {
         network: entry.name.clone(),
         problem: problem.to_string(),
     })?;

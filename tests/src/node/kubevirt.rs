@@ -108,7 +108,7 @@ fn selections(vmi: &Value) -> String {
     let mut selections = Vec::new();
     for network in vmi.spec.networks.unwrap_or_default() {
         let Some(multus) = network.multus else { continue };
-        let nad = multus.nad(NAMESPACE).unwrap();
+        let nad = multus.nad(NAMESPACE, contract::nad::MULTUS_NAMESPACE).unwrap();
         let digest = Sha256::digest(network.name.as_bytes());
         let hash: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         let mut selection = json!({"name": nad.name(), "namespace": nad.namespace(), "interface": format!("pod{}", &hash[..11])});

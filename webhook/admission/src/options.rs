@@ -1,6 +1,6 @@
 //! What an administrator can set about decisions.
 
-use contract::{NadName, annotation};
+use contract::{NadName, annotation, nad};
 
 /// Settings of [`decide`](fn@super::decide) and of how NADs are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,7 +126,7 @@ impl Default for Options {
             namespace_isolation: false,
             // Multus counts this namespace as global where it is not told otherwise.
             global_namespaces: vec!["default".to_owned()],
-            multus_namespace: "kube-system".to_owned(),
+            multus_namespace: nad::MULTUS_NAMESPACE.to_owned(),
             on_unresolved: Unresolved::default(),
             podnetinfo: false,
             launcher_hook: LauncherHook::default(),

@@ -53,9 +53,7 @@ pub fn decide_vmi(
     for network in listed {
         let Some(multus) = &network.multus else { continue };
         let place = || format!("spec.networks {}", Quoted(&network.name));
-        // KubeVirt hands the default network's name to Multus as it is.
-        let default_namespace = if multus.default { &options.multus_namespace } else { namespace };
-        let nad = match multus.nad(default_namespace) {
+        let nad = match multus.nad(namespace, &options.multus_namespace) {
             Ok(nad) => nad,
             Err(problem) => {
                 warnings.add(|| format!("{}: multus.networkName: {problem}", place()));

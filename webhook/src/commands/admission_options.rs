@@ -2,7 +2,7 @@
 
 use admission::{Options, Scope, Unresolved};
 use clap::{Args, ValueEnum};
-use contract::annotation;
+use contract::{annotation, nad};
 
 use super::launcher_hook_options::LauncherHookOptions;
 
@@ -34,7 +34,7 @@ pub struct AdmissionOptions {
     global_namespace: Vec<String>,
 
     /// Namespace that Multus is configured with, in which it looks up a default network without a namespace
-    #[arg(long, value_name = "NAMESPACE", default_value = "kube-system", hide_short_help = true)]
+    #[arg(long, value_name = "NAMESPACE", default_value = nad::MULTUS_NAMESPACE, hide_short_help = true)]
     multus_namespace: String,
 
     /// What to do with a pod that names an unknown or invalid NetworkAttachmentDefinition

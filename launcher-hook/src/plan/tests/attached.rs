@@ -103,12 +103,14 @@ fn a_message_stays_short_and_on_one_line() {
 }
 
 #[rstest]
-#[case::its_own_nad("ns/x", true)]
-#[case::the_clusters_network("podnet", false)]
-#[case::another_nad("ns/y", false)]
-fn the_default_network(#[case] name: &str, #[case] attached: bool) {
+#[case::where_multus_looks("default!x", "kube-system/x", true)]
+#[case::in_the_vmis_namespace("default!x", "ns/x", false)]
+#[case::given_namespace("default!ns/x", "ns/x", true)]
+#[case::the_clusters_network("default!x", "podnet", false)]
+#[case::another_nad("default!x", "kube-system/y", false)]
+fn the_default_network(#[case] nad: &str, #[case] name: &str, #[case] attached: bool) {
     let status = format!(r#"[{{"name":"{name}","interface":"eth0","default":true}}]"#);
-    let vmi = &[("a", "default!x", VF)];
+    let vmi = &[("a", nad, VF)];
     let case = Case { vmi, variables: &[ONE_OF_X, RESOURCES], network_status: Some(&status), ..NOTHING };
     match attached {
         true => assert_eq!(case.planned(), "a=0000:01:10.0"),

@@ -9,9 +9,7 @@ use crate::doctor::facts::{Facts, Machine, MachineNetwork, Nad, Nads};
 
 /// The NAD of a network, if its name is a name.
 pub(super) fn nad_of(machine: &Machine, network: &MachineNetwork, options: &Options) -> Option<NadName> {
-    // KubeVirt hands the default network's name to Multus as it is.
-    let namespace = if network.multus.default { &options.multus_namespace } else { &machine.namespace };
-    network.multus.nad(namespace).ok()
+    network.multus.nad(&machine.namespace, &options.multus_namespace).ok()
 }
 
 /// Whether a network needs a device, or nobody can say that it does not.
