@@ -32,7 +32,8 @@ pub struct SourceArguments {
     pub networks_annotation: Option<PathBuf>,
     /// The pod's annotation k8s.v1.cni.cncf.io/network-status; a network that it does not list gets no VF
     ///
-    /// Absent or empty counts as not known yet, and then only network-info can name a VF.
+    /// Absent or empty counts as not known yet, and then only network-info can name a VF. By default the file
+    /// network-status beside --network-info is read, if present: in mode compute launcher-hook keeps one there.
     #[arg(long = flag::NETWORK_STATUS, hide_short_help = true, value_name = "FILE", env = "LAUNCHER_HOOK_NETWORK_STATUS")]
     pub network_status: Option<PathBuf>,
     /// The file that `report-devices` wrote in the container that has the devices
@@ -205,9 +206,12 @@ impl SourceArguments {
                 .as_deref()
                 .map(|path| read_text("--networks-annotation", path))
                 .transpose()?,
-            network_status: match network_status {
-                Some(path) => Some(filled("--network-status", path)?.unwrap_or_default()),
-                None => None,
+            network_status: match (network_status, network_status_beside(network_info)) {
+                (Some(path), _) => Some(filled("--network-status", path)?.unwrap_or_default()),
+                (None, path) if path.is_file() => {
+                    Some(filled("--network-status", &path)?.unwrap_or_default())
+                }
+                (None, _) => None,
             },
         })
     }
@@ -318,6 +322,11 @@ fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, SourceError> {
 
 fn read_text(option: &'static str, path: &Path) -> Result<String, SourceError> {
     fs::read_to_string(path).map_err(|problem| SourceError::File { option, path: path.to_owned(), problem })
+}
+
+/// Where `serve` leaves network-status for the commands that run in `compute`: beside network-info.
+pub(crate) fn network_status_beside(network_info: &Path) -> PathBuf {
+    network_info.with_file_name(flag::NETWORK_STATUS)
 }
 
 /// The text of a file that fills in its own time; `None` until it has.
@@ -449,6 +458,24 @@ mod tests {
             place("--network-info", &info) + " (absent or empty)",
         ];
         assert_eq!(sources.silent(&arguments(folder.path())), silent);
+    }
+
+    #[rstest]
+    #[case::absent(None, None)]
+    #[case::not_filled_yet(Some(""), Some(""))]
+    #[case::filled(Some("[]"), Some("[]"))]
+    fn network_status_beside_network_info_counts(#[case] file: Option<&str>, #[case] expected: Option<&str>) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("environ"), "A=1").unwrap();
+        if let Some(text) = file {
+            fs::write(folder.path().join("network-status"), text).unwrap();
+        }
+        let beside = SourceArguments { network_status: None, ..arguments(folder.path()) };
+        assert_eq!(beside.read().unwrap().network_status.as_deref(), expected);
+        let elsewhere = folder.path().join("elsewhere");
+        fs::write(&elsewhere, "[{}]").unwrap();
+        let named = SourceArguments { network_status: Some(elsewhere), ..beside };
+        assert_eq!(named.read().unwrap().network_status.as_deref(), Some("[{}]"));
     }
 
     #[rstest]

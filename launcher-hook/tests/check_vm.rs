@@ -329,3 +329,36 @@ fn locked_memory_of_a_machine_that_is_not_named(#[case] limit: &str, #[case] sta
     let (now, seen) = memlock(&json(&machine, &all));
     assert!(now == state && seen.contains("QEMU needs 1610612736 bytes"), "{now} {seen}");
 }
+
+/// KubeVirt from 1.7 on names no resources in the variables of `compute`; the webhook has written them on the VMI.
+#[test]
+fn the_resource_is_read_from_the_vmi_as_well() {
+    let machine = running();
+    let resource = |machine: &Machine| {
+        json(machine, &["--environ", "--nads"])["machine"]["networks"][0]["columns"]["resource"].clone()
+    };
+    assert_eq!(resource(&machine), Value::Null);
+    let annotation =
+        r#"{\"inside\":{\"nad\":\"tenant/inside\",\"resource\":\"example.com/vfs\",\"sriov\":true}}"#;
+    let annotated = format!(
+        r#""namespace": "tenant", "annotations": {{"kubevirt-sriov.io/networks": "{annotation}"}}}}"#
+    );
+    replace(&machine, "vmi.json", r#""namespace": "tenant"}"#, &annotated);
+    assert_eq!(resource(&machine), "example.com/vfs");
+}
+
+/// Multus has not reported, so nothing proves that a CNI plugin has configured the VFs.
+#[test]
+fn a_vf_is_not_right_before_multus_has_attached_it() {
+    let machine = running();
+    let says_so = |machine: &Machine| {
+        let report = json(machine, &["--network-info"]);
+        problems(&report)
+            .iter()
+            .any(|problem| problem.contains("whether Multus has attached inside, outside is not known"))
+    };
+    assert!(!says_so(&machine));
+    // As the helper keeps it beside network-info.
+    fs::write(machine.path("network-status"), "").unwrap();
+    assert!(says_so(&machine));
+}

@@ -124,8 +124,10 @@ impl Plan {
             };
             Planned {
                 network: name.to_owned(),
+                // KubeVirt from 1.7 on names no resources in the variables of `compute`.
                 resource: devices
                     .resource(Some(name), nad.as_ref())
+                    .or_else(|| vmi.written.0.get(name)?.resource.as_ref())
                     .map(|resource| resource.as_str().to_owned()),
                 nad,
                 vf: assigned.map(|device| (device.address, device.origin.to_string())).or_else(of_report),

@@ -14,7 +14,7 @@ use tracing::Level;
 
 use super::{Completion, complete};
 use crate::plan::Assign;
-use crate::sources::{SourceArguments, SourceError, filled};
+use crate::sources::{SourceArguments, SourceError, filled, network_status_beside};
 
 /// What to fill, and what else it is filled from.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -60,6 +60,8 @@ pub struct Filler {
     /// Since when everything that compute could say has been known; patience counts from here.
     reported: Option<Instant>,
     written: Option<String>,
+    /// What was written of network-status.
+    passed_on: Option<String>,
     said: Option<(Level, String)>,
     settled: bool,
 }
@@ -80,6 +82,7 @@ impl Filler {
             patience: Duration::from_secs(network_info_patience),
             reported: None,
             written: None,
+            passed_on: None,
             said: None,
             settled: false,
         })
@@ -123,7 +126,20 @@ impl Filler {
                 .map_err(|problem| FillError::Write { path: self.file.clone(), problem })?;
             self.written = Some(text);
         }
+        self.pass_on(sources.network_status)?;
         self.say(level, said);
+        Ok(())
+    }
+
+    /// Writes network-status beside network-info: `check` and `define` in `compute` do not see the pod's annotations, and
+    /// without it they would take a VF for configured that Multus has not attached.
+    fn pass_on(&mut self, network_status: Option<String>) -> Result<(), FillError> {
+        if network_status.is_some() && self.passed_on != network_status {
+            let file = network_status_beside(&self.file);
+            write(&file, network_status.as_deref().unwrap_or_default())
+                .map_err(|problem| FillError::Write { path: file, problem })?;
+            self.passed_on = network_status;
+        }
         Ok(())
     }
 
@@ -244,6 +260,8 @@ mod tests {
             }
             filler.fill().unwrap();
             let (level, _) = filler.said.clone().unwrap();
+            let passed_on = fs::read_to_string(path("network-status")).unwrap();
+            assert_eq!(passed_on, status.unwrap_or_default(), "check in compute reads it");
             (level, fs::read_to_string(path("network-info")).unwrap().contains("0000:01:10.0"))
         };
         let other = r#"{"name":"podnet","interface":"eth0","default":true}"#;

@@ -3,7 +3,7 @@
 
 use contract::kubevirt::{HOSTDEV_ALIAS_PREFIX, VMI_KIND};
 use contract::vmi::{Interface, Network, Status};
-use contract::{MacAddress, PciAddress, nad};
+use contract::{MacAddress, PciAddress, VmiNetworks, annotation, nad};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -22,6 +22,8 @@ pub(crate) struct Vmi {
     /// Whether it is on its way to another node.
     pub(crate) migrating: bool,
     pub(crate) warnings: Vec<String>,
+    /// What the webhook wrote on it; empty if absent or unreadable.
+    pub(crate) written: VmiNetworks,
 }
 
 /// An interface that is to have a VF.
@@ -44,7 +46,10 @@ impl Vmi {
         let unreadable =
             |problem: contract::vmi::VmiListTooLong| PlanError::Vmi { problem: problem.to_string() };
         let (entries, interfaces) = object.spec.lists().map_err(unreadable)?;
+        let annotations = object.metadata.annotations.unwrap_or_default();
+        let written = annotations.get(annotation::NETWORKS_OF_VMI).and_then(Option::as_deref);
         let mut vmi = Self {
+            written: written.and_then(|text| VmiNetworks::parse(text).ok()).unwrap_or_default(),
             name: object.metadata.name,
             networks: Networks { list: Vec::new(), claimed: Vec::new(), from_vmi: true },
             interfaces: Vec::new(),

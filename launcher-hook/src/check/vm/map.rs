@@ -58,7 +58,8 @@ const LINKS: &str = "--pf-links FILE with what the PF says, from the node: ip -d
 const SYSFS: &str = "run it where sysfs shows the VF and its PF: in `compute`, or on the node";
 const DEVICES: &str =
     "what names the devices: run it in `compute`, or give --network-info, --network-status or --environ";
-const ENVIRON: &str = "the variables of `compute`: run it there, or --environ FILE";
+const RESOURCES: &str =
+    "--nads FILE, or a VMI that the webhook has reviewed: it writes kubevirt-sriov.io/networks";
 
 /// Judges a plan. `functions` are the VFs of its networks, `nads` and `links` are absent if they were not given.
 #[must_use]
@@ -74,7 +75,7 @@ pub fn judge(
     for column in COLUMNS {
         let is_empty = networks.iter().any(|row| row.columns.get(column).is_none_or(Option::is_none));
         let need = match column {
-            "resource" => ENVIRON,
+            "resource" => RESOURCES,
             "vf" => DEVICES,
             "driver" | "group" | "pf" => SYSFS,
             "hostdev" => DOMAIN,
