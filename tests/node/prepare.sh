@@ -28,12 +28,12 @@ kubevirt_check() {
 install_node_packages() {
     set -e
     "${APT[@]}" update
-    "${APT[@]}" install -y --no-install-recommends runc containernetworking-plugins e2fsprogs iproute2
+    "${APT[@]}" install -y --no-install-recommends runc containernetworking-plugins e2fsprogs iproute2 libcap2-bin
 }
 
 node_packages_complete() {
     local package
-    for package in runc containernetworking-plugins e2fsprogs iproute2; do has_package "$package" || return 1; done
+    for package in runc containernetworking-plugins e2fsprogs iproute2 libcap2-bin; do has_package "$package" || return 1; done
 }
 
 # Everything but the node itself: packages, programs, images.
@@ -56,7 +56,8 @@ node_prepare() {
     rm -rf "$CLUSTER_FOLDER" "$NODE_IMAGES"
     mkdir -p "$CLUSTER_FOLDER" "$NODE_IMAGES"
     # Every byte of it is read through the emulated machine.
-    strip -o "$NODE_STANDIN" "$TARGET/node-standin" && strip -o "$NODE_IMAGES/hook-client" "$TARGET/hook-client" || return 1
+    strip -o "$NODE_STANDIN" "$TARGET/node-standin" && strip -o "$NODE_IMAGES/hook-client" "$TARGET/hook-client" &&
+        strip -o "$NODE_IMAGES/virt-launcher-monitor" "$TARGET/virt-launcher-monitor" || return 1
     "$NODE_DIR/images" "$NODE_IMAGES" >"$NODE_CACHE/images.log" || return 1
     cp "$(kernel_image)" "$NODE_IMAGES/guest-kernel" && guest_image "$NODE_IMAGES/guest.cpio" || return 1
     if [ -n "${KUBEVIRT_ASSETS:-}" ]; then

@@ -10,5 +10,6 @@
 pub mod bench;
 pub mod cluster;
 pub mod hooks;
+pub mod hostdevs;
 pub mod node;
 pub mod standin;

@@ -65,7 +65,10 @@ impl Node {
         let release = Release::in_control_plane(Arc::clone(&control_plane), NAMESPACE);
         let kubevirt = match real_kubevirt::assets() {
             Some(assets) => Kubevirt::Real(RealKubevirt::start(&assets, &control_plane)),
-            None => Kubevirt::Played(Controller::start(control_plane.kubectl())),
+            None => {
+                kubevirt::install(&control_plane.kubectl());
+                Kubevirt::Played(Controller::start(control_plane.kubectl()))
+            }
         };
         if let Kubevirt::Real(_) = kubevirt {
             tell("virt-api and virt-controller are up");
@@ -137,6 +140,11 @@ impl Node {
             Kubevirt::Played(_) => "virt-controller, virt-handler, virt-launcher: stand-ins of this project",
         };
         format!("{}{kubevirt}\n", self.machine.versions())
+    }
+
+    /// Whether KubeVirt is played.
+    pub fn plays_kubevirt(&self) -> bool {
+        matches!(self.kubevirt, Kubevirt::Played(_))
     }
 
     /// Kills the webhook. Its registration stays.

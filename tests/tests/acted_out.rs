@@ -277,12 +277,12 @@ fn two_networks_that_nothing_tells_apart_do_not_start_and_the_log_says_why() {
     let mut compute = Compute::start(&Virtual::with(2), BOTH, &[]);
     compute.wait_until("the start fails", |compute| compute.log().contains("SyncVMI"));
     compute.network_info_arrives(&network_info(&[("sriov-net1", None), ("sriov-net2", None)]));
-    compute.wait_until("the start fails otherwise", |compute| compute.log().contains("not found"));
+    let failure = "found no SR-IOV networks to PCI-Address mapping";
+    compute.wait_until("the start fails otherwise", |compute| compute.log().contains(failure));
     assert!(!compute.work("network-info").exists());
-    let log = compute.log();
     let reason = "network-info: incomplete: which of the devices 0000:65:02.1, 0000:65:02.3 belongs to which of the \
                   networks sriov-net1, sriov-net2 is not known";
-    assert!(log.contains(reason), "{log}");
+    compute.wait_until("the helper says why", |compute| compute.log().contains(reason));
 }
 
 #[test]

@@ -9,7 +9,6 @@
 //! DIR/defined-N.xml are written as it goes, DIR/ready once the domain stands.
 #![allow(clippy::indexing_slicing, reason = "JSON values give null for what is not there")]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
@@ -111,31 +110,6 @@ async fn try_hostdevs(file: &Path, vmi: &Value) -> anyhow::Result<(String, Strin
         ensure!(start.elapsed() < CONTENT, "file is not populated with network-info");
         sleep(Duration::from_millis(100)).await;
     };
-    let info: Value = serde_json::from_str(&text).with_context(|| format!("network-info {text:?}"))?;
-    let interfaces = info["interfaces"].as_array().cloned().unwrap_or_default();
-    let mut pool: BTreeMap<String, String> = BTreeMap::new();
-    for interface in &interfaces {
-        let address = interface["deviceInfo"]["pci"]["pci-address"].as_str();
-        if let (Some(network), Some(address)) = (interface["network"].as_str(), address) {
-            pool.insert(network.to_owned(), address.to_owned());
-        }
-    }
-    let mut hostdevs = String::new();
-    for interface in vmi["spec"]["domain"]["devices"]["interfaces"].as_array().into_iter().flatten() {
-        let Some(name) = interface["name"].as_str().filter(|_| interface.get("sriov").is_some()) else {
-            continue;
-        };
-        let address =
-            pool.remove(name).with_context(|| format!("PCI-Address for network {name:?} not found"))?;
-        hostdevs.push_str(&hostdev(name, &address)?);
-    }
+    let hostdevs = tests::hostdevs::from_network_info(&text, vmi)?;
     Ok((text, hostdevs))
-}
-
-fn hostdev(network: &str, address: &str) -> anyhow::Result<String> {
-    let parts: Vec<&str> = address.split([':', '.']).collect();
-    let [domain, bus, slot, function] = parts.as_slice() else { bail!("{address:?} is not a PCI address") };
-    Ok(format!(
-        r#"<hostdev type="pci" managed="no"><source><address type="pci" domain="0x{domain}" bus="0x{bus}" slot="0x{slot}" function="0x{function}"></address></source><alias name="ua-sriov-{network}"></alias></hostdev>"#
-    ))
 }

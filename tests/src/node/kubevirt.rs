@@ -1,7 +1,8 @@
-//! Stands in for KubeVirt's virt-controller: the pods of VMIs, and network-info on them.
+//! Stands in for KubeVirt's virt-controller and for what virt-handler reports: the pods of VMIs, network-info on them,
+//! the VMI's status.
 
-use super::NAMESPACE;
-use crate::cluster::Kubectl;
+use super::{NAMESPACE, RunningPod};
+use crate::cluster::{Kubectl, manifest};
 use contract::network_info::{NetworkInfo, NetworkInfoInterface};
 use contract::vmi::Vmi;
 use contract::{annotation, kubevirt, network_status, parse_networks};
@@ -38,25 +39,140 @@ pub fn example_pod() -> Value {
     pod
 }
 
-/// What the shortened pod of the examples leaves out and KubeVirt adds: the file of network-info and, as in
-/// KubeVirt's standalone mode, the VMI itself. And what is only here: the node's own libvirt and QEMU in place of
-/// those in KubeVirt's image, and what libvirt found out about that QEMU, which takes it half a minute.
+/// What the shortened pod of the examples leaves out and KubeVirt adds: folders that libvirt writes to, the file of
+/// network-info, and the VMI itself and network-status in place of a virt-handler that would send the VMI. And what is only here: the node's
+/// own libvirt and QEMU in place of those in KubeVirt's image, and what libvirt found out about that QEMU, which costs
+/// it half a minute.
 fn complete(pod: &mut Value, vmi: &Value) {
-    // The node's libvirt runs as root here, KubeVirt's as 107.
-    pod["spec"]["securityContext"] = json!({});
+    let (private, cache) = ("/var/run/kubevirt-private", "/var/cache/node");
     let compute = &mut pod["spec"]["containers"][0];
-    compute["securityContext"] = json!({});
-    compute["env"] = json!([{"name": "STANDALONE_VMI", "value": vmi.to_string()}]);
+    let variables = [
+        (VMI_VARIABLE, vmi.to_string()),
+        ("XDG_CACHE_HOME", cache.to_owned()),
+        ("XDG_CONFIG_HOME", private.to_owned()),
+        ("XDG_RUNTIME_DIR", "/var/run".to_owned()),
+        ("LIBVIRT_DEFAULT_URI", "qemu:///session".to_owned()),
+    ];
+    compute["env"] = variables.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
     compute["volumeMounts"] = json!([
         {"name": "network-info-annotation", "mountPath": "/etc/podinfo"},
+        {"name": "attached", "mountPath": "/etc/lab"},
+        {"name": "private", "mountPath": private},
+        {"name": "libvirt-runtime", "mountPath": "/var/run/libvirt"},
         {"name": "usr", "mountPath": "/usr", "readOnly": true},
-        {"name": "libvirt-cache", "mountPath": "/var/cache/libvirt"},
+        {"name": "libvirt-cache", "mountPath": cache},
     ]);
     pod["spec"]["volumes"] = json!([
         downward_api("network-info-annotation", "network-info", kubevirt::NETWORK_INFO),
+        downward_api("attached", "network-status", annotation::NETWORK_STATUS),
+        {"name": "private", "emptyDir": {}},
+        {"name": "libvirt-runtime", "emptyDir": {}},
         {"name": "usr", "hostPath": {"path": "/usr", "type": "Directory"}},
-        {"name": "libvirt-cache", "hostPath": {"path": "/run/libvirt-cache", "type": "DirectoryOrCreate"}},
+        {"name": "libvirt-cache", "hostPath": {"path": "/run/libvirt-cache", "type": "Directory"}},
     ]);
+}
+
+/// The variable of `compute` that has the VMI.
+const VMI_VARIABLE: &str = "STANDALONE_VMI";
+
+/// Makes KubeVirt's kinds known, and the object that names its version.
+pub fn install(kubectl: &Kubectl) {
+    kubectl.apply(&manifest("kubevirt-crds.yaml", &[])).expect_success();
+    let kinds = ["crd/kubevirts.kubevirt.io", "crd/virtualmachineinstances.kubevirt.io"];
+    let wait = ["wait", "--for=condition=Established", "--timeout=60s"];
+    kubectl.run([&wait[..], &kinds].concat()).expect_success();
+    let object = json!({
+        "apiVersion": "kubevirt.io/v1",
+        "kind": "KubeVirt",
+        "metadata": {"name": "kubevirt", "namespace": NAMESPACE},
+        "spec": {},
+    });
+    kubectl.apply(&object.to_string()).expect_success();
+    let status = r#"{"status":{"phase":"Deployed","observedKubeVirtVersion":"v1.9.0"}}"#;
+    let patch = ["--subresource=status", "--type=merge", "--patch", status];
+    kubectl.run([&["patch", "kubevirt", "kubevirt"][..], &patch].concat()).expect_success();
+}
+
+/// Creates the VMI of a pod, as a user does, and returns the VMI as it was stored, after the webhook's review, and the
+/// pod that KubeVirt makes of that: it belongs to the VMI and has its annotations.
+///
+/// # Errors
+/// What the API server says when it refuses the VMI.
+pub fn admit(kubectl: &Kubectl, pod: &Value) -> Result<(Value, Value), String> {
+    let mut pod = pod.clone();
+    let mut vmi = vmi_of(&pod).ok_or("no VMI in the pod")?;
+    if let Some(mode) = pod["metadata"]["annotations"].get(annotation::LAUNCHER_HOOK) {
+        vmi["metadata"]["annotations"][annotation::LAUNCHER_HOOK] = mode.clone();
+    }
+    let created = kubectl.run_with_input(["create", "--output", "json", "-f", "-"], &vmi.to_string());
+    if !created.success() {
+        return Err(created.stderr);
+    }
+    let vmi: Value = serde_json::from_str(&created.stdout).unwrap();
+    let metadata = &mut pod["metadata"];
+    for (key, value) in vmi["metadata"]["annotations"].as_object().into_iter().flatten() {
+        metadata["annotations"][key] = value.clone();
+    }
+    let (name, uid) = (&vmi["metadata"]["name"], &vmi["metadata"]["uid"]);
+    metadata["labels"]["kubevirt.io/created-by"] = uid.clone();
+    metadata["labels"]["vm.kubevirt.io/name"] = name.clone();
+    metadata["ownerReferences"] = json!([{
+        "apiVersion": kubevirt::VMI_API_VERSION,
+        "kind": kubevirt::VMI_KIND,
+        "name": name,
+        "uid": uid,
+        "controller": true,
+        "blockOwnerDeletion": true,
+    }]);
+    *vmi_variable(&mut pod).ok_or("no VMI in the pod")? = json!(vmi.to_string());
+    Ok((vmi, pod))
+}
+
+/// virt-handler's part: the VMI's status says which interfaces the running domain has or, as long as there is none, why
+/// virt-launcher could not define it.
+///
+/// # Panics
+/// If the API server refuses the status.
+pub fn report(kubectl: &Kubectl, pod: &RunningPod, vmi: &Value) {
+    let name = vmi["metadata"]["name"].as_str().unwrap();
+    let log = pod.log(kubevirt::COMPUTE_CONTAINER);
+    let status = if log.contains("launcher: started") {
+        let domain = pod.exec(&["virsh", "dumpxml", "1"]).expect_success();
+        json!({"phase": "Running", "interfaces": interfaces_in(&domain, vmi)})
+    } else {
+        let failure = log.lines().filter_map(|line| line.strip_prefix("launcher: SyncVMI: ")).next_back();
+        let message = failure.map(|failure| format!("server error. command SyncVMI failed: \"{failure}\""));
+        let condition = message.map(|message| {
+            let reason = "Synchronizing with the Domain failed.";
+            json!({"type": "Synchronized", "status": "False", "reason": reason, "message": message})
+        });
+        json!({"phase": "Scheduled", "conditions": condition.into_iter().collect::<Vec<_>>()})
+    };
+    let patch = json!({ "status": status }).to_string();
+    kubectl.run(["patch", "vmi", name, "--type=merge", "--patch", &patch]).expect_success();
+}
+
+/// The interfaces whose hostdevs are in a domain. A hostdev has no MAC address: KubeVirt reports the one of the VMI.
+fn interfaces_in(domain: &str, vmi: &Value) -> Vec<Value> {
+    let interfaces = vmi["spec"]["domain"]["devices"]["interfaces"].as_array().into_iter().flatten();
+    let in_domain = interfaces.filter(|interface| {
+        let alias = format!("{}{}", kubevirt::HOSTDEV_ALIAS_PREFIX, interface["name"].as_str().unwrap());
+        domain.contains(&format!("<alias name='{alias}'/>"))
+    });
+    let reported = |interface: &Value| json!({"name": interface["name"], "mac": interface["macAddress"], "infoSource": "domain, multus-status"});
+    in_domain.map(reported).collect()
+}
+
+fn vmi_variable(pod: &mut Value) -> Option<&mut Value> {
+    let variables = pod["spec"]["containers"][0]["env"].as_array_mut()?;
+    variables.iter_mut().find(|variable| variable["name"] == VMI_VARIABLE)?.get_mut("value")
+}
+
+/// The VMI that a pod was made of.
+fn vmi_of(pod: &Value) -> Option<Value> {
+    let variables = pod["spec"]["containers"][0]["env"].as_array()?;
+    let variable = variables.iter().find(|variable| variable["name"] == VMI_VARIABLE)?;
+    Some(serde_json::from_str(variable["value"].as_str()?).unwrap())
 }
 
 /// A VMI with SR-IOV networks: the name of each, its NAD and the MAC of the NIC on it.
@@ -192,9 +308,7 @@ fn network_info(pod: &Value) -> Option<NetworkInfo> {
     let status = network_status::parse(annotations[annotation::NETWORK_STATUS].as_str()?).unwrap();
     let namespace = pod["metadata"]["namespace"].as_str()?;
     let selections = parse_networks(annotations[annotation::NETWORKS].as_str()?, namespace).unwrap();
-    let environment = pod["spec"]["containers"][0]["env"].as_array()?;
-    let vmi = { environment.iter() }.find(|variable| variable["name"] == "STANDALONE_VMI")?;
-    let vmi: Vmi = serde_json::from_str(vmi["value"].as_str()?).unwrap();
+    let vmi: Vmi = serde_json::from_value(vmi_of(pod)?).unwrap();
     let with_vf: Vec<String> = { vmi.spec.domain.devices.interfaces.unwrap_or_default().into_iter() }
         .filter(|interface| interface.sriov.is_some())
         .map(|interface| interface.name)

@@ -1,6 +1,6 @@
 //! The node for a person: a shell beside it, until that ends.
 
-use super::kubevirt::{example_pod, pod_of, vmi};
+use super::kubevirt::{admit, example_pod, pod_of, vmi};
 use super::{Node, real_kubevirt};
 use contract::annotation;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ pub fn open(node: &Node) {
     let folder = node.machine().folder().join("lab");
     fs::create_dir_all(&folder).unwrap();
     let real = real_kubevirt::assets().is_some();
-    let objects = if real { virtual_machines() } else { pods() };
+    let objects = if real { virtual_machines() } else { pods(node) };
     for (name, object) in objects {
         fs::write(folder.join(name).with_extension("json"), format!("{object:#}\n")).unwrap();
     }
@@ -48,11 +48,12 @@ fn virtual_machines() -> [(&'static str, Value); 2] {
     ]
 }
 
-/// What KubeVirt would make of it elsewhere.
-fn pods() -> [(&'static str, Value); 2] {
+/// What KubeVirt would make of VMIs elsewhere. The VMIs exist already.
+fn pods(node: &Node) -> [(&'static str, Value); 2] {
     [("database", example_pod()), ("web", pod_of(&vmi("web", &[WEB])))].map(|(name, mut pod)| {
         pod["metadata"]["annotations"][annotation::LAUNCHER_HOOK] = json!("compute");
         pod["metadata"]["name"] = json!(format!("virt-launcher-{name}"));
+        let (_, pod) = admit(&node.kubectl(), &pod).unwrap_or_else(|error| panic!("the VMI {name}: {error}"));
         (name, pod)
     })
 }

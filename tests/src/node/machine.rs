@@ -2,7 +2,7 @@
 
 use super::{NODE, copy, real_kubevirt};
 use crate::cluster::{ControlPlane, Process, free_address, run_folder};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,9 +61,12 @@ impl Machine {
         for part in ["guest-kernel", "guest.cpio"] {
             copy(&made.join(part), &folder.join(part));
         }
-        copy(&made.join("hook-client"), &programs.join("hook-client"));
+        for program in ["hook-client", "virt-launcher-monitor"] {
+            copy(&made.join(program), &programs.join(program));
+        }
         write_kubeconfig(folder, control_plane);
         fs::write(folder.join("cni.conf"), cni_configuration(folder)).unwrap();
+        fs::write(folder.join("podnet.conf"), pod_network().to_string()).unwrap();
         let kubelet = free_address().port();
         let settings = format!(
             "API_PORT={}\nKUBELET_PORT={kubelet}\nPROGRAMS={}:{}\nNODE={NODE}\n",
@@ -321,22 +324,26 @@ fn write_kubeconfig(folder: &Path, control_plane: &ControlPlane) {
     fs::write(folder.join("kubeconfig"), text).unwrap();
 }
 
-/// Multus in front of a bridge, which is the pods' default network.
-fn cni_configuration(folder: &Path) -> String {
-    let bridge = json!({
+/// A bridge, which is the pods' default network.
+fn pod_network() -> Value {
+    json!({
         "cniVersion": "0.3.1",
         "name": "podnet",
         "type": "bridge",
         "bridge": "cni0",
         "isGateway": true,
         "ipam": {"type": "host-local", "subnet": "10.88.0.0/16"},
-    });
+    })
+}
+
+/// Multus in front of that.
+fn cni_configuration(folder: &Path) -> String {
     json!({
         "cniVersion": "0.3.1",
         "name": "multus-cni-network",
         "type": "multus",
         "kubeconfig": folder.join("kubeconfig"),
-        "delegates": [bridge],
+        "delegates": [pod_network()],
     })
     .to_string()
 }

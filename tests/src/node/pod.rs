@@ -1,6 +1,6 @@
 //! A virt-launcher pod on the node.
 
-use super::{Machine, NAMESPACE, Node};
+use super::{Machine, NAMESPACE, Node, kubevirt};
 use crate::cluster::{Kubectl, Output};
 use contract::helper;
 use serde_json::Value;
@@ -19,24 +19,46 @@ const LOOK_AT_GUEST_EVERY: Duration = Duration::from_secs(240);
 /// What is said of a machine with a guest for which [`is_lost`] holds.
 const LOST: &str = "the emulator has lost a register of a guest's processor";
 
-/// A pod; it is deleted when this is dropped.
+/// A pod, and its VMI if KubeVirt is played; both are deleted when this is dropped.
 #[derive(Debug)]
 pub struct RunningPod {
     kubectl: Kubectl,
     name: String,
+    vmi: Option<Value>,
     deleted: bool,
 }
 
 impl RunningPod {
-    /// Creates a pod; what the API server says when it refuses.
+    /// Creates a pod, and its VMI before it; what the API server says when it refuses. The real KubeVirt would make a
+    /// pod of its own for the VMI, so the pod is alone there.
     pub fn create(node: &Node, pod: &Value) -> Result<Self, String> {
         let kubectl = node.kubectl();
+        let (vmi, pod) = if node.plays_kubevirt() {
+            let (vmi, pod) = kubevirt::admit(&kubectl, pod)?;
+            (Some(vmi), pod)
+        } else {
+            (None, pod.clone())
+        };
         let output = kubectl.create(&pod.to_string());
-        if !output.success() {
-            return Err(output.stderr);
-        }
         let name = output.stdout.trim().trim_start_matches("pod/").trim_end_matches(" created").to_owned();
-        Ok(Self { kubectl, name, deleted: false })
+        let created = Self { kubectl, name, vmi, deleted: !output.success() };
+        if output.success() { Ok(created) } else { Err(output.stderr) }
+    }
+
+    /// Its VMI as it is stored, for a KubeVirt that is played.
+    #[track_caller]
+    pub fn vmi(&self) -> String {
+        let vmi = self.vmi_name().expect("KubeVirt is played");
+        self.kubectl.run(["get", "vmi", vmi, "--output", "json"]).expect_success()
+    }
+
+    /// Has virt-handler's report written into the VMI's status.
+    pub fn report(&self) {
+        kubevirt::report(&self.kubectl, self, self.vmi.as_ref().expect("KubeVirt is played"));
+    }
+
+    fn vmi_name(&self) -> Option<&str> {
+        self.vmi.as_ref()?["metadata"]["name"].as_str()
     }
 
     /// Its name, as the API server made it.
@@ -129,6 +151,13 @@ impl RunningPod {
         self.kubectl.run(head.iter().chain(command))
     }
 
+    /// Runs a command in the container `compute`, with something on its standard input.
+    #[track_caller]
+    pub fn exec_with_input(&self, command: &[&str], input: &str) -> Output {
+        let head = ["exec", "--stdin", &self.name, "--container", "compute", "--"];
+        self.kubectl.run_with_input(head.iter().chain(command), input)
+    }
+
     /// Its events, the newest last.
     #[must_use]
     pub fn events(&self) -> String {
@@ -175,10 +204,16 @@ impl RunningPod {
 
 impl Drop for RunningPod {
     fn drop(&mut self) {
-        if !self.deleted && !Machine::stands_still() {
+        if Machine::stands_still() {
+            return;
+        }
+        // Either may be gone already.
+        if !self.deleted {
             let arguments = ["delete", "pod", &self.name, "--grace-period=2", "--timeout=120s"];
-            // It may be gone already.
             let _ = self.kubectl.run(arguments);
+        }
+        if let Some(vmi) = self.vmi_name() {
+            let _ = self.kubectl.run(["delete", "vmi", vmi, "--timeout=120s"]);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the node tier plays, in this order, on one node.
 
+mod maps;
 mod modes;
 mod neighbours;
 mod outages;
@@ -34,13 +35,15 @@ const WITHOUT_GUEST: [Scenario; 5] = [
 ];
 
 /// Those in which the played KubeVirt boots a guest.
-const PLAYED: [Scenario; 6] = [
+const PLAYED: [Scenario; 8] = [
+    ("a program before KubeVirt's monitor costs it its capability", modes::in_front_of_the_monitor),
     ("the example VMI's pod, by network-info, to answered pings", two_networks::by_network_info),
     ("the example VMI's pod, by --assign multus, to answered pings", two_networks::by_order_of_multus),
     ("neighbouring VFs: the kubelet and the device plugin restarted, a VF used again", neighbours::reuse),
     ("a VF that is taken away while its pod starts", neighbours::taken_away),
     ("modes off and sidecar, side by side", modes::off_and_sidecar),
     ("without device-info, from the variables of compute", modes::without_device_info),
+    ("Multus held back while a pod's devices are allocated", modes::without_multus),
 ];
 
 /// The storage network of the examples: VLAN 100, where the PF has this address.
@@ -85,4 +88,9 @@ fn vfs(pod: &RunningPod) -> Vec<String> {
     let status: Vec<Value> = serde_json::from_str(&status).unwrap();
     let address = |status: &Value| Some(status["device-info"]["pci"]["pci-address"].as_str()?.to_owned());
     status.iter().filter_map(address).collect()
+}
+
+/// What the PF says of its VFs.
+fn card(node: &Node) -> String {
+    node.machine().expect("ip link show dev \"$(pf_interface)\"")
 }

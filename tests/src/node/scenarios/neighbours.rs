@@ -1,6 +1,6 @@
 //! Pods whose VFs are neighbours on one card.
 
-use super::{STORAGE, answers, idle, pod_on, vfs, with_mode};
+use super::{STORAGE, answers, card, idle, pod_on, vfs, with_mode};
 use crate::node::kubevirt::{pod_of, vmi};
 use crate::node::{Node, RunningPod};
 use contract::{annotation, helper};
@@ -52,11 +52,11 @@ pub(super) fn taken_away(node: &Node) {
     let (pod, _) = pod_on(STORAGE, "unlucky", 9);
     let pod = behind_gate(pod);
     let pod = RunningPod::create(node, &with_mode(pod, "compute")).unwrap();
-    pod.wait_for_line(&["gate: closed"]);
+    pod.wait_for_line(&["launcher: the gate is closed"]);
     let vf = vfs(&pod).remove(0);
     let _away = Away::take(node, &vf);
     open_gate(&pod, "compute");
-    pod.wait_for("end of the launcher", || pod.log("compute").contains("FAILED: "));
+    pod.wait_for_line(&["launcher: SyncVMI: ", &format!("{vf} must be manually detached from the host")]);
     let log = pod.log(helper::CONTAINER);
     let told = log
         .lines()
@@ -95,15 +95,10 @@ pub(super) fn taken_away_before(node: &Node) {
 /// What the pods here wait for.
 const GATE: &str = "/tmp/gate";
 
-/// A launcher that waits for [`GATE`]; the helper runs already.
+/// A launcher that waits for [`GATE`] before it does anything; the helper runs already.
 fn behind_gate(mut pod: Value) -> Value {
-    let compute = &mut pod["spec"]["containers"][0];
-    let launcher = compute["command"][0].as_str().unwrap();
-    let script =
-        format!("echo 'gate: closed'; until [ -e {GATE} ]; do sleep 1; done; exec {launcher} \"$@\"");
-    let mut command = vec![json!("/usr/bin/sh"), json!("-c"), json!(script)];
-    command.extend(compute["command"].as_array().unwrap().iter().cloned());
-    compute["command"] = command.into();
+    let variables = pod["spec"]["containers"][0]["env"].as_array_mut().unwrap();
+    variables.push(json!({"name": "GATE", "value": GATE}));
     pod
 }
 
@@ -130,9 +125,4 @@ impl Drop for Away<'_> {
         let answer = self.node.machine().call(&format!("vf_bind {} vfio-pci", self.vf));
         assert!(thread::panicking() || answer.status == 0, "{answer:?}");
     }
-}
-
-/// What the PF says of its VFs.
-fn card(node: &Node) -> String {
-    node.machine().expect("ip link show dev \"$(pf_interface)\"")
 }

@@ -11,11 +11,16 @@ use std::time::Instant;
 const NETWORKS: [(&str, &str, &str); 2] =
     [("storage", "02:00:00:00:01:00", "10.9.1.1"), ("uplink", "02:00:00:00:02:00", "10.9.2.1")];
 
-/// KubeVirt 1.7 and newer: network-info says which VF is whose.
+/// KubeVirt 1.7 and newer: network-info says which VF is whose. The helper has it from network-status before that.
 pub(super) fn by_network_info(node: &Node) {
     let mut pod = super::with_mode(example_pod(), "compute");
-    pod["metadata"]["annotations"][HELD_BACK] = json!("until the helper has seen that it is empty");
-    follow(node, &pod, "launcher: network-info says");
+    pod["metadata"]["annotations"][HELD_BACK] = json!("until the helper has filled it in");
+    let pod = follow(node, &pod, "launcher: network-info says");
+    println!("  {}", pod.wait_for_line_of(helper::CONTAINER, &["network-info: KubeVirt's own says all"]));
+    let asked = pod.log(helper::CONTAINER).lines().filter(|line| line.contains("domain defined")).count();
+    assert_eq!(asked, 3, "KubeVirt calls the hook three times in one start: {}", pod.log(helper::CONTAINER));
+    pod.report();
+    super::maps::are_as_documented(node, &pod);
 }
 
 /// Without network-info, as in a pod of KubeVirt 1.6: which VF is whose follows from the order of the
@@ -49,8 +54,8 @@ fn follow(node: &Node, pod: &Value, before_start: &str) -> RunningPod {
     pod.wait_for("running container", || !pod.field(".status.containerStatuses[0].state.running").is_empty());
     tell("compute runs");
     if !pod.annotation(HELD_BACK).is_empty() {
-        let words = ["network-info: incomplete", "KubeVirt's network-info names none"];
-        pod.wait_for_line_of(helper::CONTAINER, &words);
+        let words = ["network-info: completed: storage=0000:", "(network-status), uplink=0000:"];
+        println!("  {}", pod.wait_for_line_of(helper::CONTAINER, &words));
         pod.remove_annotation(HELD_BACK);
     }
     pod.wait_for_line(&[before_start]);
@@ -66,8 +71,7 @@ fn follow(node: &Node, pod: &Value, before_start: &str) -> RunningPod {
 /// Each NIC has the MAC of its network and pings on it, and QEMU holds the VF that Multus reported for it.
 fn check_networks(pod: &RunningPod) {
     let status: Vec<Value> = serde_json::from_str(&pod.annotation(annotation::NETWORK_STATUS)).unwrap();
-    let tree =
-        pod.exec(&["virsh", "qemu-monitor-command", "database", "--hmp", "info qtree"]).expect_success();
+    let tree = pod.exec(&["virsh", "qemu-monitor-command", "1", "--hmp", "info qtree"]).expect_success();
     for (network, mac, address) in NETWORKS {
         pod.wait_for_line(&["guest: ping", mac, address, " 4 answered"]);
         let attached = { status.iter() }.find(|status| status["mac"] == mac);
