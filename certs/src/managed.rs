@@ -77,7 +77,7 @@ pub struct Registration {
 /// The Secret as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretReading {
-    /// Its version; none where there is no Secret.
+    /// Its version; none if there is no Secret.
     pub version: Option<String>,
     /// Its data.
     pub data: Data,

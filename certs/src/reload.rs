@@ -1,4 +1,4 @@
-//! A serving certificate from a folder: `tls.crt`, `tls.key` and, where there is one, `ca.crt`.
+//! A serving certificate from a folder: `tls.crt`, `tls.key` and, if there is one, `ca.crt`.
 //!
 //! The folder is read again on a timer and compared by content, so it does not matter how it changes:
 //! files written over, files renamed into place, or the symlink swap of a Secret mount. A swap between
@@ -139,7 +139,7 @@ impl Directory {
         Ok(Content {
             certificate: self.file("tls.crt")?,
             key: self.file("tls.key")?,
-            // cert-manager leaves it out or empty where the issuer has no CA to show.
+            // cert-manager leaves it out or empty if the issuer has no CA to show.
             ca: self.file("ca.crt").ok().filter(|ca| !ca.trim_ascii().is_empty()),
         })
     }

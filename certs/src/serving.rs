@@ -31,7 +31,7 @@ pub struct Status {
     pub failures: u64,
     /// The sentence of the last failure, until something good comes.
     pub last_failure: Option<String>,
-    /// How many seconds the clock of the API server, which verifies, is ahead of ours; zero where it is
+    /// How many seconds the clock of the API server, which verifies, is ahead of ours; zero if it is
     /// not known.
     pub verifier_ahead: i64,
 }

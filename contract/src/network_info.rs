@@ -24,7 +24,7 @@ pub struct NetworkInfoInterface {
     /// The device behind it, where the CNI plugin or the device plugin reported one.
     #[serde(rename = "deviceInfo", default, skip_serializing_if = "Option::is_none")]
     pub device_info: Option<DeviceInfo>,
-    /// The MAC address that the attachment has; `None` where there is none, or something else in its place.
+    /// The MAC address that the attachment has; `None` if there is none, or something else in its place.
     #[serde(default, deserialize_with = "lenient_mac", skip_serializing_if = "Option::is_none")]
     pub mac: Option<MacAddress>,
 }
@@ -64,7 +64,7 @@ pub(crate) fn lenient_mac<'de, D: Deserializer<'de>>(
 }
 
 impl NetworkInfo {
-    /// Reads the annotation; `None` where it is empty, as it is until the pod's networks are up.
+    /// Reads the annotation; `None` if it is empty, as it is until the pod's networks are up.
     ///
     /// # Errors
     /// What the JSON parser says.

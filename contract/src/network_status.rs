@@ -15,7 +15,7 @@ pub struct NetworkStatus {
     /// Name of the interface inside the pod.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub interface: String,
-    /// The MAC address that the attachment has; `None` where there is none, or something else in its place.
+    /// The MAC address that the attachment has; `None` if there is none, or something else in its place.
     #[serde(default, deserialize_with = "lenient_mac", skip_serializing_if = "Option::is_none")]
     pub mac: Option<MacAddress>,
     /// Whether this is the pod's default network.

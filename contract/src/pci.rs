@@ -29,7 +29,7 @@ pub struct PciAddressError {
 }
 
 impl PciAddress {
-    /// Puts an address together; `None` where `device` is over 31 or `function` over 7.
+    /// Puts an address together; `None` if `device` is over 31 or `function` over 7.
     #[must_use]
     pub fn new(domain: u32, bus: u8, device: u8, function: u8) -> Option<Self> {
         (device < 32 && function < 8).then_some(Self { domain, bus, device, function })

@@ -16,9 +16,9 @@ use crate::{
 /// One attachment that a pod asks Multus for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkSelection {
-    /// The NetworkAttachmentDefinition, with the namespace that applies where none was written.
+    /// The NetworkAttachmentDefinition, with the namespace that applies if none was written.
     pub nad: NadName,
-    /// Name of the interface inside the pod; Multus counts `net1`, `net2` … where there is none.
+    /// Name of the interface inside the pod; Multus counts `net1`, `net2` … if there is none.
     pub interface: Option<String>,
     /// The MAC address that the attachment is to have.
     pub mac: Option<MacAddress>,

@@ -29,7 +29,7 @@ impl<T> ShortList<T> {
     /// Whether it was read to its end.
     ///
     /// # Errors
-    /// Where it was not, how long it is.
+    /// If it was not, how long it is.
     pub fn check(&self) -> Result<(), ListTooLong> {
         match self.more {
             0 => Ok(()),

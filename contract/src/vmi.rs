@@ -27,13 +27,13 @@ pub struct Vmi {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Metadata {
-    /// Absent where the API server is to make one up.
+    /// Absent if the API server is to make one up.
     pub name: Option<String>,
     /// What it makes the name from.
     pub generate_name: Option<String>,
     /// Absent in some reviews.
     pub namespace: Option<String>,
-    /// `None` where the key is absent.
+    /// `None` if the key is absent.
     pub annotations: Option<BTreeMap<String, Option<String>>>,
 }
 

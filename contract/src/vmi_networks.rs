@@ -16,7 +16,7 @@ pub struct VmiNetworks(pub BTreeMap<String, VmiNetwork>);
 pub struct VmiNetwork {
     /// The NAD.
     pub nad: NadName,
-    /// The resource that an attachment to it needs; `None` where it needs none.
+    /// The resource that an attachment to it needs; `None` if it needs none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<ResourceName>,
     /// The request of a resource claim that its device is from; `None` if it is not claimed. The webhook then requests

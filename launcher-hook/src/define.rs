@@ -49,7 +49,7 @@ pub struct AssignedDevice {
 /// The domain as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Definition<'d> {
-    /// Its XML; borrowed where nothing had to be changed.
+    /// Its XML; borrowed if nothing had to be changed.
     pub xml: Cow<'d, str>,
     /// The devices that it has now, in the order of the VMI's interfaces.
     pub devices: Vec<AssignedDevice>,
@@ -77,7 +77,7 @@ impl From<DevicesError> for DefineError {
 /// Puts the VFs of the VMI's networks into its domain.
 ///
 /// # Errors
-/// Where texts cannot be read, where it is not known which VF belongs to which network, or where the domain
+/// If texts cannot be read, if it is not known which VF belongs to which network, or if the domain
 /// would have one twice.
 pub fn define<'d>(
     vmi: &str,

@@ -257,7 +257,7 @@ impl Devices {
     }
 }
 
-/// What a report says about a device; `None` where it names neither a PCI function nor another kind.
+/// What a report says about a device; `None` if it names neither a PCI function nor another kind.
 #[must_use]
 pub fn reported(info: Option<&DeviceInfo>) -> Option<Reported> {
     let info = info?;

@@ -52,7 +52,7 @@ pub enum Unseen {
 /// What all NADs say. Only their metadata is requested.
 ///
 /// # Errors
-/// Where they cannot be listed.
+/// If they cannot be listed.
 pub async fn networks(
     client: &Client,
     resource_annotations: &[String],
@@ -93,7 +93,7 @@ pub async fn nads(
 /// All virt-launcher pods, or those of these namespaces.
 ///
 /// # Errors
-/// Where they cannot be listed.
+/// If they cannot be listed.
 pub async fn launcher_pods(client: &Client, namespaces: &[String]) -> Result<Vec<Pod>, Unseen> {
     let label = format!("{}={}", kubevirt::LAUNCHER_LABEL, kubevirt::LAUNCHER);
     let apis: Vec<Api<Pod>> = if namespaces.is_empty() {
@@ -112,7 +112,7 @@ pub async fn launcher_pods(client: &Client, namespaces: &[String]) -> Result<Vec
 /// All objects of a kind that is known to KubeVirt only.
 ///
 /// # Errors
-/// Where they cannot be listed.
+/// If they cannot be listed.
 pub async fn kubevirt(
     client: &Client,
     kind: &'static str,
@@ -125,7 +125,7 @@ pub async fn kubevirt(
 /// All objects, page by page.
 ///
 /// # Errors
-/// Where they cannot be listed.
+/// If they cannot be listed.
 pub async fn pages<T, F>(
     kind: &'static str,
     parameters: ListParams,

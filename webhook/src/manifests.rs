@@ -102,7 +102,7 @@ pub fn parse(text: &str) -> Result<Vec<Document>, DocumentError> {
     Ok(objects)
 }
 
-/// An object's kind; empty where it has none.
+/// An object's kind; empty if it has none.
 #[must_use]
 pub fn kind(object: &Value) -> &str {
     object.get("kind").and_then(Value::as_str).unwrap_or_default()

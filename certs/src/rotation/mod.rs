@@ -151,7 +151,7 @@ fn age(since: SystemTime, now: SystemTime) -> Duration {
 pub struct Situation<'a> {
     /// Whom the API servers trust. Read first.
     pub trust: &'a Trust,
-    /// What the Secret holds; an empty vault where there is none.
+    /// What the Secret holds; an empty vault if there is none.
     pub vault: &'a Vault,
     /// The data it was read from.
     pub data: &'a Data,

@@ -34,7 +34,7 @@ pub struct Facts {
     pub iommus: Vec<Iommu>,
     /// `enable_unsafe_noiommu_mode` of module vfio.
     pub no_iommu_mode: bool,
-    /// `allow_unsafe_interrupts` of module vfio_iommu_type1; absent where it is not loaded.
+    /// `allow_unsafe_interrupts` of module vfio_iommu_type1; absent if it is not loaded.
     pub unsafe_interrupts: Option<bool>,
     /// Whether the driver vfio-pci is registered.
     pub vfio_pci: bool,

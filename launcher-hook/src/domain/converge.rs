@@ -45,7 +45,7 @@ impl<'d> Document<'d> {
     /// A hostdev is found by its alias, then by its source address where no one else has put an alias on it.
     ///
     /// # Errors
-    /// Where the result would not be a domain with one device for each function and each alias.
+    /// If the result would not be a domain with one device for each function and each alias.
     pub fn converge(&self, wanted: &[WantedHostdev]) -> Result<Cow<'d, str>, DomainError> {
         let hostdevs = self.hostdevs()?;
         let owners = owners(&hostdevs, wanted)?;
@@ -87,7 +87,7 @@ impl<'d> Document<'d> {
     /// bytes stay, the other attributes of those hostdevs too.
     ///
     /// # Errors
-    /// Where two would have one function or one alias, or a hostdev with such an alias has no PCI address.
+    /// If two would have one function or one alias, or a hostdev with such an alias has no PCI address.
     pub fn readdress(&self, addresses: &BTreeMap<String, PciAddress>) -> Result<Cow<'d, str>, DomainError> {
         let hostdevs = self.hostdevs()?;
         let wanted: Vec<_> = addresses

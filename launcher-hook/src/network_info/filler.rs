@@ -70,7 +70,7 @@ pub struct Filler {
 const INTERVALS: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 
 impl Filler {
-    /// None where there is nothing to fill. `rule` counts once KubeVirt's text is there, or patience has run out.
+    /// None if there is nothing to fill. `rule` counts once KubeVirt's text is there, or patience has run out.
     #[must_use]
     pub fn new(arguments: FillArguments, sources: SourceArguments, rule: Assign) -> Option<Self> {
         let FillArguments { fill_network_info, vmi_networks, network_info_patience } = arguments;

@@ -41,7 +41,7 @@ pub enum AfterShutdown {
 /// What `filler` fills is there before the sockets are.
 ///
 /// # Errors
-/// Where no socket can be made, or nothing can be filled.
+/// If no socket can be made, or nothing can be filled.
 pub fn run(
     definer: Definer,
     filler: Option<Filler>,

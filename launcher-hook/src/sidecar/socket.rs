@@ -78,7 +78,7 @@ impl Socket {
     /// Listens in `directory`, which is created if it does not exist. A socket on which nobody answers is replaced.
     ///
     /// # Errors
-    /// Where the place is taken or its path too long, or the folder cannot be written.
+    /// If the place is taken or its path too long, or the folder cannot be written.
     pub fn listen(directory: &Path) -> Result<Self, SocketError> {
         let path = directory.join(SOCKET_NAME);
         // The socket is bound under a shorter name and renamed: nothing else would notice.

@@ -67,7 +67,7 @@ impl RunningPod {
         &self.name
     }
 
-    /// A part of the pod, by its JSON path; empty where it is not there.
+    /// A part of the pod, by its JSON path; empty if it is not there.
     #[must_use]
     pub fn field(&self, path: &str) -> String {
         let output = format!("jsonpath={{{path}}}");

@@ -15,7 +15,7 @@ pub struct Call {
     pub command: String,
     /// The sandbox.
     pub container: String,
-    /// The pod's network namespace; empty where it is gone.
+    /// The pod's network namespace; empty if it is gone.
     pub netns: String,
     /// The interface's name in the pod.
     pub interface: String,

@@ -47,7 +47,7 @@ pub enum DeviceSource {
 pub struct NodeLabel {
     /// The label's key.
     pub key: String,
-    /// Its value; empty where the NAD names only a key.
+    /// Its value; empty if the NAD names only a key.
     pub value: String,
 }
 
@@ -201,7 +201,7 @@ impl DeviceSource {
 }
 
 impl NodeLabel {
-    /// Reads `key=value` or `key`; `None` where the text is empty.
+    /// Reads `key=value` or `key`; `None` if the text is empty.
     fn parse(text: &str) -> Result<Option<Self>, NetworkError> {
         if text.trim().is_empty() {
             return Ok(None);

@@ -4,7 +4,7 @@ use contract::ResourceName;
 
 /// What is known of nodes.
 pub trait Nodes {
-    /// Whether any node offers one of `resource`, free or not; `None` where that is not known.
+    /// Whether any node offers one of `resource`, free or not; `None` if that is not known.
     fn offer(&self, resource: &ResourceName) -> Option<bool>;
 }
 

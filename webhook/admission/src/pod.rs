@@ -28,7 +28,7 @@ pub struct Pod<'a> {
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Metadata<'a> {
-    /// Empty where the API server is to make one up.
+    /// Empty if the API server is to make one up.
     #[serde(borrow)]
     pub name: Option<Text<'a>>,
     /// What it makes the name from.
@@ -77,7 +77,7 @@ pub struct Spec<'a> {
     /// The Secrets for pulling images, left unread for the few decisions that need it.
     #[serde(borrow)]
     pub image_pull_secrets: Option<&'a RawValue>,
-    /// Labels that the node must have; `None` where the key is absent.
+    /// Labels that the node must have; `None` if the key is absent.
     #[serde(borrow)]
     pub node_selector: Option<Entries<'a, Option<Text<'a>>>>,
 }
@@ -142,10 +142,10 @@ pub(super) fn read_deferred<'a, T: Deserialize<'a>>(
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
 pub struct Resources<'a> {
-    /// `None` where the key is absent.
+    /// `None` if the key is absent.
     #[serde(borrow)]
     pub requests: Option<Entries<'a, Quantity<'a>>>,
-    /// `None` where the key is absent.
+    /// `None` if the key is absent.
     #[serde(borrow)]
     pub limits: Option<Entries<'a, Quantity<'a>>>,
     /// The resource claims that it holds.
@@ -230,7 +230,7 @@ impl Pod<'_> {
 }
 
 impl Container<'_> {
-    /// Its name; empty where it has none, which the API server refuses.
+    /// Its name; empty if it has none, which the API server refuses.
     #[must_use]
     pub fn name(&self) -> &str {
         self.name.as_deref().unwrap_or_default()

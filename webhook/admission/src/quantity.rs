@@ -5,7 +5,7 @@
 pub(super) struct Number {
     /// Does not end in a zero.
     digits: u128,
-    /// Of ten; none where there are no digits.
+    /// Of ten; none if there are no digits.
     exponent: i32,
 }
 

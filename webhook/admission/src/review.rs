@@ -24,7 +24,7 @@ pub struct Request<'a, O = Pod<'a>> {
     kind: Option<Kind<'a>>,
     #[serde(borrow)]
     sub_resource: Option<Text<'a>>,
-    /// Name of the object; absent where the API server is to make one up.
+    /// Name of the object; absent if the API server is to make one up.
     #[serde(borrow)]
     pub name: Option<Text<'a>>,
     /// Namespace of the object.
@@ -35,7 +35,7 @@ pub struct Request<'a, O = Pod<'a>> {
     pub operation: Option<Text<'a>>,
     /// Whether it is a dry run.
     pub dry_run: Option<bool>,
-    /// What will be created or [changed](Subject::is_changed_from); `None` where the request is about something
+    /// What will be created or [changed](Subject::is_changed_from); `None` if the request is about something
     /// else (another operation, a subresource), and there is nothing to decide.
     pub object: Option<O>,
     /// What an `UPDATE` changes.

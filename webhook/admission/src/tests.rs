@@ -105,7 +105,7 @@ fn respond(body: &[u8], options: &Options) -> Result<Value, String> {
     Ok(review["response"].take())
 }
 
-/// The pod after the patch; the pod itself where there is none.
+/// The pod after the patch; the pod itself if there is none.
 fn patched(pod: &Value, decision: &Decision) -> Value {
     let mut pod = pod.clone();
     if let Outcome::Patched(patch) = &decision.verdict.outcome {

@@ -11,7 +11,7 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// What the object's author should know although the object passes.
     pub warnings: Vec<String>,
-    /// NADs that do not exist as far as is known: worth looking up, and deciding again. Empty where that could not
+    /// NADs that do not exist as far as is known: worth looking up, and deciding again. Empty if that could not
     /// change the answer.
     pub unknown: Vec<NadName>,
     /// Whether launcher-hook is injected.

@@ -21,7 +21,7 @@ pub(super) struct ClusterOptions {
 
 /// The cluster that was named, or the one around this pod.
 impl ClusterOptions {
-    /// None where no cluster is named: by the flag, by KUBECONFIG if that `counts`, or around this pod.
+    /// None if no cluster is named: by the flag, by KUBECONFIG if that `counts`, or around this pod.
     pub(super) async fn config(&self, counts: bool) -> anyhow::Result<Option<Config>> {
         let named = match &self.kubeconfig {
             Some(path) => Some(Kubeconfig::read_from(path).context("cannot use --kubeconfig")?),

@@ -72,7 +72,7 @@ impl ManagedOptions {
     }
 }
 
-/// `[NAMESPACE/]NAME`; the namespace is the pod's or the kubeconfig's where none is given.
+/// `[NAMESPACE/]NAME`; the namespace is the pod's or the kubeconfig's if none is given.
 fn split(name: &str, client: &Client) -> (String, String) {
     match name.split_once('/') {
         Some((namespace, name)) => (namespace.to_owned(), name.to_owned()),

@@ -26,7 +26,7 @@ impl Listener {
     /// Binds `address`. Without `tls` it speaks plain HTTP/1.1.
     ///
     /// # Errors
-    /// Where the address cannot be bound.
+    /// If the address cannot be bound.
     pub async fn bind(
         address: SocketAddr,
         tls: Option<Arc<ServerConfig>>,
@@ -42,7 +42,7 @@ impl Listener {
     /// The address it got.
     ///
     /// # Errors
-    /// Where the system does not say.
+    /// If the system does not say.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }

@@ -41,7 +41,7 @@ impl RunningVmi {
         &self.name
     }
 
-    /// A part of the VMI, by its JSON path; empty where there is none.
+    /// A part of the VMI, by its JSON path; empty if there is none.
     #[must_use]
     pub fn field(&self, path: &str) -> String {
         self.get("virtualmachineinstance", &self.name, path)

@@ -28,7 +28,7 @@ struct AttachmentReport<'a> {
     annotation: &'static str,
     element: usize,
     nad: &'a NadName,
-    /// Absent where the NAD does not exist or is wrong.
+    /// Absent if the NAD does not exist or is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     resources: Option<&'a [ResourceName]>,
     /// Whether the pod's annotation names it as one to leave alone; absent if not.

@@ -69,7 +69,7 @@ fn present(need: &Need) -> String {
     holders.collect::<Vec<_>>().join(", ")
 }
 
-/// Rows under their heads, each column as wide as its widest cell; nothing where there are no rows.
+/// Rows under their heads, each column as wide as its widest cell; nothing if there are no rows.
 fn columns(heads: &[&str], mut rows: Vec<Vec<String>>) -> Vec<String> {
     if rows.is_empty() {
         return Vec::new();
