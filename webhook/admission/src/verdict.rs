@@ -27,7 +27,7 @@ pub enum Outcome {
     Unchanged,
     /// The object passes with these changes, of which there is at least one.
     Patched(Patch),
-    /// The object does not pass. A VMI passes all the same: see [`answer`](super::answer).
+    /// The object does not pass. A VMI passes all the same: see [`answer`](super::answer()).
     Denied(Denial),
 }
 
