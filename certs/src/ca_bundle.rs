@@ -1,12 +1,15 @@
 //! `caBundle` in our MutatingWebhookConfiguration, and nothing else of it.
 
+use apiserver::{DEADLINE, Failure, Object, within};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, WebhookClientConfig};
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
 
-use crate::managed::{ClusterError, Registration};
-use crate::store::{FIELD_MANAGER, deadline};
+use crate::managed::Registration;
+
+/// Who wrote a field, as `kubectl get --show-managed-fields` names it.
+pub(crate) const FIELD_MANAGER: &str = "sriov-webhook";
 
 /// Which entries of a webhook configuration are ours: those that lead to our service, or by URL to one
 /// of our names.
@@ -31,9 +34,9 @@ impl Ours {
 }
 
 /// Reads our entries. A configuration that is not there has none, and a notice says so.
-pub(crate) async fn read(client: &Client, name: &str, ours: &Ours) -> Result<Registration, ClusterError> {
+pub(crate) async fn read(client: &Client, name: &str, ours: &Ours) -> Result<Registration, Failure> {
     let configurations: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
-    let configuration = deadline("get", &object(name), configurations.get_opt(name)).await?;
+    let configuration = within(DEADLINE, "get", &object(name), configurations.get_opt(name)).await?;
     Ok(registration(name, configuration, ours))
 }
 
@@ -75,13 +78,13 @@ pub(crate) async fn write(
     name: &str,
     registration: &Registration,
     bundle: &str,
-) -> Result<(), ClusterError> {
+) -> Result<(), Failure> {
     let configurations: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
     let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let patch = patch(registration, bundle);
     let patch = Patch::Strategic(&patch);
     let patched = async { configurations.patch_metadata(name, &parameters, &patch).await };
-    deadline("patch", &object(name), patched).await.map(drop)
+    within(DEADLINE, "patch", &object(name), patched).await.map(drop)
 }
 
 /// A strategic merge patch: entries are found by name, everything not named stays, and with a
@@ -96,8 +99,9 @@ fn patch(registration: &Registration, bundle: &str) -> serde_json::Value {
     serde_json::json!({ "metadata": { "resourceVersion": registration.version }, "webhooks": webhooks })
 }
 
-fn object(name: &str) -> String {
-    format!("MutatingWebhookConfiguration {name}")
+/// The configuration, for messages.
+pub(crate) fn object(name: &str) -> Object {
+    Object::of_cluster("MutatingWebhookConfiguration", name)
 }
 
 /// The host of an https URL, without brackets and port.

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use apiserver::{Backoff, Failure, OnChange};
 use tokio::sync::Notify;
 
 use crate::issue::IssueError;
@@ -18,50 +19,6 @@ use crate::serving::{Reminder, ServingCertificate};
 
 /// One look makes at most so many writes; more would be two programs at odds.
 const MOST_STEPS: usize = 8;
-
-/// What could not be done in the cluster.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ClusterError {
-    /// Somebody else wrote in between: read again.
-    #[error("{object} was changed by another client in the meantime")]
-    Conflict {
-        /// What it was about.
-        object: String,
-    },
-    /// A permission is missing.
-    #[error(
-        "not allowed to {verb} {object}: grant {verb:?} on it to this program's ServiceAccount (the API \
-         server says: {reason})"
-    )]
-    Forbidden {
-        /// What was tried.
-        verb: &'static str,
-        /// What it was about.
-        object: String,
-        /// What the API server says.
-        reason: String,
-    },
-    /// The API server said no.
-    #[error("cannot {verb} {object}: the API server refuses it: {reason}")]
-    Refused {
-        /// What was tried.
-        verb: &'static str,
-        /// What it was about.
-        object: String,
-        /// What the API server says.
-        reason: String,
-    },
-    /// No answer.
-    #[error("cannot {verb} {object}: the API server does not answer: {reason}")]
-    Unreachable {
-        /// What was tried.
-        verb: &'static str,
-        /// What it was about.
-        object: String,
-        /// What the connection says.
-        reason: String,
-    },
-}
 
 /// The entries of the webhook configuration that are ours.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -90,25 +47,25 @@ pub struct SecretReading {
 /// The two objects of a cluster that managed certificates live in.
 pub trait Cluster {
     /// Reads our entries of the webhook configuration.
-    fn registration(&self) -> impl Future<Output = Result<Registration, ClusterError>> + Send;
+    fn registration(&self) -> impl Future<Output = Result<Registration, Failure>> + Send;
 
     /// Reads the Secret.
-    fn secret(&self) -> impl Future<Output = Result<SecretReading, ClusterError>> + Send;
+    fn secret(&self) -> impl Future<Output = Result<SecretReading, Failure>> + Send;
 
     /// Creates the Secret (`version` is `None`) or writes our keys into it; a value of `None` deletes the
-    /// key. [`ClusterError::Conflict`] when it is no longer what was read.
+    /// key. A conflict when it is no longer what was read.
     fn write(
         &self,
         version: Option<&str>,
         data: BTreeMap<String, Option<Vec<u8>>>,
-    ) -> impl Future<Output = Result<(), ClusterError>> + Send;
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// Writes `caBundle` of the entries, and nothing else.
     fn publish(
         &self,
         registration: &Registration,
         bundle: &str,
-    ) -> impl Future<Output = Result<(), ClusterError>> + Send;
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
 /// Why a look at the cluster did not end well. The certificate in use stays in use.
@@ -116,7 +73,7 @@ pub trait Cluster {
 pub enum KeeperError {
     /// The cluster.
     #[error(transparent)]
-    Cluster(#[from] ClusterError),
+    Cluster(#[from] Failure),
     /// Issuing.
     #[error(transparent)]
     Issue(#[from] IssueError),
@@ -154,7 +111,7 @@ pub struct Keeper<C> {
 struct Reading {
     registration: Registration,
     /// Why the registration could not be read.
-    blind: Option<ClusterError>,
+    blind: Option<Failure>,
     trust: Trust,
     secret: SecretReading,
     data: Data,
@@ -198,7 +155,8 @@ impl<C: Cluster> Keeper<C> {
                     look.again_in = self.witness.remaining(self.settings.settle, reading.secret.now);
                     return reading.blind.map_or(Ok(look), |error| Err(error.into()));
                 }
-                Ok(false) | Err(ClusterError::Conflict { .. }) => {}
+                Ok(false) => {}
+                Err(failure) if failure.is_conflict() => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -216,7 +174,7 @@ impl<C: Cluster> Keeper<C> {
             let action = rotation::ordered(order, &self.situation(&reading), &self.settings)?;
             match self.act(&reading, action, &mut Vec::new()).await {
                 Ok(is_rest) => return Ok(!is_rest),
-                Err(ClusterError::Conflict { .. }) => {}
+                Err(failure) if failure.is_conflict() => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -228,8 +186,8 @@ impl<C: Cluster> Keeper<C> {
     /// what was done, and a failure once, not at every try.
     pub async fn run(mut self, interval: Duration, wake: Arc<Notify>, shutdown: impl Future<Output = ()>) {
         let mut reminder = Reminder::default();
-        let mut said = String::new();
-        let mut failures: u32 = 0;
+        let mut said = OnChange::default();
+        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
         tokio::pin!(shutdown);
         loop {
             let outcome = tokio::select! {
@@ -238,23 +196,20 @@ impl<C: Cluster> Keeper<C> {
             };
             let (sentence, wait) = match outcome {
                 Ok(look) => {
-                    failures = 0;
+                    backoff.reset();
                     for step in &look.steps {
                         tracing::info!("{step}");
                     }
-                    (look.notice.unwrap_or_default(), look.again_in.unwrap_or(interval).min(interval))
+                    (look.notice, look.again_in.unwrap_or(interval).min(interval))
                 }
                 Err(error) => {
-                    failures = failures.saturating_add(1);
                     self.serving.failed(error.to_string());
-                    let backoff = Duration::from_secs(1 << failures.min(7).saturating_sub(1));
-                    (error.to_string(), backoff.min(Duration::from_secs(60)).min(interval))
+                    (Some(error.to_string()), backoff.pause().min(interval))
                 }
             };
-            if !sentence.is_empty() && sentence != said {
+            if let Some(sentence) = said.update(sentence) {
                 tracing::warn!("managed certificates: {sentence}");
             }
-            said = sentence;
             reminder.log(&self.serving.status(), SystemTime::now());
             tokio::select! {
                 () = &mut shutdown => return,
@@ -265,7 +220,7 @@ impl<C: Cluster> Keeper<C> {
         }
     }
 
-    async fn read(&mut self) -> Result<Reading, ClusterError> {
+    async fn read(&mut self) -> Result<Reading, Failure> {
         // First the bundle, then the Secret: a bundle made from this Secret is written only if the
         // configuration is still what it was before the Secret was read.
         let (registration, blind) = match self.cluster.registration().await {
@@ -329,12 +284,7 @@ impl<C: Cluster> Keeper<C> {
     }
 
     /// True when there was nothing to do.
-    async fn act(
-        &self,
-        reading: &Reading,
-        action: Action,
-        steps: &mut Vec<String>,
-    ) -> Result<bool, ClusterError> {
+    async fn act(&self, reading: &Reading, action: Action, steps: &mut Vec<String>) -> Result<bool, Failure> {
         match action {
             Action::Rest => return Ok(true),
             Action::Write(vault, reason) => {

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use apiserver::OnChange;
+
 use crate::inspect::written;
 use crate::pair::{self, Pair, PairError};
 use crate::serving::{Reminder, ServingCertificate};
@@ -86,7 +88,7 @@ impl Directory {
     pub async fn run(mut self, interval: Duration, shutdown: impl Future<Output = ()>) {
         let mut timer = tokio::time::interval(interval.max(Duration::from_millis(10)));
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut said = None;
+        let mut said = OnChange::default();
         let mut reminder = Reminder::default();
         tokio::pin!(shutdown);
         loop {
@@ -97,16 +99,13 @@ impl Directory {
             let now = SystemTime::now();
             // A few small files of a tmpfs mount: shorter than handing them to another thread.
             let outcome = self.poll(now);
-            match &outcome {
-                Ok(Change::Same) => {}
-                Ok(Change::Taken) => self.log_taken(),
-                Err(error) if said.as_ref() != Some(error) => {
-                    tracing::error!(directory = %self.path.display(), error = %error,
-                        "the serving certificate was not reloaded; the old one stays in use");
-                }
-                Err(_) => {}
+            if outcome == Ok(Change::Taken) {
+                self.log_taken();
             }
-            said = outcome.err();
+            if let Some(error) = said.update(outcome.err()) {
+                tracing::error!(directory = %self.path.display(), error = %error,
+                    "the serving certificate was not reloaded; the old one stays in use");
+            }
             reminder.log(&self.serving.status(), now);
         }
     }

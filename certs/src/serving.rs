@@ -3,9 +3,10 @@
 //! A handshake that begins after a swap gets the new certificate; one that has begun, and every open
 //! connection, goes on with the old. What cannot be served never gets in: the slot keeps what it has.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::RwLock;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
@@ -104,8 +105,8 @@ impl ServingCertificate {
     /// The caller counts what was refused, with [`ServingCertificate::failed`].
     pub fn offer(&self, pair: &Pair, now: SystemTime) -> Result<(), PairError> {
         pair.check_time(now)?;
-        *self.served.write().unwrap_or_else(PoisonError::into_inner) = Some(pair.served());
-        let mut status = self.status.write().unwrap_or_else(PoisonError::into_inner);
+        *self.served.write() = Some(pair.served());
+        let mut status = self.status.write();
         status.serving = Some(pair.leaf().clone());
         status.last_good = Some(now);
         status.last_failure = None;
@@ -114,14 +115,14 @@ impl ServingCertificate {
 
     /// Notes that the source was looked at and still says what is served.
     pub fn confirm(&self, now: SystemTime) {
-        let mut status = self.status.write().unwrap_or_else(PoisonError::into_inner);
+        let mut status = self.status.write();
         status.last_good = Some(now);
         status.last_failure = None;
     }
 
     /// Counts a failure to get or read a certificate; what is served stays.
     pub fn failed(&self, sentence: String) {
-        let mut status = self.status.write().unwrap_or_else(PoisonError::into_inner);
+        let mut status = self.status.write();
         status.failures = status.failures.saturating_add(1);
         status.last_failure = Some(sentence);
     }
@@ -133,17 +134,17 @@ impl ServingCertificate {
             Ok(ahead) => seconds(ahead),
             Err(behind) => -seconds(behind.duration()),
         };
-        self.status.write().unwrap_or_else(PoisonError::into_inner).verifier_ahead = ahead;
+        self.status.write().verifier_ahead = ahead;
     }
 
     /// How it stands.
     pub fn status(&self) -> Status {
-        self.status.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.status.read().clone()
     }
 
     /// What the next handshake gets.
     pub fn served(&self) -> Option<Arc<CertifiedKey>> {
-        self.served.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.served.read().clone()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use futures_util::StreamExt as _;
+use apiserver::{DEADLINE, Failure, Kind, Object, OnChange, Told, Watch, chain, within};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Secret;
@@ -12,18 +12,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::client::Body;
 use kube::core::{PartialObjectMeta, Status};
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::runtime::watcher;
 use kube::{Client, Resource as _};
 use tokio::sync::Notify;
 
-use crate::ca_bundle::{self, Ours};
-use crate::managed::{Cluster, ClusterError, Registration, SecretReading};
-
-/// Who wrote a field, as `kubectl get --show-managed-fields` names it.
-pub(crate) const FIELD_MANAGER: &str = "sriov-webhook";
-
-/// An API server that has not answered by then is away.
-const DEADLINE: Duration = Duration::from_secs(10);
+use crate::ca_bundle::{self, FIELD_MANAGER, Ours};
+use crate::managed::{Cluster, Registration, SecretReading};
 
 /// A Secret and a webhook configuration, by name.
 #[derive(Clone)]
@@ -56,12 +50,12 @@ impl KubernetesCluster {
     /// the permission to watch, the timer of [`crate::managed::Keeper::run`] still looks.
     pub async fn watch(self, wake: Arc<Notify>) {
         let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(self.client.clone(), &self.namespace);
-        let secret = notify("Secret", secrets, &self.secret, &wake);
+        let secret = notify(secrets, self.object(), &self.secret, &wake);
         match &self.configuration {
             Some(name) => {
                 let configurations: Api<PartialObjectMeta<MutatingWebhookConfiguration>> =
                     Api::all(self.client.clone());
-                let configuration = notify("MutatingWebhookConfiguration", configurations, name, &wake);
+                let configuration = notify(configurations, ca_bundle::object(name), name, &wake);
                 tokio::join!(secret, configuration);
             }
             None => secret.await,
@@ -70,25 +64,30 @@ impl KubernetesCluster {
 
     /// The Secret as people call it: `Secret NAMESPACE/NAME`.
     pub fn secret_name(&self) -> String {
-        format!("Secret {}/{}", self.namespace, self.secret)
+        self.object().to_string()
+    }
+
+    fn object(&self) -> Object {
+        Object::named("Secret", &self.namespace, &self.secret)
     }
 }
 
 impl Cluster for KubernetesCluster {
-    async fn registration(&self) -> Result<Registration, ClusterError> {
+    async fn registration(&self) -> Result<Registration, Failure> {
         match &self.configuration {
             Some(name) => ca_bundle::read(&self.client, name, &self.ours).await,
             None => Ok(Registration::default()),
         }
     }
 
-    async fn secret(&self) -> Result<SecretReading, ClusterError> {
-        let object = self.secret_name();
+    async fn secret(&self) -> Result<SecretReading, Failure> {
+        let object = self.object();
         let url = Secret::url_path(&(), Some(&self.namespace));
         let request = kube::core::Request::new(url).get(&self.secret, &Default::default());
-        let request = request.map_err(|error| refused("get", &object, &error))?.map(Body::from);
-        let answer = deadline("get", &object, async {
-            let response = self.client.send(request).await?;
+        let request = request
+            .map_err(|error| Failure::new("get", object.clone(), Kind::Refused { reason: chain(&error) }))?;
+        let answer = within(DEADLINE, "get", &object, async {
+            let response = self.client.send(request.map(Body::from)).await?;
             let status = response.status();
             let date = response.headers().get(http::header::DATE).and_then(|date| date.to_str().ok());
             let date = date.and_then(clock);
@@ -107,10 +106,9 @@ impl Cluster for KubernetesCluster {
                 message: status.to_string(),
                 ..Status::default()
             });
-            return Err(answered("get", &object, &said));
+            return Err(Failure::of_status("get", object, &said));
         }
-        let secret: Secret =
-            serde_json::from_slice(&body).map_err(|error| refused("get", &object, &error))?;
+        let secret: Secret = serde_json::from_slice(&body).map_err(|error| unreadable(object, &error))?;
         let data = secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect();
         Ok(SecretReading { version: secret.metadata.resource_version, data, now, ours })
     }
@@ -119,8 +117,8 @@ impl Cluster for KubernetesCluster {
         &self,
         version: Option<&str>,
         data: BTreeMap<String, Option<Vec<u8>>>,
-    ) -> Result<(), ClusterError> {
-        let object = self.secret_name();
+    ) -> Result<(), Failure> {
+        let object = self.object();
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
         let Some(version) = version else {
             let secret = Secret {
@@ -134,7 +132,7 @@ impl Cluster for KubernetesCluster {
             let parameters =
                 PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
             let created = async { secrets.create(&parameters, &secret).await };
-            return deadline("create", &object, created).await.map(drop);
+            return within(DEADLINE, "create", &object, created).await.map(drop);
         };
         let data: BTreeMap<_, _> =
             data.into_iter().map(|(key, value)| (key, value.map(ByteString))).collect();
@@ -144,10 +142,10 @@ impl Cluster for KubernetesCluster {
             PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let patched =
             async { secrets.patch_metadata(&self.secret, &parameters, &Patch::Merge(&patch)).await };
-        deadline("patch", &object, patched).await.map(drop)
+        within(DEADLINE, "patch", &object, patched).await.map(drop)
     }
 
-    async fn publish(&self, registration: &Registration, bundle: &str) -> Result<(), ClusterError> {
+    async fn publish(&self, registration: &Registration, bundle: &str) -> Result<(), Failure> {
         match &self.configuration {
             Some(name) => ca_bundle::write(&self.client, name, registration, bundle).await,
             None => Ok(()),
@@ -155,69 +153,8 @@ impl Cluster for KubernetesCluster {
     }
 }
 
-/// Runs one request against the clock and puts its error into words.
-pub(crate) async fn deadline<T>(
-    verb: &'static str,
-    object: &str,
-    request: impl Future<Output = kube::Result<T>>,
-) -> Result<T, ClusterError> {
-    match tokio::time::timeout(DEADLINE, request).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(kube::Error::Api(status))) => Err(answered(verb, object, &status)),
-        Ok(Err(error)) => {
-            Err(ClusterError::Unreachable { verb, object: object.to_owned(), reason: reason(&error) })
-        }
-        Err(_) => {
-            let reason = format!("no answer in {} s", DEADLINE.as_secs());
-            Err(ClusterError::Unreachable { verb, object: object.to_owned(), reason })
-        }
-    }
-}
-
-fn answered(verb: &'static str, object: &str, status: &Status) -> ClusterError {
-    let object = object.to_owned();
-    let reason = status.message.clone();
-    match status.code {
-        409 => ClusterError::Conflict { object },
-        403 => ClusterError::Forbidden { verb, object, reason },
-        429 | 500..=599 => ClusterError::Unreachable { verb, object, reason },
-        _ => ClusterError::Refused { verb, object, reason },
-    }
-}
-
-fn refused(verb: &'static str, object: &str, error: &dyn std::error::Error) -> ClusterError {
-    ClusterError::Refused { verb, object: object.to_owned(), reason: chain(error) }
-}
-
-/// Why a request got no answer. Of a lost connection only what the system says of it: what kube and hyper put
-/// before tells nobody anything.
-pub fn reason(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Service(error) => root(&**error),
-        kube::Error::HyperError(error) => root(error),
-        error => chain(error),
-    }
-}
-
-fn root(mut error: &(dyn std::error::Error + 'static)) -> String {
-    while let Some(cause) = error.source() {
-        error = cause;
-    }
-    error.to_string()
-}
-
-/// An error with its causes; kube's own text for a lost connection is just "client error".
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let said = next.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = next.source();
-    }
-    text
+fn unreadable(object: Object, error: &serde_json::Error) -> Failure {
+    Failure::new("get", object, Kind::Unreadable { reason: error.to_string() })
 }
 
 /// The moment that an HTTP `Date` header says.
@@ -226,7 +163,8 @@ fn clock(date: &str) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(time.as_second()).ok()?))
 }
 
-async fn notify<K>(kind: &str, api: Api<K>, name: &str, wake: &Notify)
+/// Watches `object`, the only one that `api` shows under `name`.
+async fn notify<K>(api: Api<K>, object: Object, name: &str, wake: &Notify)
 where
     K: kube::Resource<DynamicType = ()>
         + Clone
@@ -235,44 +173,23 @@ where
         + serde::de::DeserializeOwned
         + 'static,
 {
-    let fields = format!("metadata.name={name}");
-    let changes = watcher(api, watcher::Config::default().fields(&fields));
-    let mut changes = std::pin::pin!(changes.default_backoff());
-    let object = format!("{kind} {name}");
-    let mut said = String::new();
-    while let Some(change) = changes.next().await {
-        match change {
-            // A list begins; it may still fail.
-            Ok(watcher::Event::Init) => {}
-            Ok(_) => {
-                said.clear();
-                wake.notify_one();
-            }
-            Err(error) => {
-                let sentence = watch_problem(&object, &error);
-                if sentence != said {
-                    tracing::warn!("{sentence}; it is still looked at on a timer");
-                    said = sentence;
-                }
+    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let mut said = OnChange::default();
+    let watch = Watch { api, object, config, heartbeat: None };
+    let tell = |told| match told {
+        // A list that has only begun may still fail.
+        Told::Event(watcher::Event::Init) => {}
+        Told::Event(_) => {
+            said.clear();
+            wake.notify_one();
+        }
+        Told::Failed(failure) => {
+            if let Some(failure) = said.set(failure) {
+                tracing::warn!("{failure}; it is still looked at on a timer");
             }
         }
-    }
-}
-
-fn watch_problem(object: &str, error: &watcher::Error) -> String {
-    use kube::runtime::watcher::Error;
-    let status = match error {
-        Error::InitialListFailed(kube::Error::Api(status))
-        | Error::WatchStartFailed(kube::Error::Api(status))
-        | Error::WatchFailed(kube::Error::Api(status))
-        | Error::WatchError(status) => status,
-        Error::InitialListFailed(error) | Error::WatchStartFailed(error) | Error::WatchFailed(error) => {
-            return format!("cannot watch {object}: {}", reason(error));
-        }
-        other @ Error::NoResourceVersion => return format!("cannot watch {object}: {other}"),
     };
-    let verb = if matches!(error, Error::InitialListFailed(_)) { "list" } else { "watch" };
-    answered(verb, object, status).to_string()
+    watch.run(tell).await;
 }
 
 #[cfg(test)]

@@ -258,8 +258,8 @@ fn without_permission_nothing_new_is_shown_and_the_same_ca_goes_on() {
     let world = world();
     world.lock().unwrap().forbidden = true;
     let mut replica = Replica::start(&world);
-    let sentence = "not allowed to get the configuration: grant \"get\" on it to this program's ServiceAccount \
-                    (the API server says: RBAC)";
+    let sentence = "not allowed to get MutatingWebhookConfiguration sriov (the API server says: RBAC): grant \"get\" on \
+                    it to this program's ServiceAccount or user with a ClusterRole";
     assert_eq!(replica.look().unwrap_err().to_string(), sentence);
     assert!(!replica.serving.status().is_valid_at(world.lock().unwrap().now()));
     assert!(world.lock().unwrap().secret.is_none());
@@ -281,7 +281,7 @@ fn while_the_api_server_is_away_what_serves_goes_on() {
     replica.steps();
     let before = replica.fingerprint();
     world.lock().unwrap().away = true;
-    let sentence = "cannot get it: the API server does not answer: gone";
+    let sentence = "cannot get Secret sriov/tls: the API server does not answer: gone";
     assert_eq!(replica.look().unwrap_err().to_string(), sentence);
     assert_eq!(replica.fingerprint(), before);
 }

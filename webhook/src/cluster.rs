@@ -1,53 +1,18 @@
 //! One look at a cluster, for commands that a person runs: no watch, nothing kept.
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::time::Duration;
 
 use admission::Network;
-use certs::store::chain;
-use contract::{NadName, kubevirt, nad};
+use apiserver::{Failure, Object, Resource, Scope, list};
+use contract::{NadName, kubevirt};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, ObjectList};
+use kube::api::{DynamicObject, ListParams};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
-use thiserror::Error;
 
 use crate::doctor::facts::Nad;
-
-/// Objects on one page of a list.
-const PAGE: u32 = 500;
-
-/// For one page.
-const DEADLINE: Duration = Duration::from_secs(30);
-
-/// Why something was not seen.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Unseen {
-    /// The cluster does not know the kind: what brings it is not installed.
-    #[error("the cluster has no {kind}: the software that adds them is not installed")]
-    NotServed {
-        /// The kind, in the plural.
-        kind: &'static str,
-    },
-    /// A permission is missing.
-    #[error("no permission to list {kind}: {reason}")]
-    Forbidden {
-        /// The kind, in the plural.
-        kind: &'static str,
-        /// What the API server says.
-        reason: String,
-    },
-    /// Anything else.
-    #[error("{kind} cannot be listed: {reason}")]
-    Failed {
-        /// The kind, in the plural.
-        kind: &'static str,
-        /// What the API server or the connection says.
-        reason: String,
-    },
-}
+use crate::kinds::NADS;
 
 /// What all NADs say. Only their metadata is requested.
 ///
@@ -56,10 +21,10 @@ pub enum Unseen {
 pub async fn networks(
     client: &Client,
     resource_annotations: &[String],
-) -> Result<BTreeMap<NadName, Network>, Unseen> {
-    let api = &dynamic(client, nad::GROUP, nad::KIND, nad::PLURAL);
-    let list = |page| async move { api.list_metadata(&page).await };
-    let nads = pages("NetworkAttachmentDefinitions", ListParams::default(), list).await?;
+) -> Result<BTreeMap<NadName, Network>, Failure> {
+    let (api, object) = &everywhere(client, NADS);
+    let page = |page| async move { api.list_metadata(&page).await };
+    let nads = list(object, ListParams::default(), page).await?;
     let read = |nad: PartialObjectMeta<DynamicObject>| {
         let name = NadName::new(&nad.namespace().unwrap_or_default(), &nad.name_any()).ok()?;
         let annotations = nad.annotations().iter().map(|(key, value)| (key.as_str(), value.as_str()));
@@ -76,10 +41,9 @@ pub async fn networks(
 pub async fn nads(
     client: &Client,
     resource_annotations: &[String],
-) -> Result<BTreeMap<NadName, Nad>, Unseen> {
-    let api = &dynamic(client, nad::GROUP, nad::KIND, nad::PLURAL);
-    let list = |page| async move { api.list(&page).await };
-    let nads = pages("NetworkAttachmentDefinitions", ListParams::default(), list).await?;
+) -> Result<BTreeMap<NadName, Nad>, Failure> {
+    let (api, object) = &everywhere(client, NADS);
+    let nads = list(object, ListParams::default(), |page| async move { api.list(&page).await }).await?;
     let read = |nad: DynamicObject| {
         let name = NadName::new(&nad.namespace().unwrap_or_default(), &nad.name_any()).ok()?;
         let annotations = nad.annotations().iter().map(|(key, value)| (key.as_str(), value.as_str()));
@@ -94,79 +58,34 @@ pub async fn nads(
 ///
 /// # Errors
 /// If they cannot be listed.
-pub async fn launcher_pods(client: &Client, namespaces: &[String]) -> Result<Vec<Pod>, Unseen> {
+pub async fn launcher_pods(client: &Client, namespaces: &[String]) -> Result<Vec<Pod>, Failure> {
     let label = format!("{}={}", kubevirt::LAUNCHER_LABEL, kubevirt::LAUNCHER);
-    let apis: Vec<Api<Pod>> = if namespaces.is_empty() {
-        vec![Api::all(client.clone())]
+    let pods = Resource::of::<Pod>();
+    let apis: Vec<(Api<Pod>, Object)> = if namespaces.is_empty() {
+        vec![(Api::all(client.clone()), pods.within(Scope::AllNamespaces))]
     } else {
-        namespaces.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect()
-    };
-    let mut pods = Vec::new();
-    for api in &apis {
-        let parameters = ListParams::default().labels(&label);
-        pods.extend(pages("pods", parameters, |page| async move { api.list(&page).await }).await?);
-    }
-    Ok(pods)
-}
-
-/// All objects of a kind that is known to KubeVirt only.
-///
-/// # Errors
-/// If they cannot be listed.
-pub async fn kubevirt(
-    client: &Client,
-    kind: &'static str,
-    plural: &'static str,
-) -> Result<Vec<DynamicObject>, Unseen> {
-    let api = &dynamic(client, "kubevirt.io", kind, plural);
-    pages(plural, ListParams::default(), |page| async move { api.list(&page).await }).await
-}
-
-/// All objects, page by page.
-///
-/// # Errors
-/// If they cannot be listed.
-pub async fn pages<T, F>(
-    kind: &'static str,
-    parameters: ListParams,
-    list: impl Fn(ListParams) -> F,
-) -> Result<Vec<T>, Unseen>
-where
-    T: Clone,
-    F: Future<Output = kube::Result<ObjectList<T>>>,
-{
-    let mut objects = Vec::new();
-    let mut next = parameters.limit(PAGE);
-    loop {
-        let page = tokio::time::timeout(DEADLINE, list(next.clone())).await;
-        let page = match page {
-            Ok(Ok(page)) => page,
-            Ok(Err(error)) => return Err(unseen(kind, &error)),
-            Err(_) => {
-                let reason = format!("the API server does not answer within {} s", DEADLINE.as_secs());
-                return Err(Unseen::Failed { kind, reason });
-            }
+        let one = |namespace: &String| {
+            (Api::namespaced(client.clone(), namespace), pods.within(Scope::Namespace(namespace.clone())))
         };
-        objects.extend(page.items);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => next = next.continue_token(&token),
-            None => return Ok(objects),
-        }
+        namespaces.iter().map(one).collect()
+    };
+    let mut found = Vec::new();
+    for (api, object) in &apis {
+        let parameters = ListParams::default().labels(&label);
+        found.extend(list(object, parameters, |page| async move { api.list(&page).await }).await?);
     }
+    Ok(found)
 }
 
-fn dynamic(client: &Client, group: &str, kind: &str, plural: &str) -> Api<DynamicObject> {
-    let kind = GroupVersionKind::gvk(group, "v1", kind);
-    Api::all_with(client.clone(), &ApiResource::from_gvk_with_plural(&kind, plural))
+/// All objects of a kind, of all namespaces.
+///
+/// # Errors
+/// If they cannot be listed.
+pub async fn all(client: &Client, resource: Resource) -> Result<Vec<DynamicObject>, Failure> {
+    let (api, object) = &everywhere(client, resource);
+    list(object, ListParams::default(), |page| async move { api.list(&page).await }).await
 }
 
-fn unseen(kind: &'static str, error: &kube::Error) -> Unseen {
-    match error {
-        kube::Error::Api(status) if status.code == 404 => Unseen::NotServed { kind },
-        kube::Error::Api(status) if status.code == 403 => {
-            Unseen::Forbidden { kind, reason: status.message.clone() }
-        }
-        kube::Error::Api(status) => Unseen::Failed { kind, reason: status.message.clone() },
-        other => Unseen::Failed { kind, reason: chain(other) },
-    }
+fn everywhere(client: &Client, resource: Resource) -> (Api<DynamicObject>, Object) {
+    (Api::all_with(client.clone(), &resource.api_resource()), resource.within(Scope::AllNamespaces))
 }

@@ -12,23 +12,24 @@
 mod existence;
 mod limiter;
 
-use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
+use apiserver::{DEADLINE, Failure, Kind, OnChange, Resource, Scope, within};
 use contract::{Quoted, cut, kubevirt};
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
-use kube::{Api, Client, Error};
+use kube::{Api, Client};
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 
+use crate::kinds::VMIS;
 use crate::shares::{Peer, Shares};
 use existence::exists;
 pub use limiter::Limits;
@@ -36,9 +37,6 @@ use limiter::{Limiter, Verdict};
 
 /// Refusals that wait to become events.
 const WAITING: usize = 256;
-
-/// How long the API server may take for one.
-const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Kubernetes takes no longer message in an event.
 const LONGEST: usize = 1024;
@@ -131,8 +129,13 @@ impl VmiEvents {
             Clients::Verified => None,
             Clients::Any => Some(Arc::new(Shares::new(limits.look_ups))),
         };
-        let writer =
-            Writer { client, clients, limiter: Arc::clone(&limiter), metrics: metrics.clone(), said: None };
+        let writer = Writer {
+            client,
+            clients,
+            limiter: Arc::clone(&limiter),
+            metrics: metrics.clone(),
+            said: OnChange::default(),
+        };
         tokio::spawn(writer.run(receiver));
         Self { sender, limiter, shares, metrics }
     }
@@ -147,7 +150,7 @@ impl VmiEvents {
             message: cut(&message, LONGEST).to_owned(),
         };
         let now = Instant::now();
-        if lock(&self.limiter).is_told(now, &refusal) {
+        if self.limiter.lock().is_told(now, &refusal) {
             self.metrics.count("repeated");
         } else if self.shares.as_ref().is_some_and(|shares| !shares.take(peer, now))
             || self.sender.try_send(refusal).is_err()
@@ -157,16 +160,12 @@ impl VmiEvents {
     }
 }
 
-fn lock(limiter: &Mutex<Limiter>) -> MutexGuard<'_, Limiter> {
-    limiter.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 struct Writer {
     client: Client,
     clients: Clients,
     limiter: Arc<Mutex<Limiter>>,
     metrics: EventMetrics,
-    said: Option<String>,
+    said: OnChange<Kind>,
 }
 
 impl Writer {
@@ -179,20 +178,21 @@ impl Writer {
 
     async fn handle(&mut self, refusal: &Refusal) -> &'static str {
         // It may have been told while this one was queued.
-        if lock(&self.limiter).is_told(Instant::now(), refusal) {
+        if self.limiter.lock().is_told(Instant::now(), refusal) {
             return "repeated";
         }
         if self.clients == Clients::Any {
-            match within_deadline(exists(&self.client, &refusal.vmi)).await {
+            let vmis = VMIS.within(Scope::Namespace(refusal.vmi.namespace.clone()));
+            match within(DEADLINE, "get", &vmis, exists(&self.client, &refusal.vmi)).await {
                 Ok(true) => {}
                 Ok(false) => return "unknown_vmi",
-                Err(problem) => {
-                    self.failed(refusal, format!("cannot look up the VMI of a refused pod: {problem}"));
+                Err(failure) => {
+                    self.failed(refusal, failure);
                     return "failed";
                 }
             }
         }
-        let verdict = lock(&self.limiter).admit(Instant::now(), refusal);
+        let verdict = self.limiter.lock().admit(Instant::now(), refusal);
         match verdict {
             Verdict::Write => self.write(refusal).await,
             Verdict::Known => "repeated",
@@ -203,35 +203,29 @@ impl Writer {
     async fn write(&mut self, refusal: &Refusal) -> &'static str {
         let events: Api<Event> = Api::namespaced(self.client.clone(), &refusal.vmi.namespace);
         let event = event(refusal, Timestamp::now());
-        match within_deadline(events.create(&PostParams::default(), &event)).await {
+        let object = Resource::of::<Event>().within(Scope::Namespace(refusal.vmi.namespace.clone()));
+        match within(DEADLINE, "create", &object, events.create(&PostParams::default(), &event)).await {
             Ok(_) => {
-                self.said = None;
+                self.said.clear();
                 "written"
             }
-            Err(problem) => {
+            Err(failure) => {
                 // The VMI is told the next time its pod is refused.
-                lock(&self.limiter).forget(refusal);
-                self.failed(refusal, format!("cannot write an event about a refused pod: {problem}"));
+                self.limiter.lock().forget(refusal);
+                self.failed(refusal, failure);
                 "failed"
             }
         }
     }
 
     /// Logs a problem once and not for each refusal: without the permission every one fails.
-    fn failed(&mut self, refusal: &Refusal, problem: String) {
-        if self.said.as_ref() != Some(&problem) {
-            tracing::warn!(namespace = refusal.vmi.namespace, vmi = refusal.vmi.name, "{problem}");
-            self.said = Some(problem);
+    fn failed(&mut self, refusal: &Refusal, failure: Failure) {
+        let sentence = failure.to_string();
+        // The namespace may be another each time.
+        if self.said.set(failure.kind).is_some() {
+            let VmiReference { namespace, name, .. } = &refusal.vmi;
+            tracing::warn!(namespace, vmi = name, "no event about a refused pod: {sentence}");
         }
-    }
-}
-
-async fn within_deadline<T>(request: impl Future<Output = Result<T, Error>>) -> Result<T, String> {
-    match timeout(DEADLINE, request).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(Error::Api(status))) => Err(status.message.clone()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("the API server did not answer within {} s", DEADLINE.as_secs())),
     }
 }
 
@@ -332,7 +326,7 @@ mod tests {
         let shares = Arc::new(Shares::new(Limits::default().look_ups));
         let (events, mut receiver) = events(Some(shares), WAITING);
         let told = refusal("told", "p", "m");
-        lock(&events.limiter).admit(Instant::now(), &told);
+        events.limiter.lock().admit(Instant::now(), &told);
         for _ in 0..10_000 {
             events.report(told.clone(), None);
         }

@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod commands;
 pub mod doctor;
 pub mod events;
+pub mod kinds;
 pub mod logging;
 pub mod manifests;
 pub mod metrics;

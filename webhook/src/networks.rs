@@ -3,11 +3,14 @@
 mod cluster;
 pub mod file;
 mod file_source;
+mod health;
 mod interner;
 mod live;
+mod metrics;
 mod store;
 
-pub use cluster::{ClusterSource, Place, Problem, SignOfLife};
+pub use cluster::{ClusterSource, SignOfLife};
 pub use file_source::FileSource;
+pub use health::SourceHealth;
 pub use live::{LiveLookup, LiveMetrics, LookUp};
 pub use store::{Count, NetworkStore};

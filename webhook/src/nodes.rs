@@ -4,16 +4,15 @@
 //! are listed, and without the permission, nobody is warned of anything.
 
 use std::collections::{BTreeSet, HashMap};
-use std::pin::pin;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use admission::Nodes;
+use apiserver::{OnChange, Resource, Scope, Told, Watch};
 use contract::ResourceName;
-use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1::Node;
-use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt as _};
+use parking_lot::RwLock;
 
 /// Nodes in one page of a list: each is large, and of the memory that reading a page takes, most is never given back.
 const PAGE_SIZE: u32 = 50;
@@ -32,7 +31,7 @@ struct State {
 
 impl Nodes for NodeStore {
     fn offer(&self, resource: &ResourceName) -> Option<bool> {
-        let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let state = self.0.read();
         state.is_listed.then(|| state.nodes.values().any(|offered| offered.contains(resource.as_str())))
     }
 }
@@ -40,29 +39,29 @@ impl Nodes for NodeStore {
 impl NodeStore {
     /// Watches forever.
     pub async fn run(self: Arc<Self>, client: Client) {
-        let nodes: Api<Node> = Api::all(client);
-        let mut events =
-            pin!(watcher(nodes, watcher::Config::default().page_size(PAGE_SIZE)).default_backoff());
-        let mut said = None;
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(event) => {
-                    self.take(event);
-                    said = None;
-                }
-                Err(error) => {
-                    let problem = error.to_string();
-                    if said.as_ref() != Some(&problem) {
-                        tracing::warn!("cannot watch nodes (--watch-nodes): {problem}");
-                        said = Some(problem);
-                    }
+        let watch = Watch {
+            api: Api::<Node>::all(client),
+            object: Resource::of::<Node>().within(Scope::Cluster),
+            config: watcher::Config::default().page_size(PAGE_SIZE),
+            heartbeat: None,
+        };
+        let mut said = OnChange::default();
+        let tell = |told| match told {
+            Told::Event(event) => {
+                self.take(event);
+                said.clear();
+            }
+            Told::Failed(failure) => {
+                if let Some(failure) = said.set(failure) {
+                    tracing::warn!("{failure} (--watch-nodes)");
                 }
             }
-        }
+        };
+        watch.run(tell).await;
     }
 
     fn take(&self, event: Event<Node>) {
-        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.write();
         match event {
             Event::Init => state.listing.clear(),
             Event::InitApply(node) => {

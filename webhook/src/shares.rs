@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// The address that a request came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,7 +77,7 @@ impl Shares {
 
     /// Uses a token of `peer`, if it has one left. Returns whether it had. Clients without an address share a bucket.
     pub fn take(&self, peer: Option<Peer>, now: Instant) -> bool {
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buckets = self.buckets.lock();
         if buckets.len() >= CLIENTS && !buckets.contains_key(&peer) {
             // A full bucket is as good as a new one.
             buckets.retain(|_, bucket| !bucket.is_full(now));
@@ -121,7 +122,7 @@ mod tests {
         for number in 0..5000 {
             shares.take(peer(number), start);
         }
-        assert!(shares.buckets.lock().unwrap().len() <= CLIENTS + 1);
+        assert!(shares.buckets.lock().len() <= CLIENTS + 1);
         assert_eq!(taken(&shares, peer(5001), start), 0, "those beyond share a bucket");
         assert_eq!(taken(&shares, peer(5001), start + Duration::from_secs(1)), 3);
     }

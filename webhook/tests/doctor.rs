@@ -148,8 +148,13 @@ fn what_may_not_be_listed_is_unknown_and_ends_with_2() {
     let output = api.doctor(&["--only", "vmi", "--only", "resource"]);
     let said = stdout(&output);
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("unknown  vmi       no permission to list virtualmachineinstances"), "{said}");
-    assert!(said.contains("unknown  resource  no permission to list nodes"), "{said}");
+    assert!(
+        said.contains(
+            "unknown  vmi       not allowed to list virtualmachineinstances.kubevirt.io in all namespaces ("
+        ),
+        "{said}"
+    );
+    assert!(said.contains("unknown  resource  not allowed to list nodes ("), "{said}");
     assert!(!said.contains("well"), "{said}");
     let report: Value =
         serde_json::from_str(&stdout(&api.doctor(&["--only", "vmi", "--output", "json"]))).unwrap();

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
-use certs::managed::{Cluster, ClusterError, Registration, SecretReading};
+use apiserver::{Failure, Kind, Object};
+use certs::managed::{Cluster, Registration, SecretReading};
 use certs::rotation::Data;
 
 /// SplitMix64: the same seed, the same ten years.
@@ -111,32 +112,36 @@ impl Connection {
     }
 
     /// Loses a call on its way there or the answer on its way back.
-    fn lose(&self, verb: &'static str) -> Result<(), ClusterError> {
+    fn lose(&self, verb: &'static str) -> Result<(), Failure> {
         let mut world = self.world();
         world.count.calls += 1;
         let share = world.failing / 2;
         if world.away || world.dice.permille(share) {
             world.count.failed += 1;
-            return Err(ClusterError::Unreachable { verb, object: "it".into(), reason: "gone".into() });
+            return Err(Failure::new(verb, secret(), Kind::Unreachable { reason: "gone".into() }));
         }
         Ok(())
     }
 }
 
-fn conflict(world: &mut World) -> ClusterError {
+fn conflict(world: &mut World) -> Failure {
     world.count.conflicts += 1;
-    ClusterError::Conflict { object: "it".into() }
+    Failure::new("patch", secret(), Kind::Conflict)
+}
+
+fn secret() -> Object {
+    Object::named("Secret", "sriov", "tls")
 }
 
 impl Cluster for Connection {
-    async fn registration(&self) -> Result<Registration, ClusterError> {
+    async fn registration(&self) -> Result<Registration, Failure> {
         self.travel().await;
         self.lose("get")?;
         let registration = {
             let world = self.world();
             if world.forbidden {
-                let (object, reason) = ("the configuration".to_owned(), "RBAC".to_owned());
-                return Err(ClusterError::Forbidden { verb: "get", object, reason });
+                let object = Object::of_cluster("MutatingWebhookConfiguration", "sriov");
+                return Err(Failure::new("get", object, Kind::Forbidden { reason: "RBAC".to_owned() }));
             }
             match &world.configuration {
                 Some((version, bundle)) => Registration {
@@ -152,7 +157,7 @@ impl Cluster for Connection {
         Ok(registration)
     }
 
-    async fn secret(&self) -> Result<SecretReading, ClusterError> {
+    async fn secret(&self) -> Result<SecretReading, Failure> {
         self.travel().await;
         self.lose("get")?;
         let reading = {
@@ -172,7 +177,7 @@ impl Cluster for Connection {
         &self,
         version: Option<&str>,
         data: BTreeMap<String, Option<Vec<u8>>>,
-    ) -> Result<(), ClusterError> {
+    ) -> Result<(), Failure> {
         self.travel().await;
         self.lose("write")?;
         {
@@ -195,7 +200,7 @@ impl Cluster for Connection {
         self.lose("write")
     }
 
-    async fn publish(&self, registration: &Registration, bundle: &str) -> Result<(), ClusterError> {
+    async fn publish(&self, registration: &Registration, bundle: &str) -> Result<(), Failure> {
         self.travel().await;
         self.lose("patch")?;
         {

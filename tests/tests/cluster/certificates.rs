@@ -98,7 +98,7 @@ async fn a_secret_that_nobody_made_is_made() {
     let kubeconfig = sandbox.webhook_kubeconfig().await;
     let webhook = Webhook::spawn_managed(&sandbox, "webhook", &kubeconfig, &[]);
     Webhook::apply_registration(&sandbox, webhook.address(), "");
-    let sentence = format!("not allowed to create Secret {namespace}/{ours}-tls: grant ");
+    let sentence = format!("not allowed to create Secret {namespace}/{ours}-tls");
     webhook.logged(&sentence);
     assert!(webhook.admin("/readyz").unwrap().body.contains(&sentence));
 

@@ -106,7 +106,7 @@ async fn a_past_that_etcd_has_forgotten() {
     control_plane.restart_api_server();
     link.mend();
 
-    webhook.logged("the watch fell too far behind: listing all NADs again");
+    webhook.logged("fell too far behind: listing all of them again");
     sandbox.wait_for(&launcher("changed"), "intel.com/after");
     sandbox.wait_for(&launcher("deleted"), "does not exist");
     assert_eq!(webhook.metric("sriov_webhook_networks_known"), 1.0);

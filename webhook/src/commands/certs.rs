@@ -138,7 +138,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("sriov-webhook certs: {}", ::certs::store::chain(&*error));
+            eprintln!("sriov-webhook certs: {}", apiserver::chain(&*error));
             ExitCode::from(2)
         }
     }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use admission::Options;
 use anyhow::Context as _;
+use apiserver::{DEADLINE, Object, within};
 use clap::{Args, ValueEnum};
 use contract::NadName;
 
@@ -105,7 +106,7 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
         Ok(State::Wrong) => ExitCode::from(1),
         Ok(State::Unknown) => ExitCode::from(2),
         Err(error) => {
-            eprintln!("sriov-webhook doctor: {}", ::certs::store::chain(&*error));
+            eprintln!("sriov-webhook doctor: {}", apiserver::chain(&*error));
             ExitCode::from(2)
         }
     }
@@ -138,7 +139,8 @@ fn examine(arguments: Arguments) -> anyhow::Result<Seen> {
         let facts = shown(async |progress| {
             progress.doing("waiting for the API server");
             // Otherwise everything below would fail for the same reason, one by one.
-            client.apiserver_version().await.context("the API server does not answer")?;
+            let version = Object::of_cluster("the API server's", "version");
+            within(DEADLINE, "get", &version, client.apiserver_version()).await?;
             anyhow::Ok(collect(&client, &settings, |what| progress.doing(what)).await)
         });
         let facts = facts.await?;

@@ -109,7 +109,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(false) => ExitCode::from(1),
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("sriov-webhook review: {}", ::certs::store::chain(&*error));
+            eprintln!("sriov-webhook review: {}", apiserver::chain(&*error));
             ExitCode::from(2)
         }
     }

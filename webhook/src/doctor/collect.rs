@@ -1,8 +1,9 @@
 //! Reads a cluster for [`judge`](super::judge).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use certs::store::chain;
+use apiserver::{Failure, Resource, Scope, list, within};
 use contract::{annotation, kubevirt};
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhook, MutatingWebhookConfiguration, RuleWithOperations,
@@ -16,7 +17,11 @@ use serde_json::{Value, json};
 use super::Check;
 use super::facts::{Entry, Facts, KubeVirt, LauncherPod, Machine, Nads, Node as NodeFacts, Probe};
 use super::judge::may_be_stale;
-use crate::cluster::{self, Unseen};
+use crate::cluster;
+use crate::kinds::{KUBEVIRTS, VMIS};
+
+/// How long the API server may take for the pod that is requested: it waits for webhooks, for one at most 30 seconds.
+const PROBE: Duration = Duration::from_secs(60);
 
 /// What to read, and how.
 #[derive(Debug, Clone)]
@@ -70,11 +75,12 @@ pub async fn collect(client: &Client, settings: &Settings, doing: impl Fn(&'stat
     facts
 }
 
-async fn entries(client: &Client, ours: Option<&str>) -> Result<Vec<Entry>, Unseen> {
+async fn entries(client: &Client, ours: Option<&str>) -> Result<Vec<Entry>, Failure> {
     let api: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
     let api = &api;
-    let list = |page| async move { api.list(&page).await };
-    let configurations = cluster::pages("MutatingWebhookConfigurations", ListParams::default(), list).await?;
+    let object = Resource::of::<MutatingWebhookConfiguration>().within(Scope::Cluster);
+    let page = |page| async move { api.list(&page).await };
+    let configurations = list(&object, ListParams::default(), page).await?;
     let mut entries = Vec::new();
     for configuration in configurations {
         let name = configuration.name_any();
@@ -129,10 +135,15 @@ async fn probe(client: &Client, namespace: &str) -> Probe {
         return Probe::Hindered { reason: "the pod for the dry run cannot be built".to_owned() };
     };
     let parameters = PostParams { dry_run: true, ..PostParams::default() };
-    match Api::<Pod>::namespaced(client.clone(), namespace).create(&parameters, &pod).await {
-        Ok(_) => Probe::Passed { namespace: namespace.to_owned() },
-        Err(kube::Error::Api(status)) => said(&status.message),
-        Err(error) => Probe::Hindered { reason: chain(&error) },
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let object = Resource::of::<Pod>().within(Scope::Namespace(namespace.to_owned()));
+    match within(PROBE, "create", &object, async { Ok(pods.create(&parameters, &pod).await) }).await {
+        Ok(Ok(_)) => Probe::Passed { namespace: namespace.to_owned() },
+        Ok(Err(kube::Error::Api(status))) => said(&status.message),
+        Ok(Err(error)) => {
+            Probe::Hindered { reason: Failure::of_request("create", object, &error).to_string() }
+        }
+        Err(failure) => Probe::Hindered { reason: failure.to_string() },
     }
 }
 
@@ -151,19 +162,21 @@ fn said(message: &str) -> Probe {
     }
 }
 
-async fn nodes(client: &Client) -> Result<Vec<NodeFacts>, Unseen> {
+async fn nodes(client: &Client) -> Result<Vec<NodeFacts>, Failure> {
     let api: Api<Node> = Api::all(client.clone());
     let api = &api;
-    let nodes = cluster::pages("nodes", ListParams::default(), |page| async move { api.list(&page).await });
+    let object = Resource::of::<Node>().within(Scope::Cluster);
+    let nodes = list(&object, ListParams::default(), |page| async move { api.list(&page).await });
     Ok(nodes.await?.iter().map(NodeFacts::read).collect())
 }
 
 /// The events that kubelets write after a restart of their node. An API server keeps them for an hour.
-async fn restarts(client: &Client) -> Result<BTreeMap<String, Timestamp>, Unseen> {
+async fn restarts(client: &Client) -> Result<BTreeMap<String, Timestamp>, Failure> {
     let api: Api<Event> = Api::namespaced(client.clone(), "default");
     let api = &api;
     let parameters = ListParams::default().fields("reason=Rebooted,involvedObject.kind=Node");
-    let events = cluster::pages("events", parameters, |page| async move { api.list(&page).await }).await?;
+    let object = Resource::of::<Event>().within(Scope::Namespace("default".to_owned()));
+    let events = list(&object, parameters, |page| async move { api.list(&page).await }).await?;
     let mut restarts: BTreeMap<String, Timestamp> = BTreeMap::new();
     for event in events {
         let time = event.last_timestamp.or(event.first_timestamp).map(|time| time.0);
@@ -176,8 +189,8 @@ async fn restarts(client: &Client) -> Result<BTreeMap<String, Timestamp>, Unseen
     Ok(restarts)
 }
 
-async fn kubevirts(client: &Client) -> Result<Vec<KubeVirt>, Unseen> {
-    let kubevirts = cluster::kubevirt(client, "KubeVirt", "kubevirts").await?;
+async fn kubevirts(client: &Client) -> Result<Vec<KubeVirt>, Failure> {
+    let kubevirts = cluster::all(client, KUBEVIRTS).await?;
     let facts = |kubevirt: DynamicObject| {
         let texts = |place: &str| -> Vec<String> {
             let list = kubevirt.data.pointer(place).and_then(Value::as_array);
@@ -194,12 +207,12 @@ async fn kubevirts(client: &Client) -> Result<Vec<KubeVirt>, Unseen> {
     Ok(kubevirts.into_iter().map(facts).collect())
 }
 
-async fn machines(client: &Client) -> Result<Vec<Machine>, Unseen> {
-    let vmis = cluster::kubevirt(client, "VirtualMachineInstance", "virtualmachineinstances").await?;
+async fn machines(client: &Client) -> Result<Vec<Machine>, Failure> {
+    let vmis = cluster::all(client, VMIS).await?;
     Ok(vmis.iter().map(Machine::read).collect())
 }
 
-async fn pods(client: &Client) -> Result<Vec<LauncherPod>, Unseen> {
+async fn pods(client: &Client) -> Result<Vec<LauncherPod>, Failure> {
     Ok(cluster::launcher_pods(client, &[]).await?.iter().map(LauncherPod::read).collect())
 }
 

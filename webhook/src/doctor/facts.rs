@@ -7,9 +7,8 @@ mod pod;
 
 use std::collections::BTreeMap;
 
+use apiserver::Failure;
 use k8s_openapi::jiff::Timestamp;
-
-use crate::cluster::Unseen;
 
 pub use machine::{Machine, MachineNetwork};
 pub use nad::{Misspelt, Nad, Nads};
@@ -23,22 +22,22 @@ pub const OUR_DOMAIN: &str = ".kubevirt-sriov.io";
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// Entries of MutatingWebhookConfigurations that are about pods.
-    pub entries: Option<Result<Vec<Entry>, Unseen>>,
+    pub entries: Option<Result<Vec<Entry>, Failure>>,
     /// What the API server did with a pod that our webhook refuses.
     pub probe: Option<Probe>,
     /// NADs.
-    pub networks: Option<Result<Nads, Unseen>>,
+    pub networks: Option<Result<Nads, Failure>>,
     /// Nodes.
-    pub nodes: Option<Result<Vec<Node>, Unseen>>,
+    pub nodes: Option<Result<Vec<Node>, Failure>>,
     /// KubeVirts, of which there should be one.
-    pub kubevirts: Option<Result<Vec<KubeVirt>, Unseen>>,
+    pub kubevirts: Option<Result<Vec<KubeVirt>, Failure>>,
     /// VMIs, those that have ended included.
-    pub machines: Option<Result<Vec<Machine>, Unseen>>,
+    pub machines: Option<Result<Vec<Machine>, Failure>>,
     /// virt-launcher pods, those that have ended included.
-    pub pods: Option<Result<Vec<LauncherPod>, Unseen>>,
+    pub pods: Option<Result<Vec<LauncherPod>, Failure>>,
     /// When nodes were last restarted, by the events that kubelets wrote of it; an API server keeps them for an hour.
     /// `None` if nothing depended on them.
-    pub restarts: Option<Result<BTreeMap<String, Timestamp>, Unseen>>,
+    pub restarts: Option<Result<BTreeMap<String, Timestamp>, Failure>>,
 }
 
 /// An entry of a MutatingWebhookConfiguration.

@@ -16,10 +16,10 @@ pub(super) use machines::{Judged, judge_machines};
 pub(super) use stale::may_be_stale;
 
 use admission::Options;
+use apiserver::Failure;
 
 use super::facts::{Entry, Facts};
 use super::{Check, Finding, Report, State};
-use crate::cluster::Unseen;
 
 /// Judges what was seen. What could not be seen is [unknown](State::Unknown), never well.
 #[must_use]
@@ -40,18 +40,19 @@ pub fn judge(facts: &Facts, checks: &[Check], options: &Options) -> Report {
 }
 
 /// What was not looked at has nothing to be said about.
-fn seen<T>(check: Check, look: Option<&Result<T, Unseen>>) -> Result<&T, Vec<Finding>> {
+fn seen<T>(check: Check, look: Option<&Result<T, Failure>>) -> Result<&T, Vec<Finding>> {
     match look {
         None => Err(Vec::new()),
         Some(Ok(seen)) => Ok(seen),
         Some(Err(unseen)) => {
-            let remedy = match unseen {
-                Unseen::NotServed { .. } => "install what brings them, or leave this out with --only",
-                _ => {
+            let remedy = match unseen.remedy().filter(|_| unseen.is_not_served()) {
+                Some(remedy) => format!("{remedy}, or leave this out with --only"),
+                None => {
                     "use a kubeconfig that may list them (examples/doctor.yaml), or leave this out with --only"
+                        .to_owned()
                 }
             };
-            Err(vec![Finding::unknown(check, unseen.to_string(), remedy)])
+            Err(vec![Finding::unknown(check, unseen.sentence(), remedy)])
         }
     }
 }

@@ -64,10 +64,10 @@ impl FileSource {
             self = source;
             if let Err(error) = result {
                 let error = error.to_string();
-                if self.store.failed(&error) {
+                if self.store.health().failed(&error) {
                     tracing::error!(error, "the networks were not reloaded; what was good goes on");
                 }
-            } else if self.store.recovered() {
+            } else if self.store.health().recovered() {
                 tracing::info!(path = %self.path.display(), "the network files are in order again");
             }
         }
@@ -78,13 +78,13 @@ impl FileSource {
         let files = file::files(&self.path)?;
         let (state, settled) = state(&files)?;
         if self.seen.is_some_and(|seen| seen.settled && seen.state == state) {
-            self.store.heard();
+            self.store.health().heartbeat.heard();
             return Ok(false);
         }
         let content = content(&files)?;
         if self.seen.is_some_and(|seen| seen.content == content) {
             self.seen = Some(Seen { state, content, settled });
-            self.store.heard();
+            self.store.health().heartbeat.heard();
             return Ok(false);
         }
         let loaded = file::load(&self.path, &self.resource_keys)?;
@@ -96,7 +96,7 @@ impl FileSource {
             self.store.set(nad, network);
         }
         self.store.end_list();
-        self.store.heard();
+        self.store.health().heartbeat.heard();
         let count = self.store.count();
         tracing::info!(
             path = %self.path.display(),

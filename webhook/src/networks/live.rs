@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use admission::Lookup;
+use apiserver::no_answer;
 use contract::NadName;
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -159,7 +161,7 @@ impl Shared {
     /// The answer that others wait for or have got already, or a new one, which counts as `peer`'s.
     fn answer_to(&self, nad: &NadName, peer: Option<Peer>) -> Option<Arc<OnceCell<Lookup>>> {
         let now = Instant::now();
-        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut answers = self.answers.lock();
         if let Some(answer) = answers.get(nad)
             && answer.counts_at(now)
         {
@@ -178,7 +180,7 @@ impl Shared {
 }
 
 fn silent(limit: Duration) -> Lookup {
-    Lookup::Unavailable(format!("the API server did not answer within {} s", limit.as_secs_f32()).into())
+    Lookup::Unavailable(no_answer(limit).into())
 }
 
 impl Answer {

@@ -3,19 +3,14 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use admission::{Lookup, Network, Networks};
 use contract::NadName;
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::Unit;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
+use super::SourceHealth;
 use super::interner::Interner;
 
 /// Each part is locked on its own and for one entry only: readers and writers rarely contend, and only briefly.
@@ -33,11 +28,7 @@ pub struct NetworkStore {
     interner: Mutex<Interner>,
     list: AtomicU32,
     listed: AtomicBool,
-    /// Milliseconds from `start` to when the source last spoke.
-    heard: AtomicU64,
-    start: Instant,
-    failures: AtomicU64,
-    problem: Mutex<Option<String>>,
+    health: SourceHealth,
 }
 
 #[derive(Debug)]
@@ -64,10 +55,7 @@ impl Default for NetworkStore {
             interner: Mutex::default(),
             list: AtomicU32::new(0),
             listed: AtomicBool::new(false),
-            heard: AtomicU64::new(0),
-            start: Instant::now(),
-            failures: AtomicU64::new(0),
-            problem: Mutex::default(),
+            health: SourceHealth::default(),
         }
     }
 }
@@ -78,7 +66,7 @@ impl NetworkStore {
         let network = self.interner().share(network.into());
         let entry = Entry { network, list: self.list.load(Ordering::Relaxed) };
         if let Some(shard) = self.shard(nad.as_str()) {
-            let before = shard.write().unwrap_or_else(PoisonError::into_inner).insert(nad, entry);
+            let before = shard.write().insert(nad, entry);
             self.drop_entry(before);
         }
     }
@@ -86,7 +74,7 @@ impl NetworkStore {
     /// Forgets a NAD.
     pub fn remove(&self, nad: &NadName) {
         if let Some(shard) = self.shard(nad.as_str()) {
-            let before = shard.write().unwrap_or_else(PoisonError::into_inner).remove(nad);
+            let before = shard.write().remove(nad);
             self.drop_entry(before);
         }
     }
@@ -100,11 +88,11 @@ impl NetworkStore {
     pub fn end_list(&self) {
         let list = self.list.load(Ordering::Relaxed);
         for shard in &self.shards {
-            shard.write().unwrap_or_else(PoisonError::into_inner).retain(|_, entry| entry.list == list);
+            shard.write().retain(|_, entry| entry.list == list);
         }
         self.interner().prune();
         self.listed.store(true, Ordering::Release);
-        *self.problem_slot() = None;
+        self.health.recovered();
     }
 
     /// Was a list ever complete?
@@ -113,39 +101,10 @@ impl NetworkStore {
         self.listed.load(Ordering::Acquire)
     }
 
-    /// The source gave a sign of life.
-    pub fn heard(&self) {
-        let milliseconds = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.heard.fetch_max(milliseconds, Ordering::Relaxed);
-    }
-
-    /// For how long the source has not given one.
+    /// How its source is.
     #[must_use]
-    pub fn silence(&self) -> Duration {
-        let heard = Duration::from_millis(self.heard.load(Ordering::Relaxed));
-        self.start.elapsed().saturating_sub(heard)
-    }
-
-    /// Records a failure. Returns true if it differs from the last one.
-    pub fn failed(&self, problem: &str) -> bool {
-        self.failures.fetch_add(1, Ordering::Relaxed);
-        let mut slot = self.problem_slot();
-        let news = slot.as_deref() != Some(problem);
-        if news {
-            *slot = Some(problem.to_owned());
-        }
-        news
-    }
-
-    /// Records a recovery. Returns true if there was a failure before.
-    pub fn recovered(&self) -> bool {
-        self.problem_slot().take().is_some()
-    }
-
-    /// The source's problem, if it has one.
-    #[must_use]
-    pub fn problem(&self) -> Option<String> {
-        self.problem_slot().clone()
+    pub fn health(&self) -> &SourceHealth {
+        &self.health
     }
 
     /// How many are known.
@@ -153,7 +112,7 @@ impl NetworkStore {
     pub fn count(&self) -> Count {
         let mut count = Count::default();
         for shard in &self.shards {
-            for entry in shard.read().unwrap_or_else(PoisonError::into_inner).values() {
+            for entry in shard.read().values() {
                 match *entry.network {
                     Network::Valid(_) => count.valid += 1,
                     Network::Invalid(_) => count.invalid += 1,
@@ -168,7 +127,7 @@ impl NetworkStore {
     pub fn example(&self) -> Option<NadName> {
         let needs = |network: &Network| matches!(network, Network::Valid(requirements) if !requirements.resources.is_empty());
         self.shards.iter().find_map(|shard| {
-            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            let shard = shard.read();
             shard.iter().find(|(_, entry)| needs(&entry.network)).map(|(nad, _)| nad.clone())
         })
     }
@@ -188,54 +147,18 @@ impl NetworkStore {
     }
 
     fn interner(&self) -> MutexGuard<'_, Interner> {
-        self.interner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn problem_slot(&self) -> MutexGuard<'_, Option<String>> {
-        self.problem.lock().unwrap_or_else(PoisonError::into_inner)
+        self.interner.lock()
     }
 }
 
 impl Networks for NetworkStore {
     fn get(&self, nad: &NadName) -> Lookup {
         let Some(shard) = self.shard(nad.as_str()) else { return Lookup::Missing };
-        let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-        shard.get(nad).map(|entry| Arc::clone(&entry.network)).into()
+        shard.read().get(nad).map(|entry| Arc::clone(&entry.network)).into()
     }
 
     fn is_known(&self, nad: &str) -> bool {
-        self.shard(nad)
-            .is_some_and(|shard| shard.read().unwrap_or_else(PoisonError::into_inner).contains_key(nad))
-    }
-}
-
-impl Collector for NetworkStore {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let Count { valid, invalid } = self.count();
-        let mut gauge = |name, help, value: usize| {
-            let value = i64::try_from(value).unwrap_or(i64::MAX);
-            ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
-        };
-        gauge("networks_known", "NADs whose annotations are in order", valid)?;
-        gauge(
-            "networks_invalid",
-            "NADs whose annotations are not; pods that name them are refused",
-            invalid,
-        )?;
-        gauge("networks_listed", "1 once all NADs were listed", usize::from(self.is_listed()))?;
-        let help = "Time since the source of NADs last spoke: a watch's event or bookmark, files read";
-        ConstGauge::new(self.silence().as_secs_f64()).encode(encoder.encode_descriptor(
-            "networks_silence",
-            help,
-            Some(&Unit::Seconds),
-            MetricType::Gauge,
-        )?)?;
-        ConstCounter::new(self.failures.load(Ordering::Relaxed)).encode(encoder.encode_descriptor(
-            "networks_source_failures",
-            "Failures to list, watch or read NADs",
-            None,
-            MetricType::Counter,
-        )?)
+        self.shard(nad).is_some_and(|shard| shard.read().contains_key(nad))
     }
 }
 
@@ -323,16 +246,5 @@ mod tests {
         store.remove(&nad(1));
         store.remove(&nad(2));
         assert_eq!(store.interner().len(), 0);
-    }
-
-    #[test]
-    fn a_problem_is_news_once() {
-        let store = NetworkStore::default();
-        assert!(store.failed("away"));
-        assert!(!store.failed("away"));
-        assert!(store.recovered());
-        assert!(!store.recovered());
-        assert_eq!(store.problem(), None);
-        assert!(store.failed("away"));
     }
 }

@@ -33,7 +33,7 @@ impl Readiness {
     fn parts(&self, now: SystemTime) -> [Part; 3] {
         let shutting_down = self.shutdown.phase() != Phase::Serving;
         let networks = (!self.networks.is_listed())
-            .then(|| self.networks.problem().unwrap_or_else(|| "not listed yet".to_owned()));
+            .then(|| self.networks.health().problem().unwrap_or_else(|| "not listed yet".to_owned()));
         let status = self.certificate.status();
         let certificate = (!status.is_valid_at(now))
             .then(|| status.warning(now).or(status.last_failure).unwrap_or_else(|| "none yet".to_owned()));

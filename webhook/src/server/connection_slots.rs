@@ -5,9 +5,10 @@
 //! only beginning: in a burst the first ones must be served, rather than none.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
@@ -83,7 +84,7 @@ impl ConnectionSlots {
 
     fn take(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Slot {
         let holder = Arc::new(Holder { activity: Arc::default(), leave: Notify::new() });
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken.lock();
         taken.last = taken.last.wrapping_add(1);
         let number = taken.last;
         taken.holders.insert(number, Arc::clone(&holder));
@@ -91,7 +92,7 @@ impl ConnectionSlots {
     }
 
     fn ask_one_to_leave(&self, now: Instant) -> bool {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken.lock();
         let idle = taken.holders.iter().filter_map(|(&number, holder)| {
             let since = holder.activity.idle_since()?;
             (now.duration_since(since) >= self.rest).then_some((since, number))
@@ -122,7 +123,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut taken = self.slots.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.slots.taken.lock();
         taken.holders.remove(&self.number);
     }
 }
@@ -182,7 +183,7 @@ mod tests {
         let (slots, taken) = full(2).await;
         drop(taken);
         assert_eq!(slots.empty(Duration::ZERO).await, 0);
-        assert!(slots.taken.lock().unwrap().holders.is_empty());
+        assert!(slots.taken.lock().holders.is_empty());
         assert!(matches!(slots.admit().await, Admitted::Free(_)));
     }
 }

@@ -52,7 +52,7 @@ pub(in crate::commands) fn run(arguments: Arguments) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("sriov-webhook serve: {}", certs::store::chain(&*error));
+            eprintln!("sriov-webhook serve: {}", apiserver::chain(&*error));
             ExitCode::FAILURE
         }
     }

@@ -1,7 +1,6 @@
 //! Which KubeVirt it is, and who requests VFs there.
 
 use super::{others, ours, seen};
-use crate::cluster::Unseen;
 use crate::doctor::facts::{Facts, KubeVirt};
 use crate::doctor::{Check, Finding};
 
@@ -12,7 +11,9 @@ const CHECK: Check = Check::Kubevirt;
 const GATE: &str = "ExternalNetResourceInjection";
 
 pub(super) fn versions(facts: &Facts) -> Vec<Finding> {
-    if let Some(Err(Unseen::NotServed { .. })) = &facts.kubevirts {
+    if let Some(Err(failure)) = &facts.kubevirts
+        && failure.is_not_served()
+    {
         let remedy = "install KubeVirt; this webhook is for its virtual machines";
         return vec![Finding::wrong(CHECK, "KubeVirt is not installed", remedy)];
     }
@@ -61,7 +62,7 @@ fn one(kubevirt: &KubeVirt, facts: &Facts) -> Finding {
         let remedy = "use a kubeconfig that may list them (examples/doctor.yaml)";
         return Finding::unknown(
             CHECK,
-            format!("{found}; whether there is one is unknown: {unseen}"),
+            format!("{found}; whether there is one is unknown: {}", unseen.sentence()),
             remedy,
         );
     }

@@ -9,7 +9,6 @@ use super::holding::{Holding, decision};
 use super::wants::{nad_of, needs_device};
 use super::wording::{misspelt, no_resource, said};
 use super::{attached, seen, stale};
-use crate::cluster::Unseen;
 use crate::doctor::facts::{Facts, LauncherPod, Machine, MachineNetwork, Nads};
 use crate::doctor::network_map::{NetworkMap, PodMap, Seen, Subject};
 use crate::doctor::{Check, Finding};
@@ -60,7 +59,9 @@ pub(crate) struct Judged<'f> {
 /// If something that this depends on could not be seen, the findings that say so.
 pub(crate) fn judge_machines<'f>(facts: &'f Facts, options: &Options) -> Result<Judgement<'f>, Vec<Finding>> {
     // That KubeVirt is missing is said where KubeVirt is looked at.
-    if let Some(Err(Unseen::NotServed { .. })) = facts.machines.as_ref() {
+    if let Some(Err(failure)) = &facts.machines
+        && failure.is_not_served()
+    {
         return Err(Vec::new());
     }
     let machines = seen(CHECK, facts.machines.as_ref())?;
@@ -74,7 +75,7 @@ pub(crate) fn judge_machines<'f>(facts: &'f Facts, options: &Options) -> Result<
     if let Some(Err(unseen)) = &facts.nodes {
         let remedy = "without them it is unknown whether a node was restarted under its virtual machines; examples/doctor.yaml \
                       has the permissions";
-        judgement.findings.push(Finding::unknown(CHECK, unseen.to_string(), remedy));
+        judgement.findings.push(Finding::unknown(CHECK, unseen.sentence(), remedy));
     }
     for machine in machines {
         let pods = by_machine.get(machine.uid.as_str()).map(Vec::as_slice).unwrap_or_default();

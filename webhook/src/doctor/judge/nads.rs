@@ -10,15 +10,16 @@ use super::resources::resources_of;
 use super::seen;
 use super::wants::without_resource;
 use super::wording::{misspelt, no_resource};
-use crate::cluster::Unseen;
 use crate::doctor::facts::{Facts, Misspelt, Nad};
 use crate::doctor::{Check, Finding};
 
 const CHECK: Check = Check::Nad;
 
 pub(super) fn networks(facts: &Facts, checks: &[Check], options: &Options) -> Vec<Finding> {
-    if let Some(Err(unseen @ Unseen::NotServed { .. })) = &facts.networks {
-        return vec![Finding::wrong(CHECK, unseen.to_string(), "install Multus, which brings them")];
+    if let Some(Err(unseen)) = &facts.networks
+        && unseen.is_not_served()
+    {
+        return vec![Finding::wrong(CHECK, unseen.sentence(), "install Multus, which brings them")];
     }
     let nads = match seen(CHECK, facts.networks.as_ref()) {
         Ok(nads) => nads,

@@ -65,7 +65,7 @@ fn restarted(machine: &Machine, pod: &LauncherPod, facts: &Facts, place: &str) -
     }
     let events = match events {
         Ok(_) => "the node's events, which are kept for an hour, do not say".to_owned(),
-        Err(unseen) => unseen.to_string(),
+        Err(unseen) => unseen.sentence(),
     };
     Some(Finding::unknown(
         CHECK,

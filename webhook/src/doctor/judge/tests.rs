@@ -2,14 +2,17 @@ mod machines;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use apiserver::{Failure, Kind, Object, Resource, Scope};
 use contract::{NadName, annotation};
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use k8s_openapi::api::core::v1::{Node as KubernetesNode, Pod};
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cluster::Unseen;
 use crate::doctor::facts::{KubeVirt, LauncherPod, Machine, Nad, Nads, Node, Probe, Ready};
 use crate::doctor::report::write_table;
+use crate::kinds::{KUBEVIRTS, NADS, VMIS};
 
 const RESOURCE: &str = "intel.com/sriov_vfio";
 
@@ -27,7 +30,21 @@ fn network(resource: &str) -> Nad {
     Nad::read(&[annotation::RESOURCE_NAME.to_owned()], [(annotation::RESOURCE_NAME, resource)], None)
 }
 
-fn nads<const N: usize>(nads: [(NadName, Nad); N]) -> Option<Result<Nads, Unseen>> {
+/// A list that was refused.
+pub(super) fn forbidden<T>(resource: Resource) -> Result<T, Failure> {
+    failed(resource, Kind::Forbidden { reason: "no".to_owned() })
+}
+
+fn not_served<T>(resource: Resource) -> Result<T, Failure> {
+    failed(resource, Kind::NotServed)
+}
+
+fn failed<T>(resource: Resource, kind: Kind) -> Result<T, Failure> {
+    let object: Object = resource.within(Scope::AllNamespaces);
+    Err(Failure::new("list", object, kind))
+}
+
+fn nads<const N: usize>(nads: [(NadName, Nad); N]) -> Option<Result<Nads, Failure>> {
     Some(Ok(Nads(BTreeMap::from(nads))))
 }
 
@@ -195,7 +212,7 @@ fn a_cluster_in_which_little_is() {
     Check::Injector, State::Warning, "enableInjector"
 )]
 #[case::no_kubevirt(
-    |facts: &mut Facts| facts.kubevirts = Some(Err(Unseen::NotServed { kind: "kubevirts" })),
+    |facts: &mut Facts| facts.kubevirts = Some(not_served(KUBEVIRTS)),
     Check::Kubevirt, State::Wrong, "not installed"
 )]
 #[case::kubevirt_on_its_way(
@@ -203,7 +220,7 @@ fn a_cluster_in_which_little_is() {
     Check::Kubevirt, State::Unknown, "no version yet"
 )]
 #[case::no_multus_for_networks(
-    |facts: &mut Facts| { facts.networks = Some(Err(Unseen::NotServed { kind: "NetworkAttachmentDefinitions" }));
+    |facts: &mut Facts| { facts.networks = Some(not_served(NADS));
               facts.nodes = None; facts.machines = Some(Ok(Vec::new())); facts.pods = Some(Ok(Vec::new())) },
     Check::Nad, State::Wrong, "install Multus"
 )]
@@ -253,16 +270,16 @@ fn a_cluster_in_which_little_is() {
     "intel.com/sriov_vfio: 1 pod waits for it: default/late; virtual machines hold 1 of 1 on a; named by default/storage"
 )]
 #[case::pods_may_not_be_listed(
-    |facts: &mut Facts| facts.pods = Some(Err(Unseen::Forbidden { kind: "pods", reason: "no".to_owned() })),
-    Check::Resource, State::Unknown, "no permission to list pods"
+    |facts: &mut Facts| facts.pods = Some(forbidden(Resource::of::<Pod>())),
+    Check::Resource, State::Unknown, "not allowed to list pods in all namespaces (the API server says: no)"
 )]
 #[case::no_network_names_it(
     |facts: &mut Facts| facts.nodes = Some(Ok(vec![node("a", &[(RESOURCE, 1), ("intel.com/other", 3)])])),
     Check::Resource, State::Warning, "intel.com/other: 3 on 1 node, and no NAD names it"
 )]
 #[case::nodes_may_not_be_listed(
-    |facts: &mut Facts| facts.nodes = Some(Err(Unseen::Forbidden { kind: "nodes", reason: "no".to_owned() })),
-    Check::Resource, State::Unknown, "no permission to list nodes"
+    |facts: &mut Facts| facts.nodes = Some(forbidden(Resource::of::<KubernetesNode>())),
+    Check::Resource, State::Unknown, "not allowed to list nodes in all namespaces (the API server says: no)"
 )]
 #[case::a_pod_without_its_vf(
     |facts: &mut Facts| facts.pods = Some(Ok(vec![pod("storage, storage", json!({RESOURCE: "1"}))])),
@@ -357,17 +374,14 @@ fn a_pod_with_the_helper_is_well_whatever_its_image() {
 
 #[test]
 fn what_may_not_be_seen_is_neither_well_nor_wrong() {
-    fn forbidden<T>(kind: &'static str) -> Option<Result<T, Unseen>> {
-        Some(Err(Unseen::Forbidden { kind, reason: "not yours".to_owned() }))
-    }
     let facts = Facts {
-        entries: forbidden("MutatingWebhookConfigurations"),
+        entries: Some(forbidden(Resource::of::<MutatingWebhookConfiguration>())),
         probe: Some(Probe::Hindered { reason: "pods is forbidden".to_owned() }),
-        networks: forbidden("NetworkAttachmentDefinitions"),
-        nodes: forbidden("nodes"),
+        networks: Some(forbidden(NADS)),
+        nodes: Some(forbidden(Resource::of::<KubernetesNode>())),
         kubevirts: Some(Ok(vec![kubevirt("v1.9.0")])),
-        machines: forbidden("virtualmachineinstances"),
-        pods: forbidden("pods"),
+        machines: Some(forbidden(VMIS)),
+        pods: Some(forbidden(Resource::of::<Pod>())),
         restarts: None,
     };
     let report = judged(&facts);

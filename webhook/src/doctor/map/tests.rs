@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
+use apiserver::{Failure, Kind, Resource, Scope};
 use contract::{NadName, annotation};
+use k8s_openapi::api::core::v1::Pod;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -238,8 +240,17 @@ fn one_vmi_of_many() {
 #[test]
 fn what_may_not_be_seen_is_no_empty_map() {
     let mut facts = Sides::default().facts();
-    facts.pods = Some(Err(crate::cluster::Unseen::Forbidden { kind: "pods", reason: "no".to_owned() }));
+    facts.pods = Some(Err(Failure::new(
+        "list",
+        Resource::of::<Pod>().within(Scope::AllNamespaces),
+        Kind::Forbidden { reason: "no".to_owned() },
+    )));
     let map = drawn(&facts);
     assert!(!map.healthy && map.state() == State::Unknown);
-    assert!(table(&map).starts_with("unknown  no permission to list pods: no\n"), "{}", table(&map));
+    assert!(
+        table(&map)
+            .starts_with("unknown  not allowed to list pods in all namespaces (the API server says: no)\n"),
+        "{}",
+        table(&map)
+    );
 }

@@ -1,53 +1,52 @@
 //! May we do what we need? The API server is asked, as `kubectl auth can-i` does.
 
-use std::time::Duration;
-
-use contract::nad::{GROUP, PLURAL};
+use apiserver::{DEADLINE, Failure, Kind, Scope, within};
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 use kube::api::{Api, PostParams};
 use kube::{Client, Error};
 
-use super::problem::{Place, Problem};
+use crate::kinds::NADS;
 
 const VERBS: [&str; 3] = ["get", "list", "watch"];
 
-/// What an answer that does not come keeps us from, in the words of [`Problem`].
+/// What a failure to answer keeps us from, as a verb.
 const ASK: &str = "ask for permissions on";
-
-/// How long one answer may take.
-const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Succeeds where everything is allowed, and where the API server does not say: then the watch itself will
 /// show.
-pub(super) async fn check(client: &Client, place: &Place) -> Result<(), Problem> {
+pub(super) async fn check(client: &Client, scope: &Scope) -> Result<(), Failure> {
+    let nads = NADS.within(scope.clone());
     let mut missing = Vec::new();
     for verb in VERBS {
-        match tokio::time::timeout(DEADLINE, is_allowed(client, place, verb)).await {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false)) => missing.push(verb),
-            Ok(Err(Error::Api(status))) if matches!(status.code, 403..=405) => {
+        let answer = async { Ok(is_allowed(client, scope, verb).await) };
+        match within(DEADLINE, ASK, &nads, answer).await? {
+            Ok(true) => {}
+            Ok(false) => missing.push(verb),
+            Err(Error::Api(status)) if matches!(status.code, 403..=405) => {
                 tracing::debug!("the API server does not say what is allowed: {}", status.message);
                 return Ok(());
             }
-            Ok(Err(error)) => return Err(Problem::of_request(place.clone(), ASK, &error)),
-            Err(_) => return Err(Problem::silent(place.clone(), ASK, DEADLINE)),
+            Err(error) => return Err(Failure::of_request(ASK, nads, &error)),
         }
     }
-    if missing.is_empty() { Ok(()) } else { Err(Problem::Forbidden { verbs: missing, place: place.clone() }) }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Failure { verbs: missing, object: nads, kind: Kind::Forbidden { reason: String::new() } })
 }
 
-async fn is_allowed(client: &Client, place: &Place, verb: &str) -> Result<bool, Error> {
-    let namespace = match place {
-        Place::Everywhere => None,
-        Place::Namespace(namespace) => Some(namespace.clone()),
+async fn is_allowed(client: &Client, scope: &Scope, verb: &str) -> Result<bool, Error> {
+    let namespace = match scope {
+        Scope::Namespace(namespace) => Some(namespace.clone()),
+        Scope::Cluster | Scope::AllNamespaces => None,
     };
     let review = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
             resource_attributes: Some(ResourceAttributes {
-                group: Some(GROUP.to_owned()),
-                resource: Some(PLURAL.to_owned()),
+                group: Some(NADS.group.to_owned()),
+                resource: Some(NADS.plural.to_owned()),
                 verb: Some(verb.to_owned()),
                 namespace,
                 ..ResourceAttributes::default()

@@ -56,13 +56,13 @@ where
             if !watches || !response.status().is_success() {
                 return Ok(response);
             }
-            store.heard();
-            if store.recovered() {
+            store.health().heartbeat.heard();
+            if store.health().recovered() {
                 tracing::info!("watching NetworkAttachmentDefinitions again");
             }
             Ok(response.map(|body| {
                 let body = body.map_frame(move |frame| {
-                    store.heard();
+                    store.health().heartbeat.heard();
                     frame
                 });
                 Box::new(body) as Box<DynBody>

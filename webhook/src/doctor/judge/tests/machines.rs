@@ -1,5 +1,7 @@
 //! What doctor says of virtual machines whose networks need devices, whatever their binding.
 
+use k8s_openapi::api::core::v1::Event;
+
 use super::*;
 
 const BLUE: &str = "example.com/blue";
@@ -218,7 +220,7 @@ mod restarts {
     use crate::doctor::facts::Ready;
 
     /// A pod that was admitted at eight, on a node that became ready at ten.
-    fn restarted(change: &Value, phase: &str, restarts: Option<Result<&[&str], Unseen>>) -> Facts {
+    fn restarted(change: &Value, phase: &str, restarts: Option<Result<&[&str], Failure>>) -> Facts {
         let mut pod = json!({"status": {"startTime": "2026-03-01T08:00:00Z"}});
         json_patch::merge(&mut pod, change);
         let mut facts = one(json!({"sriov": {}}), json!({"phase": phase}), json!({BLUE: "1"}), &pod);
@@ -231,7 +233,7 @@ mod restarts {
         facts
     }
 
-    fn said(phase: &str, change: &Value, restarts: Result<&[&str], Unseen>) -> String {
+    fn said(phase: &str, change: &Value, restarts: Result<&[&str], Failure>) -> String {
         let facts = restarted(change, phase, Some(restarts));
         assert!(may_be_stale(&facts));
         odd(&facts)
@@ -246,10 +248,9 @@ mod restarts {
     #[test]
     fn without_an_event_it_is_unknown() {
         insta::assert_snapshot!(said("Scheduled", &json!({}), Ok(&[])), @"unknown vmi default/guest: pod virt-launcher-guest-abcde: its devices were allocated at 2026-03-01T08:00:00Z, and node a became ready at 2026-03-01T10:00:00Z: whether it was restarted cannot be seen (the node's events, which are kept for an hour, do not say)");
-        let forbidden = Unseen::Forbidden { kind: "events", reason: "no".to_owned() };
-        let said = said("Scheduled", &json!({}), Err(forbidden));
+        let said = said("Scheduled", &json!({}), forbidden(Resource::of::<Event>()));
         assert!(
-            said.contains("whether it was restarted cannot be seen (no permission to list events: no)"),
+            said.contains("whether it was restarted cannot be seen (not allowed to list events in all namespaces (the API server says: no))"),
             "{said}"
         );
     }

@@ -1,0 +1,287 @@
+//! What went wrong with a request, in one sentence with its remedy.
+
+use std::fmt;
+use std::time::Duration;
+
+use kube::core::Status;
+use kube::runtime::watcher;
+
+use crate::chain::{chain, reason};
+use crate::{Object, Resource};
+
+/// A request that failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Failure {
+    /// What was tried; several if a question for permissions found that several are missing.
+    pub verbs: Vec<&'static str>,
+    /// What it was about.
+    pub object: Object,
+    /// What happened.
+    pub kind: Kind,
+}
+
+/// Why a request failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// 401: the API server does not recognise the credentials.
+    Unauthorized {
+        /// What the API server says.
+        reason: String,
+    },
+    /// 403: a permission is missing.
+    Forbidden {
+        /// What the API server says; empty if it only said no.
+        reason: String,
+    },
+    /// 404 for a whole kind: the cluster does not know it.
+    NotServed,
+    /// 409: the object is not the one that was read.
+    Conflict,
+    /// The API server understood the request and rejected it.
+    Refused {
+        /// What the API server says.
+        reason: String,
+    },
+    /// No answer, or one that says that there is none now: 429 and 5xx.
+    Unreachable {
+        /// What the connection or the API server says.
+        reason: String,
+    },
+    /// No answer in time.
+    TimedOut {
+        /// How long it was waited for.
+        limit: Duration,
+    },
+    /// An answer that cannot be read.
+    Unreadable {
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Failure {
+    /// `verb` on `object` ended as `kind`.
+    #[must_use]
+    pub fn new(verb: &'static str, object: Object, kind: Kind) -> Self {
+        Self { verbs: vec![verb], object, kind }
+    }
+
+    /// What kube says of a request.
+    #[must_use]
+    pub fn of_request(verb: &'static str, object: Object, error: &kube::Error) -> Self {
+        let kind = match error {
+            kube::Error::Api(status) => return Self::of_status(verb, object, status),
+            kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => {
+                Kind::Unreadable { reason: chain(error) }
+            }
+            kube::Error::BuildRequest(_) => Kind::Refused { reason: chain(error) },
+            error => Kind::Unreachable { reason: reason(error) },
+        };
+        Self::new(verb, object, kind)
+    }
+
+    /// What kube says of a watch.
+    #[must_use]
+    pub fn of_watch(object: Object, error: &watcher::Error) -> Self {
+        match error {
+            watcher::Error::InitialListFailed(error) => Self::of_request("list", object, error),
+            watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
+                Self::of_request("watch", object, error)
+            }
+            watcher::Error::WatchError(status) => Self::of_status("watch", object, status),
+            watcher::Error::NoResourceVersion => {
+                Self::new("watch", object, Kind::Unreadable { reason: error.to_string() })
+            }
+        }
+    }
+
+    /// What the API server answered instead of the object.
+    #[must_use]
+    pub fn of_status(verb: &'static str, object: Object, status: &Status) -> Self {
+        let reason = status.message.clone();
+        let kind = match status.code {
+            401 => Kind::Unauthorized { reason },
+            403 => Kind::Forbidden { reason },
+            404 if is_about_kind(verb, &object, status) => Kind::NotServed,
+            409 => Kind::Conflict,
+            429 | 500..=599 => Kind::Unreachable { reason },
+            _ => Kind::Refused { reason },
+        };
+        Self::new(verb, object, kind)
+    }
+
+    /// Whether the object was not the one that had been read: read again.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        self.kind == Kind::Conflict
+    }
+
+    /// Whether the cluster does not know the kind.
+    #[must_use]
+    pub fn is_not_served(&self) -> bool {
+        self.kind == Kind::NotServed
+    }
+
+    /// What happened, without the remedy.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let Self { verbs, object, kind } = self;
+        let verbs = verbs.join(", ");
+        let cannot = format!("cannot {verbs} {object}");
+        match kind {
+            Kind::Unauthorized { reason } => {
+                format!("{cannot}: the API server does not accept our credentials: {reason}")
+            }
+            Kind::Forbidden { reason } if reason.is_empty() => format!("not allowed to {verbs} {object}"),
+            Kind::Forbidden { reason } => {
+                format!("not allowed to {verbs} {object} (the API server says: {reason})")
+            }
+            Kind::NotServed => format!("{cannot}: the cluster does not know {}", object.pronoun()),
+            Kind::Conflict => format!("{object} was changed by another client in the meantime"),
+            Kind::Refused { reason } => format!("{cannot}: the API server refuses it: {reason}"),
+            Kind::Unreachable { reason } => format!("{cannot}: the API server does not answer: {reason}"),
+            Kind::TimedOut { limit } => format!("{cannot}: {}", no_answer(*limit)),
+            Kind::Unreadable { reason } => format!("{cannot}: the answer cannot be read: {reason}"),
+        }
+    }
+
+    /// What to do about it, if that can be said here.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        let Self { verbs, object, kind } = self;
+        match (kind, object) {
+            (Kind::Unauthorized { .. }, _) => {
+                Some("see the ServiceAccount's token or the kubeconfig".to_owned())
+            }
+            (Kind::Forbidden { .. }, _) => {
+                let verbs: Vec<String> = verbs.iter().map(|verb| format!("{verb:?}")).collect();
+                Some(format!(
+                    "grant {} on {} to this program's ServiceAccount or user with a {}",
+                    verbs.join(", "),
+                    object.pronoun(),
+                    object.role()
+                ))
+            }
+            (Kind::NotServed, Object::All { resource: Resource { installed_with: Some(what), .. }, .. }) => {
+                Some(format!("install {what}"))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether 404 is about the kind, and not about one object of it or its namespace. While an API server starts, it
+/// does not know the kinds of CustomResourceDefinitions yet, and says so without a Status.
+fn is_about_kind(verb: &str, object: &Object, status: &Status) -> bool {
+    matches!(object, Object::All { .. }) && (matches!(verb, "list" | "watch") || status.reason != "NotFound")
+}
+
+/// That the API server took too long.
+#[must_use]
+pub fn no_answer(limit: Duration) -> String {
+    format!("the API server did not answer within {} s", limit.as_secs_f32())
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence())?;
+        self.remedy().map_or(Ok(()), |remedy| write!(f, ": {remedy}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Node;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::Scope;
+
+    const THINGS: Resource = Resource {
+        group: "example.com",
+        version: "v1",
+        kind: "Thing",
+        plural: "things",
+        installed_with: Some("the thing operator"),
+    };
+
+    fn secret() -> Object {
+        Object::named("Secret", "hooks", "tls")
+    }
+
+    fn things(scope: Scope) -> Object {
+        THINGS.within(scope)
+    }
+
+    fn status(code: u16, reason: &str, message: &str) -> Status {
+        Status { code, reason: reason.to_owned(), message: message.to_owned(), ..Status::default() }
+    }
+
+    fn answered(verb: &'static str, object: Object, code: u16, reason: &str) -> String {
+        Failure::of_status(verb, object, &status(code, reason, "it says")).to_string()
+    }
+
+    #[test]
+    fn each_status_has_its_sentence() {
+        let all = || things(Scope::AllNamespaces);
+        let lines = [
+            answered("get", secret(), 401, "Unauthorized"),
+            answered("get", secret(), 403, "Forbidden"),
+            answered("list", Resource::of::<Node>().within(Scope::Cluster), 403, "Forbidden"),
+            answered("get", secret(), 404, "NotFound"),
+            answered("list", all(), 404, "NotFound"),
+            answered("get", things(Scope::Namespace("vms".to_owned())), 404, ""),
+            answered("create", things(Scope::Namespace("gone".to_owned())), 404, "NotFound"),
+            answered("patch", secret(), 409, "Conflict"),
+            answered("create", secret(), 422, "Invalid"),
+            answered("get", secret(), 429, "TooManyRequests"),
+            answered("watch", all(), 503, "ServiceUnavailable"),
+        ];
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        cannot get Secret hooks/tls: the API server does not accept our credentials: it says: see the ServiceAccount's token or the kubeconfig
+        not allowed to get Secret hooks/tls (the API server says: it says): grant "get" on it to this program's ServiceAccount or user with a Role in that namespace
+        not allowed to list nodes (the API server says: it says): grant "list" on them to this program's ServiceAccount or user with a ClusterRole
+        cannot get Secret hooks/tls: the API server refuses it: it says
+        cannot list things.example.com in all namespaces: the cluster does not know them: install the thing operator
+        cannot get things.example.com in namespace vms: the cluster does not know them: install the thing operator
+        cannot create things.example.com in namespace gone: the API server refuses it: it says
+        Secret hooks/tls was changed by another client in the meantime
+        cannot create Secret hooks/tls: the API server refuses it: it says
+        cannot get Secret hooks/tls: the API server does not answer: it says
+        cannot watch things.example.com in all namespaces: the API server does not answer: it says
+        "#);
+    }
+
+    #[test]
+    fn several_missing_permissions_are_one_sentence() {
+        let kind = Kind::Forbidden { reason: String::new() };
+        let failure =
+            Failure { verbs: vec!["get", "watch"], ..Failure::new("", things(Scope::AllNamespaces), kind) };
+        insta::assert_snapshot!(failure, @r#"not allowed to get, watch things.example.com in all namespaces: grant "get", "watch" on them to this program's ServiceAccount or user with a ClusterRole"#);
+    }
+
+    #[rstest]
+    #[case::whole_seconds(10_000, "cannot get Secret hooks/tls: the API server did not answer within 10 s")]
+    #[case::less_than_one(500, "cannot get Secret hooks/tls: the API server did not answer within 0.5 s")]
+    fn silence(#[case] milliseconds: u64, #[case] expected: &str) {
+        let kind = Kind::TimedOut { limit: Duration::from_millis(milliseconds) };
+        assert_eq!(Failure::new("get", secret(), kind).to_string(), expected);
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_not_silence() {
+        let error = serde_json::from_str::<u8>("{").unwrap_err();
+        let failure = Failure::of_request("get", secret(), &kube::Error::SerdeError(error));
+        insta::assert_snapshot!(failure, @"cannot get Secret hooks/tls: the answer cannot be read: Error deserializing response: invalid type: map, expected u8 at line 1 column 0");
+    }
+
+    #[test]
+    fn a_watch_that_is_refused_and_a_list_that_is_refused_differ() {
+        let refused = || kube::Error::Api(Box::new(status(403, "Forbidden", "no")));
+        let list =
+            Failure::of_watch(things(Scope::AllNamespaces), &watcher::Error::InitialListFailed(refused()));
+        let watch =
+            Failure::of_watch(things(Scope::AllNamespaces), &watcher::Error::WatchStartFailed(refused()));
+        assert_eq!((list.verbs, watch.verbs), (vec!["list"], vec!["watch"]));
+    }
+}

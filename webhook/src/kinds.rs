@@ -1,0 +1,33 @@
+//! The kinds of objects that are read without a Rust type for each.
+
+use apiserver::Resource;
+use contract::{kubevirt, nad};
+
+/// NetworkAttachmentDefinitions.
+pub const NADS: Resource = Resource {
+    group: nad::GROUP,
+    version: "v1",
+    kind: nad::KIND,
+    plural: nad::PLURAL,
+    installed_with: Some("Multus, or its CustomResourceDefinition alone"),
+};
+
+/// Virtual machines that run or are about to.
+pub const VMIS: Resource = of_kubevirt(kubevirt::VMI_KIND, kubevirt::VMI_PLURAL);
+
+/// KubeVirt's own configuration and state.
+pub const KUBEVIRTS: Resource = of_kubevirt("KubeVirt", "kubevirts");
+
+const fn of_kubevirt(kind: &'static str, plural: &'static str) -> Resource {
+    Resource { group: "kubevirt.io", version: "v1", kind, plural, installed_with: Some("KubeVirt") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_a_vmi_is_the_contracts() {
+        assert_eq!(format!("{}/{}", VMIS.group, VMIS.version), kubevirt::VMI_API_VERSION);
+    }
+}
