@@ -9,7 +9,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::Quoted;
+use crate::{Quoted, duration};
 
 /// The container that the webhook injects, a sidecar in both modes.
 pub const CONTAINER: &str = "launcher-hook";
@@ -88,8 +88,8 @@ pub struct Flag {
 pub enum Values {
     /// Any text.
     Text,
-    /// A whole number of seconds.
-    Seconds,
+    /// A [duration](crate::duration).
+    Duration,
     /// One of these words.
     Words(&'static [&'static str]),
 }
@@ -100,7 +100,7 @@ pub const FLAGS: &[Flag] = &[
     Flag { name: BINDING, values: Values::Text },
     Flag { name: "--log-format", values: Values::Words(&["text", "json"]) },
     Flag { name: "--log-level", values: Values::Words(&["error", "warn", "info", "debug", "trace"]) },
-    Flag { name: "--network-info-patience", values: Values::Seconds },
+    Flag { name: "--network-info-patience", values: Values::Duration },
     Flag { name: "--verify", values: Values::Words(&["off", "warn", "fail"]) },
 ];
 
@@ -191,7 +191,7 @@ impl Values {
     fn contains(self, value: &str) -> bool {
         match self {
             Self::Text => true,
-            Self::Seconds => value.parse::<u64>().is_ok(),
+            Self::Duration => duration::parse(value).is_ok(),
             Self::Words(words) => words.contains(&value),
         }
     }
@@ -201,7 +201,7 @@ impl fmt::Display for Values {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text => f.write_str("any text"),
-            Self::Seconds => f.write_str("a whole number of seconds"),
+            Self::Duration => f.write_str("a number and ms, s, m, h, d or y, such as 90s"),
             Self::Words(words) => f.write_str(&words.join(", ")),
         }
     }
@@ -228,7 +228,7 @@ mod tests {
     #[case::word(&["multus"], r#""multus" is not a flag that can be set for launcher-hook: use --assign, --binding, --log-format, --log-level, --network-info-patience, --verify"#)]
     #[case::value(&["--assign=mutlus"], r#"--assign: "mutlus" is not a valid value: use refuse, multus, in-order"#)]
     #[case::flag_as_value(&["--assign", "--verify=off"], r#"--assign: "--verify=off" is not a valid value: use refuse, multus, in-order"#)]
-    #[case::not_seconds(&["--network-info-patience=1m"], r#"--network-info-patience: "1m" is not a valid value: use a whole number of seconds"#)]
+    #[case::no_duration(&["--network-info-patience=90"], r#"--network-info-patience: "90" is not a valid value: use a number and ms, s, m, h, d or y, such as 90s"#)]
     #[case::no_value(&["--binding"], "--binding has no value: write --binding=VALUE")]
     #[case::empty_value(&["--binding="], "--binding has no value: write --binding=VALUE")]
     #[case::twice(&["--verify=off", "--verify", "fail"], "--verify is given twice: remove one")]

@@ -8,6 +8,7 @@ pub mod annotation;
 mod claim;
 pub mod cni;
 mod device_report;
+pub mod duration;
 pub mod helper;
 pub mod kubevirt;
 mod mac;

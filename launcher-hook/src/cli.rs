@@ -435,7 +435,7 @@ mod tests {
         for flag in FLAGS {
             let (values, takes_any): (&[&str], _) = match flag.values {
                 Values::Text => (&["anything"], true),
-                Values::Seconds => (&["0", "90"], false),
+                Values::Duration => (&["0", "90s", "500ms", "1y"], false),
                 Values::Words(words) => (words, false),
             };
             for value in values {
@@ -463,7 +463,7 @@ mod tests {
         let Command::Serve(serve) = cli.command else { panic!("not serve") };
         assert_eq!(serve.verify, Verification::Fail);
         let two =
-            ["launcher-hook", "serve", "--socket-dir=/a", "--socket-dir=/b", "--network-info-patience=5"];
+            ["launcher-hook", "serve", "--socket-dir=/a", "--socket-dir=/b", "--network-info-patience=5s"];
         let Command::Serve(serve) = Cli::try_parse_from(two).unwrap().command else { panic!("not serve") };
         assert_eq!(serve.sockets.socket_dir.len(), 2);
     }

@@ -190,14 +190,52 @@ fn templates_use_every_value_and_no_other() {
 /// A wrong argument keeps every virtual machine from starting: `helm` refuses it before the webhook does.
 #[test]
 fn the_schema_takes_the_arguments_of_the_helper_that_the_webhook_takes() {
+    use contract::duration;
     use contract::helper::{FLAGS, Values};
     let alternatives = FLAGS.iter().map(|flag| match flag.values {
         Values::Text => format!("{}=.+", flag.name),
-        Values::Seconds => format!("{}=[0-9]+", flag.name),
+        Values::Duration => format!("{}={}", flag.name, duration::PATTERN.trim_matches(['^', '$'])),
         Values::Words(words) => format!("{}=({})", flag.name, words.join("|")),
     });
     let expected = format!("^({})$", alternatives.collect::<Vec<_>>().join("|"));
     assert_eq!(described(&schema())["launcherHook.arguments"]["items"]["pattern"], expected);
+}
+
+/// Values that become flags have the grammar of flags. Those of cert-manager and of Prometheus have theirs.
+#[test]
+fn the_schema_takes_the_durations_that_the_programs_take() {
+    use contract::duration::PATTERN;
+    let schema = described(&schema());
+    let of_flags = [
+        "certificates.managed.lifetime",
+        "certificates.managed.caLifetime",
+        "certificates.managed.caSettle",
+        "server.handshakeTimeout",
+        "server.readTimeout",
+    ];
+    for path in of_flags {
+        assert_eq!(schema[path]["pattern"], PATTERN, "{path}");
+    }
+    let or_empty = PATTERN.replace(")$", ")?$");
+    assert_eq!(schema["prometheusRule.certificateEnding"]["pattern"], or_empty);
+    let others = [
+        "certificates.certManager.caDuration",
+        "certificates.certManager.duration",
+        "certificates.certManager.renewBefore",
+    ];
+    let others = others.into_iter().chain([
+        "serviceMonitor.interval",
+        "podMonitor.interval",
+        "prometheusRule.certificateEnding",
+    ]);
+    let known: BTreeSet<&str> = of_flags.into_iter().chain(others).collect();
+    let durations = schema.iter().filter(|(_, about)| {
+        about["pattern"].as_str().is_some_and(|pattern| {
+            pattern.contains("(ms|") || pattern.contains("|h|") || pattern.contains("(h|")
+        })
+    });
+    let durations = durations.map(|(path, _)| path.as_str()).filter(|path| *path != "launcherHook.arguments");
+    assert_eq!(durations.collect::<BTreeSet<_>>(), known);
 }
 
 #[test]

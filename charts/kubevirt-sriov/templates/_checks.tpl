@@ -58,10 +58,10 @@
 
 {{/* Seconds in a duration such as 90d or 1h30m. */}}
 {{- define "kubevirt-sriov.seconds" -}}
-{{- $units := dict "s" 1 "m" 60 "h" 3600 "d" 86400 "y" 31536000 }}
-{{- $seconds := 0 }}
-{{- range regexFindAll "[0-9]+[smhdy]" . -1 }}
-{{- $seconds = add $seconds (mul (trimAll "smhdy" . | int64) (get $units (regexFind "[smhdy]" .))) }}
+{{- $units := dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 "d" 86400000 "y" 31536000000 }}
+{{- $milliseconds := 0 }}
+{{- range regexFindAll "[0-9]+(ms|[smhdy])" . -1 }}
+{{- $milliseconds = add $milliseconds (mul (regexFind "[0-9]+" . | int64) (get $units (regexFind "[a-z]+" .))) }}
 {{- end }}
-{{- $seconds }}
+{{- div $milliseconds 1000 }}
 {{- end }}

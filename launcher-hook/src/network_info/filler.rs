@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use contract::duration;
 use contract::helper::flag;
 use thiserror::Error;
 use tracing::Level;
@@ -29,8 +30,8 @@ pub struct FillArguments {
     #[arg(hide_short_help = true, long = flag::VMI_NETWORKS, value_name = "FILE", requires = "fill_network_info")]
     pub vmi_networks: Option<PathBuf>,
     /// How long --assign waits for KubeVirt's own network-info before it decides
-    #[arg(hide_short_help = true, long, value_name = "SECONDS", default_value_t = 90)]
-    pub network_info_patience: u64,
+    #[arg(hide_short_help = true, long, value_name = "TIME", default_value = "90s", value_parser = duration::parse)]
+    pub network_info_patience: Duration,
 }
 
 /// The file cannot be filled.
@@ -79,7 +80,7 @@ impl Filler {
             vmi_networks,
             sources,
             rule,
-            patience: Duration::from_secs(network_info_patience),
+            patience: network_info_patience,
             reported: None,
             written: None,
             passed_on: None,
@@ -199,7 +200,7 @@ mod tests {
         let arguments = FillArguments {
             fill_network_info: Some(path("network-info")),
             vmi_networks: Some(path("networks")),
-            network_info_patience: patience,
+            network_info_patience: Duration::from_secs(patience),
         };
         Filler::new(arguments, sources, assign).unwrap()
     }
@@ -309,7 +310,7 @@ mod tests {
         let arguments = FillArguments {
             fill_network_info: Some(folder.path().join("nowhere/network-info")),
             vmi_networks: None,
-            network_info_patience: 90,
+            network_info_patience: Duration::from_secs(90),
         };
         let error = Filler::new(arguments, sources, Assign::Refuse).unwrap().fill().unwrap_err().to_string();
         assert!(error.contains("nowhere/network-info"), "{error}");

@@ -164,7 +164,7 @@ async fn a_rolled_ca_fails_no_admission() {
 
     for roll in 1..=2 {
         let before = certificates(&bundle(&sandbox).await);
-        let said = certs(&sandbox, &["roll-ca", "--wait", "60", "--ca-settle", "3s"]).await.expect_success();
+        let said = certs(&sandbox, &["roll-ca", "--wait", "60s", "--ca-settle", "3s"]).await.expect_success();
         assert!(said.contains("The new CA signs"), "{said}");
         let after = certificates(&bundle(&sandbox).await);
         assert_eq!(after.len(), 1 + roll, "old and new side by side");

@@ -13,6 +13,7 @@ use certs::report::Report;
 use certs::rotation::{Data, Order, Vault};
 use certs::store::KubernetesCluster;
 use clap::{Args, Subcommand, ValueEnum};
+use contract::duration;
 
 use super::cluster_options::ClusterOptions;
 use super::managed_options::ManagedOptions;
@@ -105,7 +106,7 @@ struct RenewArguments {
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
-  sriov-webhook certs roll-ca --wait 900 --tls-secret kubevirt-sriov/kubevirt-sriov-tls \\
+  sriov-webhook certs roll-ca --wait 15m --tls-secret kubevirt-sriov/kubevirt-sriov-tls \\
     --service kubevirt-sriov/kubevirt-sriov --webhook-configuration kubevirt-sriov
 
 Exit status:
@@ -113,8 +114,8 @@ Exit status:
   2  there is none, or it does not sign in time, and standard error says why")]
 struct RollArguments {
     /// Wait until the new CA signs, at most this long
-    #[arg(long, value_name = "SECONDS")]
-    wait: Option<u64>,
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    wait: Option<Duration>,
 
     #[command(flatten)]
     cluster: ClusterOptions,
@@ -239,7 +240,7 @@ async fn roll(arguments: &RollArguments) -> anyhow::Result<()> {
     let signs = shown(async |progress| {
         progress.doing("waiting for the new CA to sign");
         let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(wait) {
+        while start.elapsed() < wait {
             tokio::time::sleep(Duration::from_millis(500)).await;
             let (vault, _) = Vault::read(&cluster.secret().await?.data);
             if vault.next.is_none() && vault.signer.is_some() && vault.signer != before.signer {
@@ -248,7 +249,8 @@ async fn roll(arguments: &RollArguments) -> anyhow::Result<()> {
         }
         Ok(false)
     });
-    ensure!(signs.await?, "the new CA does not sign after {wait} s: see the log of the replicas");
+    let seconds = wait.as_secs();
+    ensure!(signs.await?, "the new CA does not sign after {seconds} s: see the log of the replicas");
     println!("The new CA signs; the old one is trusted until its last certificate has expired.");
     Ok(())
 }

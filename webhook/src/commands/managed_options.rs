@@ -6,9 +6,8 @@ use certs::ca_bundle::Ours;
 use certs::rotation::Settings;
 use certs::store::KubernetesCluster;
 use clap::Args;
+use contract::duration;
 use kube::Client;
-
-const DAY: u64 = 24 * 60 * 60;
 
 /// A CA and a serving certificate that the replicas make and renew by themselves, in a Secret.
 #[derive(Debug, Clone, Args)]
@@ -33,11 +32,11 @@ pub(super) struct ManagedOptions {
     tls_name: Vec<String>,
 
     /// Lifetime of a serving certificate
-    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "90d", value_parser = lifetime)]
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "90d", value_parser = duration::parse)]
     tls_lifetime: Duration,
 
     /// Lifetime of a CA
-    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "10y", value_parser = lifetime)]
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "10y", value_parser = duration::parse)]
     ca_lifetime: Duration,
 
     /// Share of its lifetime after which a certificate or a CA is renewed
@@ -45,7 +44,7 @@ pub(super) struct ManagedOptions {
     renew_at: f64,
 
     /// How long a new CA is in the CA bundle before it signs
-    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "5m", value_parser = lifetime)]
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "5m", value_parser = duration::parse)]
     ca_settle: Duration,
 }
 
@@ -77,45 +76,5 @@ fn split(name: &str, client: &Client) -> (String, String) {
     match name.split_once('/') {
         Some((namespace, name)) => (namespace.to_owned(), name.to_owned()),
         None => (client.default_namespace().to_owned(), name.to_owned()),
-    }
-}
-
-/// Reads `30s`, `5m`, `12h`, `90d`, `10y`; a year has 365 days.
-fn lifetime(text: &str) -> Result<Duration, String> {
-    let wrong = || "write a number and s, m, h, d or y, such as 90d or 10y".to_owned();
-    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 60 * 60,
-        "d" => DAY,
-        "y" => 365 * DAY,
-        _ => return Err(wrong()),
-    };
-    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    #[rstest]
-    #[case("30s", Some(30))]
-    #[case("5m", Some(300))]
-    #[case("12h", Some(43_200))]
-    #[case("90d", Some(7_776_000))]
-    #[case("10y", Some(315_360_000))]
-    #[case("90", None)]
-    #[case("d", None)]
-    #[case("1.5d", None)]
-    #[case("-1d", None)]
-    #[case("99999999999999999999y", None)]
-    #[case("9999999999999999y", None)]
-    fn lifetimes(#[case] text: &str, #[case] seconds: Option<u64>) {
-        assert_eq!(lifetime(text).ok(), seconds.map(Duration::from_secs));
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use contract::duration;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::commands::AdmissionOptions;
@@ -89,7 +90,7 @@ pub(super) struct NetworksArguments {
     pub(super) networks: Option<PathBuf>,
 
     /// How often to look for changes of --networks
-    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "2s", value_parser = duration)]
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "2s", value_parser = duration::parse)]
     pub(super) networks_interval: Duration,
 
     /// Watch the NetworkAttachmentDefinitions of this namespace only
@@ -108,7 +109,7 @@ pub(super) struct CertificateArguments {
     pub(super) tls_dir: Option<PathBuf>,
 
     /// How often to look for changes of --tls-dir
-    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
     pub(super) tls_interval: Duration,
 
     /// Serve a certificate that is issued at the start and kept in memory
@@ -161,19 +162,19 @@ pub(super) struct LimitsArguments {
     pub(super) max_connections: usize,
 
     /// Time for a TLS handshake
-    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "5s", value_parser = duration::parse)]
     pub(super) handshake_timeout: Duration,
 
     /// Time for a request's head, and again for its body
-    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
     pub(super) read_timeout: Duration,
 
     /// How long to keep serving after SIGTERM, so that endpoints can be updated
-    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "5s", value_parser = duration::parse)]
     pub(super) drain_delay: Duration,
 
     /// Time for requests in flight after --drain-delay
-    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
     pub(super) grace: Duration,
 }
 
@@ -190,23 +191,6 @@ pub(super) struct LoggingArguments {
     /// A module can have a level of its own with info,MODULE=LEVEL, such as info,webhook::review=off.
     #[arg(long, value_name = "LEVEL", default_value = "info", env = "LOG_LEVEL", value_parser = log_level)]
     pub(super) log_level: Targets,
-}
-
-/// Reads `250ms`, `5s`, `2m`, `1h`; 0 needs no unit.
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "write a number and ms, s, m or h, such as 500ms or 10s".to_owned();
-    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let milliseconds = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "" if number == 0 => 1,
-        _ => return Err(wrong()),
-    };
-    number.checked_mul(milliseconds).map(Duration::from_millis).ok_or_else(wrong)
 }
 
 /// Reads `100`, `64Ki`, `8Mi`.
@@ -243,22 +227,6 @@ fn log_level(text: &str) -> Result<Targets, String> {
 mod tests {
     use super::*;
     use rstest::rstest;
-
-    #[rstest]
-    #[case::zero("0", Some(0))]
-    #[case::milliseconds("250ms", Some(250))]
-    #[case::seconds("5s", Some(5_000))]
-    #[case::minutes("2m", Some(120_000))]
-    #[case::hours("1h", Some(3_600_000))]
-    #[case::no_unit("5", None)]
-    #[case::no_number("s", None)]
-    #[case::other_unit("5d", None)]
-    #[case::negative("-1s", None)]
-    #[case::too_much("99999999999999999999h", None)]
-    #[case::empty("", None)]
-    fn durations(#[case] text: &str, #[case] milliseconds: Option<u64>) {
-        assert_eq!(duration(text).ok(), milliseconds.map(Duration::from_millis));
-    }
 
     #[rstest]
     #[case::level("warn", Some("warn"))]
