@@ -17,7 +17,7 @@ impl Backoff {
         Self { first, longest, pause: first }
     }
 
-    /// For requests to an API server: a few replicas that ask every five seconds are no burden to it, and each second
+    /// For requests to an API server: a few replicas that ask every five seconds do not burden it, and each second
     /// that a watch comes back sooner is one less with outdated knowledge.
     #[must_use]
     pub const fn of_requests() -> Self {
