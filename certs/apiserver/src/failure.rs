@@ -14,8 +14,8 @@ use crate::{Object, Resource};
 pub struct Failure {
     /// What was tried; several if a question for permissions found that several are missing.
     pub verbs: Vec<&'static str>,
-    /// What it was about.
-    pub object: Object,
+    /// What it was about; boxed, because errors are moved around.
+    pub object: Box<Object>,
     /// What happened.
     pub kind: Kind,
 }
@@ -63,7 +63,7 @@ impl Failure {
     /// `verb` on `object` ended as `kind`.
     #[must_use]
     pub fn new(verb: &'static str, object: Object, kind: Kind) -> Self {
-        Self { verbs: vec![verb], object, kind }
+        Self { verbs: vec![verb], object: Box::new(object), kind }
     }
 
     /// What kube says of a request.
@@ -149,7 +149,7 @@ impl Failure {
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         let Self { verbs, object, kind } = self;
-        match (kind, object) {
+        match (kind, &**object) {
             (Kind::Unauthorized { .. }, _) => {
                 Some("see the ServiceAccount's token or the kubeconfig".to_owned())
             }

@@ -34,7 +34,7 @@ pub(super) async fn check(client: &Client, scope: &Scope) -> Result<(), Failure>
     if missing.is_empty() {
         return Ok(());
     }
-    Err(Failure { verbs: missing, object: nads, kind: Kind::Forbidden { reason: String::new() } })
+    Err(Failure { verbs: missing, object: Box::new(nads), kind: Kind::Forbidden { reason: String::new() } })
 }
 
 async fn is_allowed(client: &Client, scope: &Scope, verb: &str) -> Result<bool, Error> {
