@@ -212,7 +212,7 @@ fn machines_of_any_binding_are_looked_at() {
         pod("meshed", &format!(": container mesh holds {RED}, compute does not")),
         pod("plugged", &format!(" holds 0 of 1 {RED}")),
         format!(
-            "{namespace}/slip: interface fast is sriov, but NAD {namespace}/slip names no resource; {namespace}/slip has an \
+            "{namespace}/slip: interface fast is sriov, but NAD {namespace}/slip names no resource; {namespace}/slip has the \
              annotation k8s.v1.cni.cncf.io/resourcename: did you mean k8s.v1.cni.cncf.io/resourceName?"
         ),
         pod("tapped", &format!(" holds 0 of 1 {TAP}")),
