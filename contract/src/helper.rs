@@ -88,7 +88,7 @@ pub struct Flag {
 pub enum Values {
     /// Any text.
     Text,
-    /// A [duration](crate::duration).
+    /// A [duration].
     Duration,
     /// One of these words.
     Words(&'static [&'static str]),
