@@ -2,10 +2,11 @@
 
 use contract::{NadName, NetworkSelection, annotation, parse_default_network, parse_networks};
 
+use super::claimed::Claimed;
 use super::ignored::Ignored;
 use super::pod::Pod;
 use super::{Denial, Options, Reason};
-use crate::network::{Lookup, Network, Networks, Requirements};
+use crate::network::{Lookup, Network, NetworkError, Networks, Requirements};
 
 /// One network that the pod selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,15 +46,18 @@ pub(super) fn attachments(
         }
         None => Vec::new(),
     };
-    let attachment = |annotation, index: usize, selection: NetworkSelection| {
+    let mut claimed = Claimed::of(pod);
+    let mut attachment = |annotation, index: usize, selection: NetworkSelection| {
         let network = (!ignored.contains(&selection.nad)).then(|| networks.get(&selection.nad));
+        let is_claimed = network.is_some() && claimed.take(&selection.nad);
+        let network = if is_claimed { network.map(Lookup::claimed) } else { network };
         Attachment { annotation, element: index + 1, nad: selection.nad, network }
     };
-    let default = default.into_iter().map(|selection| attachment(annotation::DEFAULT_NETWORK, 0, selection));
+    let mut attachments = Vec::new();
+    attachments.extend(default.map(|selection| attachment(annotation::DEFAULT_NETWORK, 0, selection)));
     let others = selections.into_iter().enumerate();
-    Ok(default
-        .chain(others.map(|(index, selection)| attachment(annotation::NETWORKS, index, selection)))
-        .collect())
+    attachments.extend(others.map(|(index, selection)| attachment(annotation::NETWORKS, index, selection)));
+    Ok(attachments)
 }
 
 /// Why a NAD that may exist is of no use. The sentence has no subject: the caller names the NAD.
@@ -77,6 +81,12 @@ impl Attachment {
     #[must_use]
     pub fn requirements(&self) -> Option<&Requirements> {
         self.network.as_ref()?.requirements()
+    }
+
+    /// Whether the NAD names a resource that no pod can request.
+    pub(super) fn has_wrong_resource(&self) -> bool {
+        let known = self.network.as_ref().and_then(Lookup::known);
+        matches!(known, Some(Network::Invalid(NetworkError::Resource { .. })))
     }
 
     pub(super) fn is_default(&self) -> bool {

@@ -87,7 +87,7 @@ fn evaluate(
     options: &Options,
 ) -> Result<(), Denial> {
     check_isolation(&decision.attachments, namespace, options)?;
-    let unresolved = unresolved(&decision.attachments, namespace, networks, options);
+    let unresolved = unresolved(&decision.attachments, pod.holds_claims(), namespace, networks, options);
     match options.on_unresolved {
         Unresolved::Warn => unresolved.for_each(|denial| warnings.add(|| denial.message)),
         Unresolved::Deny => join(unresolved)?,
@@ -102,12 +102,14 @@ fn evaluate(
         labels.extend(requirements.node_label.as_ref().map(|label| (attachment, label)));
     }
     let labels = missing_labels(pod, &labels)?;
-    if needed.is_empty() && labels.is_empty() {
+    let take_devices = valid(&decision.attachments).any(|(_, requirements)| requirements.take_a_device());
+    if !take_devices && labels.is_empty() {
         return Ok(());
     }
 
     let mut patch = Patch::default();
-    if !needed.is_empty() {
+    // The helper finds claimed devices as well, and nothing else is done for them.
+    if !needed.is_empty() || take_devices && pod.is_virt_launcher() {
         let (index, target) = target(pod, options.scope)?;
         let needs = needed
             .into_iter()
@@ -130,7 +132,7 @@ fn evaluate(
             let (attachments, settings) = (&decision.attachments, &options.launcher_hook);
             decision.verdict.helper_added =
                 launcher_hook::inject(&mut patch, pod, index, target, attachments, settings)?;
-        } else if options.podnetinfo {
+        } else if options.podnetinfo && !decision.needs.is_empty() {
             podnetinfo::put_in(&mut patch, pod)?;
         }
     }
@@ -142,6 +144,7 @@ fn evaluate(
 /// Why nothing is known of what networks require, each network once.
 fn unresolved(
     attachments: &[Attachment],
+    holds_claims: bool,
     namespace: &str,
     networks: &impl Networks,
     options: &Options,
@@ -151,7 +154,7 @@ fn unresolved(
         let mut problem = attachment.problem()?;
         // A network that is named twice is complained about once.
         let before = attachments.get(..index).unwrap_or_default();
-        if before.iter().any(|other| other.nad == attachment.nad) {
+        if before.iter().any(|other| other.nad == attachment.nad && other.problem().is_some()) {
             return None;
         }
         if attachment.is_missing()
@@ -160,6 +163,12 @@ fn unresolved(
             suggestions = left;
             let known = suggestion(&attachment.nad, namespace, networks, options);
             problem.message.extend(known.map(|known| format!("; did you mean {known}?")));
+        }
+        if holds_claims && attachment.has_wrong_resource() {
+            let source = annotation::DEVICE_SOURCE;
+            problem.message += &format!(
+                "; if its device comes from a resource claim of the pod, annotate the NAD with {source}: resource-claim"
+            );
         }
         Some(problem)
     })

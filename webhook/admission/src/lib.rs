@@ -7,6 +7,7 @@
 mod answer;
 mod attachments;
 mod bounded_messages;
+mod claimed;
 mod decide;
 mod denial;
 mod ignored;

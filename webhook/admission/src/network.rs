@@ -63,6 +63,8 @@ pub enum NetworkError {
         value: String,
         /// What is wrong with it.
         problem: String,
+        /// The label that the NAD wants of nodes: what counts if the device is claimed, whatever the resource.
+        node_label: Option<Box<NodeLabel>>,
     },
     /// The node selector annotation.
     #[error("its annotation {}: {value} is not a label: write key=value or key", annotation::NODE_SELECTOR)]
@@ -161,6 +163,10 @@ impl Network {
         }
         match (requirements.device_source, wrong_resource) {
             (Some(DeviceSource::ResourceClaim | DeviceSource::None), _) => requirements.resources.clear(),
+            (_, Some(NetworkError::Resource { key, value, problem, .. })) => {
+                let node_label = requirements.node_label.map(Box::new);
+                return Self::Invalid(NetworkError::Resource { key, value, problem, node_label });
+            }
             (_, Some(error)) => return Self::Invalid(error),
             (_, None) => {}
         }
@@ -172,7 +178,30 @@ impl Network {
     }
 }
 
+impl Lookup {
+    /// The same for an attachment whose device is from a resource claim. No resource is requested then, and the NAD's
+    /// is only the name under which Multus finds the device, so that it may be any text.
+    #[must_use]
+    pub fn claimed(self) -> Self {
+        let node_label = match self.known() {
+            Some(Network::Valid(requirements)) => requirements.node_label.clone(),
+            Some(Network::Invalid(NetworkError::Resource { node_label, .. })) => {
+                node_label.as_deref().cloned()
+            }
+            Some(Network::Invalid(_)) | None => return self,
+        };
+        let device_source = Some(DeviceSource::ResourceClaim);
+        let requirements = Requirements { resources: Vec::new(), node_label, device_source };
+        Self::Known(Arc::new(Network::Valid(requirements)))
+    }
+}
+
 impl Requirements {
+    /// Whether each attachment takes a device, of a resource or of a claim.
+    pub(crate) fn take_a_device(&self) -> bool {
+        !self.resources.is_empty() || self.device_source == Some(DeviceSource::ResourceClaim)
+    }
+
     fn add_resource(&mut self, key: &str, value: &str) -> Result<(), NetworkError> {
         if !value.is_empty() {
             self.resources.push(value.parse().map_err(|problem: ResourceNameError| {
@@ -180,6 +209,7 @@ impl Requirements {
                     key: key.to_owned(),
                     value: Quoted(value).to_string(),
                     problem: problem.to_string(),
+                    node_label: None,
                 }
             })?);
         }

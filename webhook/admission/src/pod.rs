@@ -206,6 +206,16 @@ impl Pod<'_> {
         self.metadata.annotations.as_ref()?.ignore_networks.as_deref()
     }
 
+    /// What the review of its VMI wrote down of the VMI's networks, if present.
+    pub(super) fn networks_of_vmi(&self) -> Option<&str> {
+        self.metadata.annotations.as_ref()?.networks_of_vmi.as_deref()
+    }
+
+    /// Whether a container of it holds a resource claim.
+    pub(super) fn holds_claims(&self) -> bool {
+        self.all_containers().any(|container| container.claims().next().is_some())
+    }
+
     /// Whether no virtual machine will run in it.
     pub(super) fn is_provisioning(&self) -> bool {
         self.metadata.annotations.as_ref().is_some_and(|annotations| annotations.provisioning.is_some())
@@ -310,6 +320,8 @@ struct Annotations<'a> {
     launcher_hook: Option<Text<'a>>,
     #[serde(borrow, rename = "kubevirt-sriov.io/ignore-networks")]
     ignore_networks: Option<Text<'a>>,
+    #[serde(borrow, rename = "kubevirt-sriov.io/networks")]
+    networks_of_vmi: Option<Text<'a>>,
     #[serde(borrow, rename = "kubevirt.io/ephemeral-provisioning-object")]
     provisioning: Option<Text<'a>>,
 }

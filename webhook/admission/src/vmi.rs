@@ -70,17 +70,26 @@ pub fn decide_vmi(
                 )
             });
         }
+        let claim = match vmi.spec.claim(network) {
+            Ok(claim) => claim,
+            Err(problem) => {
+                warnings.add(|| format!("{}: {problem}", place()));
+                continue;
+            }
+        };
         let resource = if review.ignored.contains(&nad) {
             Ok(None)
         } else {
-            review.resource(network, &nad, networks.get(&nad), nodes, &mut |problem| {
+            let found = networks.get(&nad);
+            let found = if claim.is_some() { found.claimed() } else { found };
+            review.resource(network, &nad, found, nodes, &mut |problem| {
                 warnings.add(|| format!("{}: {problem}", place()));
             })
         };
         match resource {
             Ok(resource) => {
                 let sriov = review.has_interface(&network.name, Interface::is_sriov);
-                let entry = VmiNetwork { nad, resource, claim: None, sriov, default: multus.default };
+                let entry = VmiNetwork { nad, resource, claim, sriov, default: multus.default };
                 known.0.insert(network.name.clone(), entry);
             }
             Err(Unknown::Missing) => {
@@ -255,7 +264,11 @@ impl<'v> Review<'v> {
             let network = networks.iter().find(|network| network.name == interface.name);
             let what = match network {
                 Some(network) if network.multus.is_some() => return None,
-                Some(_) => "is not a Multus network, and only those have VFs",
+                Some(network) if network.resource_claim.is_some() => {
+                    let problem = self.vmi.spec.claim(network).err()?;
+                    return Some(format!("spec.networks {}: {problem}", Quoted(&network.name)));
+                }
+                Some(_) => "is not a Multus network and has no resource claim: others have no VFs",
                 None => "is not in spec.networks",
             };
             let name = Quoted(&interface.name);

@@ -161,6 +161,39 @@ fn claims_of_a_vmi_are_asked_about() {
     insta::assert_snapshot!(warnings.join("\n"), @r#"spec.networks "a": the VMI has resource claims, and nothing says whether the device of NetworkAttachmentDefinition ns/vf comes from one: the virtual machine's pod will request its resource, too. If it comes from a claim, annotate the NAD with kubevirt-sriov.io/device-source: resource-claim, or the VMI with kubevirt-sriov.io/ignore-networks: ns/vf; if not, annotate the NAD with kubevirt-sriov.io/device-source: device-plugin"#);
 }
 
+/// As KubeVirt's VEP 427 has it: a network of Multus whose device is claimed.
+#[rstest]
+#[case::of_a_template(json!({"name": "vfs", "resourceClaimTemplateName": "t"}), r#"{"kind":"resourceclaimtemplates","claim":"vfs","request":"first"}"#)]
+#[case::of_a_claim(json!({"name": "vfs", "resourceClaimName": "my.vfs"}), r#"{"kind":"resourceclaims","claim":"my.vfs","request":"first"}"#)]
+fn a_claimed_network_is_written_down_and_needs_no_resource(#[case] claim: Value, #[case] written: &str) {
+    // The resource of the second NAD is not one that a pod could request.
+    for nad in ["vf", "broken"] {
+        let mut vmi = vmi(&[("a", nad, None)]);
+        vmi["spec"]["resourceClaims"] = json!([claim]);
+        vmi["spec"]["networks"][0]["multus"]["resourceClaim"] =
+            json!({"claimName": "vfs", "requestName": "first"});
+        let decision = decide_value(&vmi, &Options::default());
+        assert_eq!(decision.warnings, Vec::<String>::new());
+        apply(decision.outcome.patch(), &mut vmi);
+        let expected = format!(r#"{{"a":{{"nad":"ns/{nad}","claim":{written},"sriov":true}}}}"#);
+        assert_eq!(vmi["metadata"]["annotations"]["kubevirt-sriov.io/networks"], expected);
+    }
+}
+
+/// KubeVirt's own networks of claims, without Multus.
+#[test]
+fn a_network_of_a_claim_alone_is_no_network_without_a_vf() {
+    let mut vmi = vmi(&[("a", "vf", None)]);
+    vmi["spec"]["resourceClaims"] = json!([{"name": "vfs", "resourceClaimTemplateName": "t"}]);
+    let claimed = |name: &str, request: &str| json!({"name": "a", "resourceClaim": {"claimName": name, "requestName": request}});
+    vmi["spec"]["networks"][0] = claimed("vfs", "first");
+    assert_eq!(decide_value(&vmi, &Options::default()), Verdict::new(Outcome::Unchanged));
+    vmi["spec"]["networks"][0] = claimed("vf", "first");
+    insta::assert_snapshot!(decide_value(&vmi, &Options::default()).warnings.join("\n"), @r#"spec.networks "a": its claim "vf" is not in spec.resourceClaims: add it there, or correct the name"#);
+    vmi["spec"]["networks"][0] = claimed("vfs", "First");
+    insta::assert_snapshot!(decide_value(&vmi, &Options::default()).warnings.join("\n"), @r#"spec.networks "a": its request "First" has the character 'F'; only lower-case letters, digits and '-' are allowed"#);
+}
+
 /// A VMI whose network `a` is the default one.
 fn with_default(nad: &str) -> Value {
     let mut vmi = vmi(&[("a", nad, None)]);
