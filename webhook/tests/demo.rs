@@ -9,7 +9,6 @@
 
 mod fake_api;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -42,32 +41,13 @@ fn cluster() -> Lists {
     pod["metadata"]["labels"]["kubevirt.io/created-by"] = json!("4c7e0d6e");
     pod["spec"]["nodeName"] = json!("rack1");
     pod["status"] = json!({"phase": "Running"});
-    let rule =
-        json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]});
-    let service = json!({"namespace": "kubevirt-sriov", "name": "kubevirt-sriov"});
-    let registration = json!({
-        "metadata": {"name": "kubevirt-sriov"},
-        "webhooks": [{"name": "pods.kubevirt-sriov.io", "admissionReviewVersions": ["v1"], "sideEffects": "None",
-                      "failurePolicy": "Fail", "clientConfig": {"service": service, "caBundle": "YQ=="},
-                      "rules": [rule]}],
-    });
-    let kubevirt = json!({
-        "apiVersion": "kubevirt.io/v1", "kind": "KubeVirt", "metadata": {"name": "kubevirt", "namespace": "kubevirt"},
-        "status": {"observedKubeVirtVersion": "v1.9.0"},
-    });
-    let ready = json!([{"type": "Ready", "status": "True", "reason": "KubeletReady"}]);
-    let node = json!({
-        "metadata": {"name": "rack1"},
-        "status": {"allocatable": {"cpu": "64", RESOURCE: "8"}, "conditions": ready},
-    });
-    BTreeMap::from([
-        ("mutatingwebhookconfigurations", Ok(vec![registration])),
-        ("kubevirts", Ok(vec![kubevirt])),
+    let mut lists = fake_api::around("kubevirt-sriov", json!({"cpu": "64", RESOURCE: "8"}));
+    lists.extend([
         ("network-attachment-definitions", Ok(example("nads.yaml"))),
         ("virtualmachineinstances", Ok(vec![vmi])),
         ("pods", Ok(vec![pod])),
-        ("nodes", Ok(vec![node])),
-    ])
+    ]);
+    lists
 }
 
 /// What a command prints on a terminal with colours.

@@ -3,7 +3,6 @@
 
 mod fake_api;
 
-use std::collections::BTreeMap;
 use std::process::Output;
 
 use fake_api::{FakeApi, Lists};
@@ -56,30 +55,12 @@ fn one_of_six() -> Lists {
     let resource = |name: &str| json!({"k8s.v1.cni.cncf.io/resourceName": name});
     let sriov = json!({"cniVersion": "0.3.1", "type": "sriov", "vlan": 40});
     let running = || json!({"phase": "Running"});
-    let rule =
-        json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]});
-    let service = json!({"service": {"namespace": "sriov", "name": "sriov"}, "caBundle": "YQ=="});
-    let registration = json!({
-        "metadata": {"name": "sriov"},
-        "webhooks": [{"name": "pods.kubevirt-sriov.io", "admissionReviewVersions": ["v1"], "sideEffects": "None",
-                      "failurePolicy": "Fail", "clientConfig": service, "rules": [rule]}],
-    });
-    let kubevirt = json!({
-        "apiVersion": "kubevirt.io/v1", "kind": "KubeVirt", "metadata": {"name": "kubevirt", "namespace": "kubevirt"},
-        "status": {"observedKubeVirtVersion": "v1.9.0"},
-    });
-    let ready = json!([{"type": "Ready", "status": "True", "reason": "KubeletReady"}]);
-    let node = json!({
-        "metadata": {"name": "rack1"},
-        "status": {"allocatable": {"cpu": "8", RED: "6", TAP: "1k"}, "conditions": ready},
-    });
     let meshed = json!([
         {"name": "mesh-proxy", "image": "x", "resources": {"limits": {RED: "1"}, "requests": {RED: "1"}}},
         {"name": "compute", "image": "x", "resources": {}},
     ]);
-    BTreeMap::from([
-        ("mutatingwebhookconfigurations", Ok(vec![registration])),
-        ("kubevirts", Ok(vec![kubevirt])),
+    let mut lists = fake_api::around("sriov", json!({"cpu": "8", RED: "6", TAP: "1k"}));
+    lists.extend([
         (
             "network-attachment-definitions",
             Ok(vec![
@@ -111,8 +92,8 @@ fn one_of_six() -> Lists {
                 pod("plugged", "red", compute(json!({}))),
             ]),
         ),
-        ("nodes", Ok(vec![node])),
-    ])
+    ]);
+    lists
 }
 
 fn stdout(output: &Output) -> String {

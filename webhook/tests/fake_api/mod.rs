@@ -27,6 +27,33 @@ pub(crate) struct FakeApi {
 /// A list by the last part of its path; `Err` is forbidden.
 pub(crate) type Lists = BTreeMap<&'static str, Result<Vec<Value>, ()>>;
 
+/// What a cluster has whatever its virtual machines are: the registration of a release of this name, KubeVirt 1.9, and
+/// the node `rack1` with these resources.
+pub(crate) fn around(release: &str, allocatable: Value) -> Lists {
+    let rule =
+        json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]});
+    let client = json!({"service": {"namespace": release, "name": release}, "caBundle": "YQ=="});
+    let registration = json!({
+        "metadata": {"name": release},
+        "webhooks": [{"name": "pods.kubevirt-sriov.io", "admissionReviewVersions": ["v1"], "sideEffects": "None",
+                      "failurePolicy": "Fail", "clientConfig": client, "rules": [rule]}],
+    });
+    let kubevirt = json!({
+        "apiVersion": "kubevirt.io/v1", "kind": "KubeVirt", "metadata": {"name": "kubevirt", "namespace": "kubevirt"},
+        "status": {"observedKubeVirtVersion": "v1.9.0"},
+    });
+    let ready = json!([{"type": "Ready", "status": "True", "reason": "KubeletReady"}]);
+    let node = json!({
+        "metadata": {"name": "rack1"},
+        "status": {"allocatable": allocatable, "conditions": ready},
+    });
+    BTreeMap::from([
+        ("mutatingwebhookconfigurations", Ok(vec![registration])),
+        ("kubevirts", Ok(vec![kubevirt])),
+        ("nodes", Ok(vec![node])),
+    ])
+}
+
 impl FakeApi {
     pub(crate) fn start(lists: Lists) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
