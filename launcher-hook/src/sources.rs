@@ -228,7 +228,7 @@ impl SourceArguments {
             match fs::read(&path) {
                 Ok(bytes) => sources.variables = variables_in(&bytes),
                 Err(problem) => {
-                    tracing::info!(path = %path.display(), %problem, "no variables from process 1")
+                    tracing::info!(path = %path.display(), %problem, "no variables from process 1");
                 }
             }
         }

@@ -137,7 +137,7 @@ fn what_is_missing_on_a_host() {
         }),
         ("no card", |machine: &Machine| machine.remove("sys/bus/pci/devices/0000:01:00.0/sriov_totalvfs")),
         ("another class of device", |machine: &Machine| {
-            machine.write("sys/bus/pci/devices/0000:01:00.0/class", "0x030000\n")
+            machine.write("sys/bus/pci/devices/0000:01:00.0/class", "0x030000\n");
         }),
         ("no vfs", |machine: &Machine| machine.without_vfs()),
         ("pf on vfio pci", |machine: &Machine| {
@@ -173,10 +173,10 @@ fn what_is_missing_on_a_host() {
             machine.write("dev/vfio/15/file", "");
         }),
         ("interrupt remapping", |machine: &Machine| {
-            machine.write("sys/class/iommu/dmar0/intel-iommu/ecap", "f02053\n")
+            machine.write("sys/class/iommu/dmar0/intel-iommu/ecap", "f02053\n");
         }),
         ("interrupt remapping switched off", |machine: &Machine| {
-            machine.write("proc/cmdline", "intel_iommu=on intremap=nosid,off\n")
+            machine.write("proc/cmdline", "intel_iommu=on intremap=nosid,off\n");
         }),
     ];
     let told = cases.iter().map(|(name, change)| {
@@ -291,7 +291,7 @@ fn what_is_worth_a_warning() {
             machine.remove("sys/class/iommu");
         }),
         ("unsafe interrupts", |machine: &Machine| {
-            machine.write("sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts", "Y\n")
+            machine.write("sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts", "Y\n");
         }),
         ("locked memory", |machine: &Machine| machine.memlock("8388608", "unlimited")),
     ];

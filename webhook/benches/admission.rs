@@ -19,7 +19,7 @@ fn review(networks: Option<&str>) -> Vec<u8> {
     if let Some(networks) = networks {
         pod["metadata"]["annotations"][contract::annotation::NETWORKS] = networks.into();
     }
-    serde_json::to_vec(&review_of(pod)).unwrap()
+    serde_json::to_vec(&review_of(&pod)).unwrap()
 }
 
 /// The two networks of the pod among `count` others.

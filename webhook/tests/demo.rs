@@ -41,7 +41,7 @@ fn cluster() -> Lists {
     pod["metadata"]["labels"]["kubevirt.io/created-by"] = json!("4c7e0d6e");
     pod["spec"]["nodeName"] = json!("rack1");
     pod["status"] = json!({"phase": "Running"});
-    let mut lists = fake_api::around("kubevirt-sriov", json!({"cpu": "64", RESOURCE: "8"}));
+    let mut lists = fake_api::around("kubevirt-sriov", &json!({"cpu": "64", RESOURCE: "8"}));
     lists.extend([
         ("network-attachment-definitions", Ok(example("nads.yaml"))),
         ("virtualmachineinstances", Ok(vec![vmi])),

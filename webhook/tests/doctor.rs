@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const RED: &str = "example.com/red";
 const TAP: &str = "macvtap.network.kubevirt.io/bond0";
 
-fn nad(name: &str, annotations: Value, config: &Value) -> Value {
+fn nad(name: &str, annotations: &Value, config: &Value) -> Value {
     json!({
         "apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
         "metadata": {"name": name, "namespace": "lab", "annotations": annotations},
@@ -19,8 +19,8 @@ fn nad(name: &str, annotations: Value, config: &Value) -> Value {
     })
 }
 
-fn vmi(name: &str, interface: Value, network: &str, status: Value) -> Value {
-    let mut interface = interface;
+fn vmi(name: &str, interface: &Value, network: &str, status: &Value) -> Value {
+    let mut interface = interface.clone();
     interface["name"] = json!("fast");
     json!({
         "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance",
@@ -33,7 +33,7 @@ fn vmi(name: &str, interface: Value, network: &str, status: Value) -> Value {
     })
 }
 
-fn pod(machine: &str, network: &str, containers: Value) -> Value {
+fn pod(machine: &str, network: &str, containers: &Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {
@@ -46,7 +46,7 @@ fn pod(machine: &str, network: &str, containers: Value) -> Value {
     })
 }
 
-fn compute(limits: Value) -> Value {
+fn compute(limits: &Value) -> Value {
     json!([{"name": "compute", "image": "x", "resources": {"limits": limits, "requests": limits}}])
 }
 
@@ -59,37 +59,37 @@ fn one_of_six() -> Lists {
         {"name": "mesh-proxy", "image": "x", "resources": {"limits": {RED: "1"}, "requests": {RED: "1"}}},
         {"name": "compute", "image": "x", "resources": {}},
     ]);
-    let mut lists = fake_api::around("sriov", json!({"cpu": "8", RED: "6", TAP: "1k"}));
+    let mut lists = fake_api::around("sriov", &json!({"cpu": "8", RED: "6", TAP: "1k"}));
     lists.extend([
         (
             "network-attachment-definitions",
             Ok(vec![
-                nad("red", resource(RED), &sriov),
-                nad("bare", json!({}), &sriov),
-                nad("slip", json!({"k8s.v1.cni.cncf.io/ressourceName": RED}), &sriov),
-                nad("tap", resource(TAP), &json!({"type": "macvtap"})),
+                nad("red", &resource(RED), &sriov),
+                nad("bare", &json!({}), &sriov),
+                nad("slip", &json!({"k8s.v1.cni.cncf.io/ressourceName": RED}), &sriov),
+                nad("tap", &resource(TAP), &json!({"type": "macvtap"})),
             ]),
         ),
         (
             "virtualmachineinstances",
             Ok(vec![
-                vmi("fine", json!({"sriov": {}}), "red", running()),
-                vmi("meshed", json!({"sriov": {}}), "red", running()),
-                vmi("bare", json!({"sriov": {}}), "bare", running()),
-                vmi("slip", json!({"sriov": {}}), "slip", running()),
-                vmi("tapped", json!({"binding": {"name": "macvtap"}}), "tap", running()),
-                vmi("plugged", json!({"binding": {"name": "hostdev"}}), "red", running()),
+                vmi("fine", &json!({"sriov": {}}), "red", &running()),
+                vmi("meshed", &json!({"sriov": {}}), "red", &running()),
+                vmi("bare", &json!({"sriov": {}}), "bare", &running()),
+                vmi("slip", &json!({"sriov": {}}), "slip", &running()),
+                vmi("tapped", &json!({"binding": {"name": "macvtap"}}), "tap", &running()),
+                vmi("plugged", &json!({"binding": {"name": "hostdev"}}), "red", &running()),
             ]),
         ),
         (
             "pods",
             Ok(vec![
-                pod("fine", "red", compute(json!({RED: "1"}))),
-                pod("meshed", "red", meshed),
-                pod("bare", "bare", compute(json!({}))),
-                pod("slip", "slip", compute(json!({}))),
-                pod("tapped", "tap", compute(json!({}))),
-                pod("plugged", "red", compute(json!({}))),
+                pod("fine", "red", &compute(&json!({RED: "1"}))),
+                pod("meshed", "red", &meshed),
+                pod("bare", "bare", &compute(&json!({}))),
+                pod("slip", "slip", &compute(&json!({}))),
+                pod("tapped", "tap", &compute(&json!({}))),
+                pod("plugged", "red", &compute(&json!({}))),
             ]),
         ),
     ]);

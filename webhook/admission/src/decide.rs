@@ -57,7 +57,9 @@ pub fn decide(request: &Request<'_>, networks: &impl Networks, options: &Options
         Err(denial) => return Decision::new(Verdict::denied(denial)),
     };
     let mut warnings = BoundedMessages::default();
-    ignored.idle(attachments.iter().map(|one| &one.nad)).for_each(|sentence| warnings.add(|| sentence));
+    ignored
+        .idle(|nad| attachments.iter().any(|one| one.nad == *nad))
+        .for_each(|sentence| warnings.add(|| sentence));
     let mut decision = Decision { attachments, ..Decision::new(Verdict::new(Outcome::Unchanged)) };
     if let Err(denial) = evaluate(&mut decision, &mut warnings, pod, namespace, networks, options) {
         decision.verdict.outcome = Outcome::Denied(denial);

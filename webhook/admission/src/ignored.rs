@@ -41,17 +41,9 @@ impl Ignored {
         self.all || self.nads.contains(nad)
     }
 
-    /// One sentence for each name that is not among `selected`: most likely a slip of the pen.
-    pub(super) fn idle<'s, 'n>(
-        &'s self,
-        selected: impl Iterator<Item = &'n NadName> + Clone,
-    ) -> impl Iterator<Item = String> + 's
-    where
-        'n: 's,
-    {
-        let idle: Vec<&NadName> =
-            self.nads.iter().filter(|nad| !selected.clone().any(|other| other == *nad)).collect();
-        idle.into_iter().map(|nad| {
+    /// One sentence for each name that is not selected: most likely a typo.
+    pub(super) fn idle(&self, is_selected: impl Fn(&NadName) -> bool) -> impl Iterator<Item = String> {
+        self.nads.iter().filter(move |nad| !is_selected(nad)).map(|nad| {
             format!(
                 "annotation {}: {nad} is not one of the networks: correct the name, or remove it",
                 annotation::IGNORE_NETWORKS

@@ -143,7 +143,7 @@ impl Subject for Vmi {
 
 /// What kube-apiserver would post about a pod that will be created.
 #[must_use]
-pub fn review_of(pod: Value) -> Value {
+pub fn review_of(pod: &Value) -> Value {
     json!({
         "apiVersion": "admission.k8s.io/v1",
         "kind": "AdmissionReview",

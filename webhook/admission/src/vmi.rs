@@ -100,7 +100,7 @@ pub fn decide_vmi(
             Err(Unknown::Unusable) => {}
         }
     }
-    review.ignored.idle(nads.iter()).for_each(|warning| warnings.add(|| warning));
+    review.ignored.idle(|nad| nads.contains(nad)).for_each(|warning| warnings.add(|| warning));
     review
         .plugins()
         .chain(review.lonely(listed))

@@ -223,7 +223,7 @@ fn read_input(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
 fn judge(object: Value, networks: &impl Networks, options: &Options) -> anyhow::Result<Reviewed> {
     let mut review = match manifests::kind(&object) {
         "AdmissionReview" => object,
-        "Pod" => review_of(object),
+        "Pod" => review_of(&object),
         "VirtualMachineInstance" | "VirtualMachine" => bail!(
             "there is a virtual machine among the pods, and the webhook reviews its pod: kubectl get pod \
              --selector kubevirt.io=virt-launcher --output yaml, or with --from-cluster no file at all"

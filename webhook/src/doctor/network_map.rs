@@ -264,9 +264,9 @@ impl NetworkMap {
                 continue;
             }
             if side == "the domain" {
-                self.domain.disagrees = true
+                self.domain.disagrees = true;
             } else {
-                self.attached_mac.disagrees = true
+                self.attached_mac.disagrees = true;
             }
             self.disagreements
                 .push(format!("network {name}: MAC address {wanted} is requested, but {side} has {mac}"));

@@ -153,7 +153,7 @@ impl<N: Networks> Reviews<N> {
                     outcome: R::outcome(&verdict),
                     denial,
                 };
-                self.done(start, line);
+                self.done(start, &line);
                 if let Some(events) = &self.events
                     && let Some(refusal) = denial.and_then(|denial| R::refusal(&review, denial))
                 {
@@ -171,7 +171,7 @@ impl<N: Networks> Reviews<N> {
                     outcome: "invalid",
                     denial: Some(&denial),
                 };
-                self.done(start, line);
+                self.done(start, &line);
                 Ok(answer::<R::Object<'_>>(&uid, &Verdict::denied(denial)))
             }
         }
@@ -199,7 +199,7 @@ impl<N: Networks> Reviews<N> {
         .unwrap_or_else(|Panicked| failed())
     }
 
-    fn done(&self, start: Instant, line: Line<'_>) {
+    fn done(&self, start: Instant, line: &Line<'_>) {
         let duration = start.elapsed();
         let reason = line.denial.map_or("", |denial| denial.reason.as_str());
         self.metrics.answered(line.kind, line.outcome, reason, duration);

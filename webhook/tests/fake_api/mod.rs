@@ -29,7 +29,7 @@ pub(crate) type Lists = BTreeMap<&'static str, Result<Vec<Value>, ()>>;
 
 /// What a cluster has whatever its virtual machines are: the registration of a release of this name, KubeVirt 1.9, and
 /// the node `rack1` with these resources.
-pub(crate) fn around(release: &str, allocatable: Value) -> Lists {
+pub(crate) fn around(release: &str, allocatable: &Value) -> Lists {
     let rule =
         json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]});
     let client = json!({"service": {"namespace": release, "name": release}, "caBundle": "YQ=="});

@@ -37,7 +37,7 @@ pub(crate) fn repository(path: &str) -> PathBuf {
 
 /// What the API server posts about a pod in namespace `default`.
 pub(crate) fn review(pod: &Value) -> Value {
-    let mut review = review_of(pod.clone());
+    let mut review = review_of(pod);
     review["request"]["uid"] = "705ab4f5-6393-11e8-b7cc-42010a800002".into();
     review["request"]["namespace"] = "default".into();
     review

@@ -18,11 +18,11 @@ pub fn write_table(map: &Map, out: &mut impl Write) -> io::Result<()> {
         return writeln!(out, "None of its networks needs a VF.");
     }
     let widths: Vec<_> = map.networks.iter().map(width).collect();
-    let names = map.networks.iter().map(|row| row.network.clone()).collect();
-    write_line(out, "network", names, &widths)?;
+    let names: Vec<_> = map.networks.iter().map(|row| row.network.clone()).collect();
+    write_line(out, "network", &names, &widths)?;
     for column in COLUMNS {
-        let cells = map.networks.iter().map(|row| cell(row, column)).collect();
-        write_line(out, column, cells, &widths)?;
+        let cells: Vec<_> = map.networks.iter().map(|row| cell(row, column)).collect();
+        write_line(out, column, &cells, &widths)?;
     }
     writeln!(out)?;
     for row in &map.networks {
@@ -45,7 +45,7 @@ pub fn write_table(map: &Map, out: &mut impl Write) -> io::Result<()> {
     }
 }
 
-fn write_line(out: &mut impl Write, head: &str, cells: Vec<String>, widths: &[usize]) -> io::Result<()> {
+fn write_line(out: &mut impl Write, head: &str, cells: &[String], widths: &[usize]) -> io::Result<()> {
     let padded = cells.iter().zip(widths).map(|(cell, width)| {
         let style = if cell.starts_with('!') { BAD } else { Style::new() };
         // Behind the colour, so that a line does not end in blanks.

@@ -11,7 +11,7 @@ use crate::server::reviews;
 /// A way to try the server out.
 pub(super) fn hint(address: SocketAddr, fingerprint: &str, nad: Option<&NadName>) -> String {
     let networks = nad.map_or("default/example", NadName::as_str);
-    let review = review_of(json!({
+    let review = review_of(&json!({
         "metadata": {
             "name": "virt-launcher-example",
             "namespace": "default",

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn machine(spec: Value, status: Value) -> Machine {
+    fn machine(spec: &Value, status: &Value) -> Machine {
         let vmi = json!({
             "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance",
             "metadata": {"name": "a", "namespace": "lab", "uid": "1"}, "spec": spec, "status": status,
@@ -136,7 +136,7 @@ mod tests {
             {"name": "no-interface", "multus": {"networkName": "fast"}},
         ]);
         let spec = json!({"domain": {"devices": {"interfaces": interfaces}}, "networks": networks});
-        let read = machine(spec, json!({})).networks.unwrap();
+        let read = machine(&spec, &json!({})).networks.unwrap();
         let read: Vec<_> = read
             .iter()
             .map(|one| (one.name.as_str(), one.binding.as_str(), one.sriov, one.multus.default))
@@ -154,18 +154,18 @@ mod tests {
 
     #[test]
     fn networks_that_cannot_be_read_are_not_none() {
-        let problem = machine(json!({"networks": "fast"}), json!({})).networks.unwrap_err();
+        let problem = machine(&json!({"networks": "fast"}), &json!({})).networks.unwrap_err();
         assert!(problem.contains("invalid type: string \"fast\""), "{problem}");
         let many: Vec<_> = (0..300).map(|index| json!({"name": index.to_string()})).collect();
-        let problem = machine(json!({"networks": many}), json!({})).networks.unwrap_err();
+        let problem = machine(&json!({"networks": many}), &json!({})).networks.unwrap_err();
         assert!(problem.starts_with("spec.networks has 300 elements"), "{problem}");
     }
 
     #[test]
     fn the_status_is_read() {
         let machine = machine(
-            json!({}),
-            json!({
+            &json!({}),
+            &json!({
                 "phase": "Running",
                 "interfaces": [
                     {"name": "fast", "mac": "02:00:00:00:00:01", "infoSource": "domain, multus-status",

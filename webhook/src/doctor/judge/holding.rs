@@ -65,7 +65,7 @@ pub(crate) fn decision(
     // The helper's image is the release's matter: without one, a pod that has the helper would count as refused.
     let mut options = options.clone();
     options.launcher_hook.image.get_or_insert_with(|| "not looked at".to_owned());
-    match read(review_of(pod.pod.clone()).to_string().as_bytes()) {
+    match read(review_of(&pod.pod).to_string().as_bytes()) {
         Ok(request) => Ok(decide(&request, networks, &options)),
         Err(Unreadable::Answerable { denial, .. }) => Err(denial),
         Err(Unreadable::NoReview(message)) => Err(Denial { reason: Reason::ObjectUnreadable, message }),

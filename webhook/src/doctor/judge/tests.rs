@@ -72,8 +72,8 @@ fn kubevirt(version: &str) -> KubeVirt {
 }
 
 /// A VMI with one interface, `fast`.
-fn machine_with(name: &str, interface: Value, network: &str, status: Value) -> Machine {
-    let mut interface = interface;
+fn machine_with(name: &str, interface: &Value, network: &str, status: &Value) -> Machine {
+    let mut interface = interface.clone();
     interface["name"] = json!("fast");
     let vmi = json!({
         "apiVersion": "kubevirt.io/v1",
@@ -89,11 +89,11 @@ fn machine_with(name: &str, interface: Value, network: &str, status: Value) -> M
 }
 
 fn machine() -> Machine {
-    machine_with("database", json!({"sriov": {}}), "storage", json!({"phase": "Running"}))
+    machine_with("database", &json!({"sriov": {}}), "storage", &json!({"phase": "Running"}))
 }
 
 /// A pod of such a VMI; `change` is merged into it.
-fn pod_of(machine: &str, networks: &str, limits: Value, change: &Value) -> LauncherPod {
+fn pod_of(machine: &str, networks: &str, limits: &Value, change: &Value) -> LauncherPod {
     let mut pod = json!({
         "metadata": {
             "name": format!("virt-launcher-{machine}-abcde"),
@@ -111,7 +111,7 @@ fn pod_of(machine: &str, networks: &str, limits: Value, change: &Value) -> Launc
     LauncherPod::read(&serde_json::from_value(pod).unwrap())
 }
 
-fn pod(networks: &str, limits: Value) -> LauncherPod {
+fn pod(networks: &str, limits: &Value) -> LauncherPod {
     pod_of("database", networks, limits, &json!({}))
 }
 
@@ -127,7 +127,7 @@ fn well() -> Facts {
         ])),
         kubevirts: Some(Ok(vec![kubevirt("v1.9.0")])),
         machines: Some(Ok(vec![machine()])),
-        pods: Some(Ok(vec![pod("storage", json!({RESOURCE: "1"}))])),
+        pods: Some(Ok(vec![pod("storage", &json!({RESOURCE: "1"}))])),
         restarts: None,
     }
 }
@@ -166,7 +166,7 @@ fn a_cluster_in_which_little_is() {
     facts.probe = Some(Probe::Passed { namespace: "default".to_owned() });
     facts.networks = nads([(nad("storage"), network(RESOURCE)), (nad("wrong"), network("not a resource"))]);
     facts.nodes = Some(Ok(vec![node("a", &[("intel.com/other", 4)])]));
-    facts.pods = Some(Ok(vec![pod("storage", json!({}))]));
+    facts.pods = Some(Ok(vec![pod("storage", &json!({}))]));
     let report = judged(&facts);
     assert!(!report.healthy);
     insta::assert_snapshot!(table(&report));
@@ -221,7 +221,7 @@ fn a_cluster_in_which_little_is() {
 )]
 #[case::no_multus_for_networks(
     |facts: &mut Facts| { facts.networks = Some(not_served(NADS));
-              facts.nodes = None; facts.machines = Some(Ok(Vec::new())); facts.pods = Some(Ok(Vec::new())) },
+              facts.nodes = None; facts.machines = Some(Ok(Vec::new())); facts.pods = Some(Ok(Vec::new())); },
     Check::Nad, State::Wrong, "install Multus"
 )]
 #[case::an_invalid_network(
@@ -248,7 +248,7 @@ fn a_cluster_in_which_little_is() {
 #[case::devices_have_gone(
     |facts: &mut Facts| facts.pods = Some(Ok((0..5).map(|index| LauncherPod {
         name: format!("launcher-{index}"),
-        ..pod("storage", json!({RESOURCE: "1"}))
+        ..pod("storage", &json!({RESOURCE: "1"}))
     }).collect())),
     Check::Resource, State::Wrong,
     "intel.com/sriov_vfio: virtual machines on node a hold 5, and it advertises 4: devices have gone since they started"
@@ -256,13 +256,13 @@ fn a_cluster_in_which_little_is() {
 #[case::all_taken(
     |facts: &mut Facts| {
         facts.nodes = Some(Ok(vec![node("a", &[(RESOURCE, 1)])]));
-        let holds = pod("storage", json!({RESOURCE: "1"}));
+        let holds = pod("storage", &json!({RESOURCE: "1"}));
         let waits = LauncherPod {
             name: "late".to_owned(),
             created_by: "5678".to_owned(),
             node: None,
             unschedulable: Some("0/1 nodes are available: 1 Insufficient intel.com/sriov_vfio.".to_owned()),
-            ..pod("storage", json!({RESOURCE: "1"}))
+            ..pod("storage", &json!({RESOURCE: "1"}))
         };
         facts.pods = Some(Ok(vec![holds, waits]));
     },
@@ -282,11 +282,11 @@ fn a_cluster_in_which_little_is() {
     Check::Resource, State::Unknown, "not allowed to list nodes in all namespaces (the API server says: no)"
 )]
 #[case::a_pod_without_its_vf(
-    |facts: &mut Facts| facts.pods = Some(Ok(vec![pod("storage, storage", json!({RESOURCE: "1"}))])),
+    |facts: &mut Facts| facts.pods = Some(Ok(vec![pod("storage, storage", &json!({RESOURCE: "1"}))])),
     Check::Vmi, State::Wrong, "holds 1 of 2 intel.com/sriov_vfio"
 )]
 #[case::a_network_that_is_gone(
-    |facts: &mut Facts| facts.pods = Some(Ok(vec![pod("gone", json!({}))])),
+    |facts: &mut Facts| facts.pods = Some(Ok(vec![pod("gone", &json!({}))])),
     Check::Vmi, State::Wrong, "would be denied today: annotation k8s.v1.cni.cncf.io/networks: element 1"
 )]
 #[case::no_pod(
@@ -296,7 +296,7 @@ fn a_cluster_in_which_little_is() {
 #[case::no_node(
     |facts: &mut Facts| facts.pods = Some(Ok(vec![LauncherPod {
         unschedulable: Some("0/3 nodes are available: 3 Insufficient memory.".to_owned()),
-        ..pod("storage", json!({RESOURCE: "1"}))
+        ..pod("storage", &json!({RESOURCE: "1"}))
     }])),
     Check::Vmi, State::Warning, "has no node: 0/3 nodes"
 )]
@@ -362,7 +362,7 @@ fn a_kubevirt_that_relies_on_a_webhook_that_is_not_there_is_the_worst(
 #[test]
 fn a_pod_with_the_helper_is_well_whatever_its_image() {
     let mut facts = well();
-    let mut with_helper = pod("storage", json!({RESOURCE: "1"}));
+    let mut with_helper = pod("storage", &json!({RESOURCE: "1"}));
     with_helper.pod["metadata"]["annotations"][annotation::LAUNCHER_HOOK] = json!("sidecar");
     let compute = &mut with_helper.pod["spec"]["containers"];
     compute[0]["command"] = json!(["/usr/bin/virt-launcher-monitor", "--hook-sidecars", "1"]);

@@ -35,7 +35,7 @@ fn reviews() -> Reviews<NetworkStore> {
 
 /// Why a pod that names these networks is refused.
 async fn denial_of(networks: &[String]) -> Denial {
-    let body = review_of(json!({
+    let body = review_of(&json!({
         "metadata": {
             "labels": {"kubevirt.io": "virt-launcher"},
             "annotations": {annotation::NETWORKS: networks.join(",")},
@@ -85,7 +85,7 @@ async fn a_vmi_that_cannot_be_read_passes_with_a_warning(
     #[case] value: Value,
     #[case] part: &str,
 ) {
-    let mut review = review_of(json!({"metadata": {"name": "vm"}, "spec": {}}));
+    let mut review = review_of(&json!({"metadata": {"name": "vm"}, "spec": {}}));
     review["request"]["kind"] =
         json!({"group": "kubevirt.io", "version": "v1", "kind": "VirtualMachineInstance"});
     *review.pointer_mut(pointer).unwrap() = value;
@@ -97,7 +97,7 @@ async fn a_vmi_that_cannot_be_read_passes_with_a_warning(
 
 #[tokio::test]
 async fn a_pod_that_cannot_be_read_does_not_pass() {
-    let answer = post(PATH, &review_of(json!({"spec": "none"}))).await;
+    let answer = post(PATH, &review_of(&json!({"spec": "none"}))).await;
     assert_eq!(answer["response"]["allowed"], false, "{answer}");
 }
 
@@ -113,7 +113,7 @@ fn events_are_about_vmis_that_may_exist(
     #[case] told: bool,
 ) {
     let owner = json!({"kind": "VirtualMachineInstance", "name": name, "uid": uid});
-    let mut body = review_of(json!({"metadata": {"ownerReferences": [owner]}}));
+    let mut body = review_of(&json!({"metadata": {"ownerReferences": [owner]}}));
     body["request"]["namespace"] = json!(namespace);
     let body = body.to_string();
     let refusal = Pods::refusal(&admission::read(body.as_bytes()).unwrap(), failed().denial().unwrap());

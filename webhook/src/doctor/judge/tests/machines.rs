@@ -23,7 +23,7 @@ fn odd(facts: &Facts) -> String {
 }
 
 /// A cluster with one VMI, `guest`, and one pod of it.
-fn one(interface: Value, status: Value, limits: Value, change: &Value) -> Facts {
+fn one(interface: &Value, status: &Value, limits: &Value, change: &Value) -> Facts {
     let machine = machine_with("guest", interface, "blue", status);
     let pod = pod_of("guest", "blue", limits, change);
     Facts {
@@ -51,20 +51,20 @@ fn five_of_six_without_their_device() {
             (nad("tap"), with(&[(annotation::RESOURCE_NAME, TAP)], "macvtap")),
         ]),
         machines: Some(Ok(vec![
-            machine_with("fine", sriov(), "blue", running()),
-            machine_with("meshed", sriov(), "blue", running()),
-            machine_with("bare", sriov(), "bare", running()),
-            machine_with("slip", sriov(), "slip", running()),
-            machine_with("tap", json!({"macvtap": {}}), "tap", running()),
-            machine_with("plugged", json!({"binding": {"name": "hostdev"}}), "blue", running()),
+            machine_with("fine", &sriov(), "blue", &running()),
+            machine_with("meshed", &sriov(), "blue", &running()),
+            machine_with("bare", &sriov(), "bare", &running()),
+            machine_with("slip", &sriov(), "slip", &running()),
+            machine_with("tap", &json!({"macvtap": {}}), "tap", &running()),
+            machine_with("plugged", &json!({"binding": {"name": "hostdev"}}), "blue", &running()),
         ])),
         pods: Some(Ok(vec![
-            pod_of("fine", "blue", json!({BLUE: "1"}), &json!({})),
-            pod_of("meshed", "blue", json!({}), &sidecar),
-            pod_of("bare", "bare", json!({}), &json!({})),
-            pod_of("slip", "slip", json!({}), &json!({})),
-            pod_of("tap", "tap", json!({}), &json!({})),
-            pod_of("plugged", "blue", json!({}), &json!({})),
+            pod_of("fine", "blue", &json!({BLUE: "1"}), &json!({})),
+            pod_of("meshed", "blue", &json!({}), &sidecar),
+            pod_of("bare", "bare", &json!({}), &json!({})),
+            pod_of("slip", "slip", &json!({}), &json!({})),
+            pod_of("tap", "tap", &json!({}), &json!({})),
+            pod_of("plugged", "blue", &json!({}), &json!({})),
         ])),
         nodes: Some(Ok(vec![node("a", &[(BLUE, 4), (TAP, 100)])])),
         ..Facts::default()
@@ -120,7 +120,7 @@ fn a_nad_that_no_virtual_machine_uses_is_looked_at_all_the_same() {
 )]
 fn what_multus_says(#[case] status: Value, #[case] expected: Option<&str>) {
     let change = json!({"metadata": {"annotations": {(annotation::NETWORK_STATUS): status.to_string()}}});
-    let said = odd(&one(json!({"sriov": {}}), json!({"phase": "Running"}), json!({BLUE: "1"}), &change));
+    let said = odd(&one(&json!({"sriov": {}}), &json!({"phase": "Running"}), &json!({BLUE: "1"}), &change));
     match expected {
         None => assert_eq!(said, ""),
         Some(expected) => assert!(said.starts_with(expected), "{said}"),
@@ -135,7 +135,7 @@ fn compute_since(time: &str) -> Value {
 #[test]
 fn multus_that_said_nothing_of_a_running_pod_attached_nothing() {
     let change = json!({"status": {"containerStatuses": compute_since("2026-03-01T08:00:05Z")}});
-    let said = odd(&one(json!({"sriov": {}}), json!({"phase": "Running"}), json!({BLUE: "1"}), &change));
+    let said = odd(&one(&json!({"sriov": {}}), &json!({"phase": "Running"}), &json!({BLUE: "1"}), &change));
     insta::assert_snapshot!(said, @"WRONG vmi default/guest: pod virt-launcher-guest-abcde runs, and Multus has not written k8s.v1.cni.cncf.io/network-status: it attached nothing");
 }
 
@@ -148,7 +148,7 @@ fn multus_that_said_nothing_of_a_running_pod_attached_nothing() {
 #[case::nothing_reported(json!([]), "")]
 fn what_kubevirt_says(#[case] interfaces: Value, #[case] expected: &str) {
     let status = json!({"phase": "Running", "interfaces": interfaces});
-    assert_eq!(odd(&one(json!({"sriov": {}}), status, json!({BLUE: "1"}), &json!({}))), expected);
+    assert_eq!(odd(&one(&json!({"sriov": {}}), &status, &json!({BLUE: "1"}), &json!({}))), expected);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn network_info_without_a_device_and_why_the_domain_is_not_made() {
     });
     let conditions = json!([{"type": "Synchronized", "status": "False", "message": "no device\nfor fast"}]);
     let status = json!({"phase": "Scheduled", "conditions": conditions});
-    let said = odd(&one(json!({"sriov": {}}), status, json!({BLUE: "1"}), &change));
+    let said = odd(&one(&json!({"sriov": {}}), &status, &json!({BLUE: "1"}), &change));
     insta::assert_snapshot!(said, @r"
     warning vmi default/guest: pod virt-launcher-guest-abcde: kubevirt.io/network-info has no device for network fast
     WRONG vmi default/guest: KubeVirt says: no device for fast
@@ -174,22 +174,22 @@ fn network_info_without_a_device_and_why_the_domain_is_not_made() {
 #[case::nad_that_is_there(json!({"sriov": {}}), "blue", "warning vmi default/guest: has no pod\n")]
 #[case::no_name(json!({"bridge": {}}), "a/b/c", "WRONG vmi default/guest: has no pod: network fast names no NAD\n")]
 fn without_a_pod(#[case] interface: Value, #[case] network: &str, #[case] expected: &str) {
-    let mut facts = one(json!({"sriov": {}}), json!({}), json!({}), &json!({}));
-    facts.machines = Some(Ok(vec![machine_with("guest", interface, network, json!({"phase": "Pending"}))]));
+    let mut facts = one(&json!({"sriov": {}}), &json!({}), &json!({}), &json!({}));
+    facts.machines = Some(Ok(vec![machine_with("guest", &interface, network, &json!({"phase": "Pending"}))]));
     facts.pods = Some(Ok(Vec::new()));
     assert_eq!(odd(&facts), expected);
 }
 
 #[test]
 fn a_network_that_came_after_the_pod() {
-    let mut facts = one(json!({"sriov": {}}), json!({"phase": "Running"}), json!({}), &json!({}));
-    facts.pods = Some(Ok(vec![pod_of("guest", "", json!({}), &json!({}))]));
+    let mut facts = one(&json!({"sriov": {}}), &json!({"phase": "Running"}), &json!({}), &json!({}));
+    facts.pods = Some(Ok(vec![pod_of("guest", "", &json!({}), &json!({}))]));
     insta::assert_snapshot!(odd(&facts), @"warning vmi default/guest: pod virt-launcher-guest-abcde does not select NAD default/blue of network fast: it was added after the pod was made");
 }
 
 #[test]
 fn what_the_webhook_warns_of_is_not_well() {
-    let mut facts = one(json!({"sriov": {}}), json!({"phase": "Running"}), json!({}), &json!({}));
+    let mut facts = one(&json!({"sriov": {}}), &json!({"phase": "Running"}), &json!({}), &json!({}));
     facts.networks = nads([]);
     let options = Options { on_unresolved: admission::Unresolved::Warn, ..Options::default() };
     let report = judge(&facts, &[Check::Vmi], &options);
@@ -202,14 +202,14 @@ fn what_the_webhook_warns_of_is_not_well() {
 #[case::of_the_nad(&[("kubevirt-sriov.io/device-source", "resource-claim")], json!({}))]
 #[case::of_the_pod(&[], json!({"metadata": {"annotations": {"kubevirt-sriov.io/ignore-networks": "*"}}}))]
 fn devices_from_elsewhere_are_not_missed(#[case] annotations: &[(&str, &str)], #[case] change: Value) {
-    let mut facts = one(json!({"sriov": {}}), json!({"phase": "Running"}), json!({}), &change);
+    let mut facts = one(&json!({"sriov": {}}), &json!({"phase": "Running"}), &json!({}), &change);
     facts.networks = nads([(nad("blue"), with(annotations, "sriov"))]);
     assert_eq!(odd(&facts), "");
 }
 
 #[test]
 fn a_vmi_that_cannot_be_read_is_unknown() {
-    let mut facts = one(json!({"sriov": {}}), json!({}), json!({}), &json!({}));
+    let mut facts = one(&json!({"sriov": {}}), &json!({}), &json!({}), &json!({}));
     let broken = Machine { networks: Err("too long".to_owned()), ..machine() };
     facts.machines = Some(Ok(vec![broken]));
     assert_eq!(odd(&facts), "unknown vmi default/database: its networks cannot be read: too long\n");
@@ -223,7 +223,7 @@ mod restarts {
     fn restarted(change: &Value, phase: &str, restarts: Option<Result<&[&str], Failure>>) -> Facts {
         let mut pod = json!({"status": {"startTime": "2026-03-01T08:00:00Z"}});
         json_patch::merge(&mut pod, change);
-        let mut facts = one(json!({"sriov": {}}), json!({"phase": phase}), json!({BLUE: "1"}), &pod);
+        let mut facts = one(&json!({"sriov": {}}), &json!({"phase": phase}), &json!({BLUE: "1"}), &pod);
         let since = Some("2026-03-01T10:00:00Z".parse().unwrap());
         let ready = Ready { is_true: true, since, reason: "KubeletReady".to_owned() };
         facts.nodes = Some(Ok(vec![Node { ready: Some(ready), ..node("a", &[(BLUE, 4)]) }]));
@@ -284,7 +284,7 @@ mod restarts {
             "phase": "Failed", "reason": "UnexpectedAdmissionError",
             "message": "Pod was rejected: Allocate failed due to no healthy devices present",
         }});
-        let facts = one(json!({"sriov": {}}), json!({"phase": phase}), json!({BLUE: "1"}), &status);
+        let facts = one(&json!({"sriov": {}}), &json!({"phase": phase}), &json!({BLUE: "1"}), &status);
         let report = judge(&facts, &[Check::Vmi], &Options::default());
         let wrong: Vec<_> = report.findings.iter().filter(|finding| finding.state == State::Wrong).collect();
         assert_eq!(
@@ -308,7 +308,8 @@ mod restarts {
             "metadata": {"annotations": {(annotation::NETWORK_STATUS): json!([{"name": "default/blue"}]).to_string()}},
             "status": {"containerStatuses": container},
         });
-        let said = odd(&one(json!({"sriov": {}}), json!({"phase": "Running"}), json!({BLUE: "1"}), &change));
+        let said =
+            odd(&one(&json!({"sriov": {}}), &json!({"phase": "Running"}), &json!({BLUE: "1"}), &change));
         insta::assert_snapshot!(said, @"WRONG vmi default/guest: pod virt-launcher-guest-abcde: its device 0000:3b:02.1 of example.com/blue is unhealthy");
     }
 }
