@@ -1,4 +1,6 @@
 //! What an administrator can set about decisions.
+//!
+//! With the feature `clap` the enums are values of flags, and what is said about a variant is its help.
 
 use contract::{NadName, annotation, nad};
 
@@ -27,21 +29,23 @@ pub struct Options {
 
 /// Which pods are looked at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Scope {
-    /// Pods with KubeVirt's virt-launcher label.
+    /// KubeVirt's pods, by their label kubevirt.io=virt-launcher
     #[default]
     VirtLauncher,
-    /// Every pod.
+    /// Every pod; without a container named compute, the first container gets the resources
     AllPods,
 }
 
 /// What to do about a NAD that is unknown or invalid.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Unresolved {
-    /// Refuse the pod.
+    /// Refuse the pod
     #[default]
     Deny,
-    /// Let it pass without that NAD's resource, with a warning.
+    /// Admit it without that network's resource, with a warning
     Warn,
 }
 
@@ -66,28 +70,40 @@ pub struct LauncherHook {
     pub arguments: Vec<String>,
 }
 
-/// Where the helper runs.
+/// Whether and where the helper runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Mode {
-    /// Nowhere.
+    /// Do not inject it
     #[default]
     Off,
-    /// In a container of its own, which learns nothing from `compute`.
+    /// As a sidecar that knows VFs from KubeVirt's network-info only
     Sidecar,
-    /// In a container of its own, to which `compute` reports its devices.
+    /// As a sidecar to which compute reports its devices, with the device plugin's variables
     Compute,
+}
+
+impl LauncherHook {
+    /// The image pull policy if none is named.
+    pub const IMAGE_PULL_POLICY: &str = "IfNotPresent";
+    /// The CPU request if none is named.
+    pub const CPU_REQUEST: &str = "5m";
+    /// The CPU limit if none is named.
+    pub const CPU_LIMIT: &str = "100m";
+    /// The memory request and limit if none is named.
+    pub const MEMORY: &str = "16Mi";
 }
 
 impl Default for LauncherHook {
     fn default() -> Self {
         Self {
-            mode: Mode::Off,
+            mode: Mode::default(),
             image: None,
-            image_pull_policy: "IfNotPresent".to_owned(),
+            image_pull_policy: Self::IMAGE_PULL_POLICY.to_owned(),
             image_pull_secret: None,
-            cpu_request: "5m".to_owned(),
-            cpu_limit: "100m".to_owned(),
-            memory: "16Mi".to_owned(),
+            cpu_request: Self::CPU_REQUEST.to_owned(),
+            cpu_limit: Self::CPU_LIMIT.to_owned(),
+            memory: Self::MEMORY.to_owned(),
             arguments: Vec::new(),
         }
     }
@@ -143,5 +159,21 @@ impl Mode {
             "compute" => Some(Self::Compute),
             _ => None,
         }
+    }
+}
+
+#[cfg(all(test, feature = "clap"))]
+mod tests {
+    use clap::ValueEnum as _;
+
+    use super::*;
+
+    #[test]
+    fn a_flag_and_the_annotation_name_a_mode_alike() {
+        for mode in Mode::value_variants() {
+            let flag = mode.to_possible_value().unwrap();
+            assert_eq!(Mode::parse(flag.get_name()), Some(*mode));
+        }
+        assert_eq!(Mode::value_variants().len(), 3);
     }
 }

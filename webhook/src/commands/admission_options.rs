@@ -1,7 +1,7 @@
 //! The flags that decide about pods, the same for every command that does.
 
 use admission::{Options, Scope, Unresolved};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use contract::{annotation, nad};
 
 use super::launcher_hook_options::LauncherHookOptions;
@@ -11,8 +11,8 @@ use super::launcher_hook_options::LauncherHookOptions;
 #[command(next_help_heading = "Decisions")]
 pub struct AdmissionOptions {
     /// Which pods are reviewed
-    #[arg(long, value_enum, default_value_t = ScopeFlag::VirtLauncher)]
-    scope: ScopeFlag,
+    #[arg(long, value_enum, default_value_t)]
+    scope: Scope,
 
     /// Annotation of a NetworkAttachmentDefinition that names its resource
     ///
@@ -38,8 +38,8 @@ pub struct AdmissionOptions {
     multus_namespace: String,
 
     /// What to do with a pod that names an unknown or invalid NetworkAttachmentDefinition
-    #[arg(long, value_enum, default_value_t = UnresolvedFlag::Deny)]
-    on_unresolved: UnresolvedFlag,
+    #[arg(long, value_enum, default_value_t)]
+    on_unresolved: Unresolved,
 
     /// Mount labels, annotations and hugepages at /etc/podnetinfo in pods other than virt-launcher pods
     ///
@@ -51,26 +51,10 @@ pub struct AdmissionOptions {
     launcher_hook: LauncherHookOptions,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ScopeFlag {
-    /// KubeVirt's pods, by their label kubevirt.io=virt-launcher
-    VirtLauncher,
-    /// Every pod; without a container named compute, the first container gets the resources
-    AllPods,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum UnresolvedFlag {
-    /// Refuse the pod
-    Deny,
-    /// Admit it without that network's resource, with a warning
-    Warn,
-}
-
 impl AdmissionOptions {
     /// Flags that cannot work together, in a sentence.
     pub(super) fn check(&self) -> Result<(), String> {
-        if self.podnetinfo && self.scope == ScopeFlag::VirtLauncher {
+        if self.podnetinfo && self.scope == Scope::VirtLauncher {
             return Err("--podnetinfo is for pods other than virt-launcher pods: add --scope all-pods, or remove --podnetinfo"
                 .to_owned());
         }
@@ -91,18 +75,12 @@ impl From<AdmissionOptions> for Options {
             launcher_hook,
         } = flags;
         Self {
-            scope: match scope {
-                ScopeFlag::VirtLauncher => Scope::VirtLauncher,
-                ScopeFlag::AllPods => Scope::AllPods,
-            },
+            scope,
             resource_annotations: resource_annotation,
             namespace_isolation,
             global_namespaces: global_namespace,
             multus_namespace,
-            on_unresolved: match on_unresolved {
-                UnresolvedFlag::Deny => Unresolved::Deny,
-                UnresolvedFlag::Warn => Unresolved::Warn,
-            },
+            on_unresolved,
             podnetinfo,
             launcher_hook: launcher_hook.into(),
         }

@@ -1,7 +1,7 @@
 //! The flags for injecting `launcher-hook`.
 
 use admission::{LauncherHook, Mode};
-use clap::{Arg, Args, ValueEnum};
+use clap::{Arg, Args};
 use contract::{check_subdomain, helper};
 
 /// How the helper gets into pods.
@@ -11,8 +11,8 @@ pub struct LauncherHookOptions {
     /// How to inject launcher-hook into virt-launcher pods
     ///
     /// A VMI's annotation kubevirt-sriov.io/launcher-hook (off, sidecar, compute) overrides this.
-    #[arg(long, value_enum, default_value_t = ModeFlag::Off)]
-    launcher_hook: ModeFlag,
+    #[arg(long, value_enum, default_value_t)]
+    launcher_hook: Mode,
 
     /// Image with /launcher-hook in it, such as ghcr.io/kubevirt-sriov/launcher-hook:VERSION
     ///
@@ -21,7 +21,7 @@ pub struct LauncherHookOptions {
     launcher_hook_image: Option<String>,
 
     /// When the kubelet pulls that image
-    #[arg(long, hide_short_help = true, value_name = "POLICY", default_value = "IfNotPresent", value_parser = ["Always", "IfNotPresent", "Never"])]
+    #[arg(long, hide_short_help = true, value_name = "POLICY", default_value = LauncherHook::IMAGE_PULL_POLICY, value_parser = ["Always", "IfNotPresent", "Never"])]
     launcher_hook_image_pull_policy: String,
 
     /// Secret with which the kubelet may pull that image, added to each pod that gets launcher-hook
@@ -33,15 +33,15 @@ pub struct LauncherHookOptions {
     /// CPU request of the added containers
     ///
     /// In a pod of QoS class Guaranteed it is the CPU limit instead, so that the pod keeps its class.
-    #[arg(long, hide_short_help = true, value_name = "QUANTITY", default_value = "5m")]
+    #[arg(long, hide_short_help = true, value_name = "QUANTITY", default_value = LauncherHook::CPU_REQUEST)]
     launcher_hook_cpu_request: String,
 
     /// CPU limit of the added containers
-    #[arg(long, hide_short_help = true, value_name = "QUANTITY", default_value = "100m")]
+    #[arg(long, hide_short_help = true, value_name = "QUANTITY", default_value = LauncherHook::CPU_LIMIT)]
     launcher_hook_cpu_limit: String,
 
     /// Memory request and limit of the added containers
-    #[arg(long, hide_short_help = true, value_name = "QUANTITY", default_value = "16Mi")]
+    #[arg(long, hide_short_help = true, value_name = "QUANTITY", default_value = LauncherHook::MEMORY)]
     launcher_hook_memory: String,
 
     /// Argument for launcher-hook itself, such as --assign=multus
@@ -50,16 +50,6 @@ pub struct LauncherHookOptions {
     /// and --verify can be set.
     #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true, hide_short_help = true)]
     launcher_hook_argument: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ModeFlag {
-    /// Do not inject it
-    Off,
-    /// As a sidecar that knows VFs from KubeVirt's network-info only
-    Sidecar,
-    /// As a sidecar to which compute reports its devices, with the device plugin's variables
-    Compute,
 }
 
 /// Leaves the helper's flags to `--help`: commands for people need them only if the replicas inject it.
@@ -73,7 +63,7 @@ impl LauncherHookOptions {
     pub(super) fn check(&self) -> Result<(), String> {
         helper::check_arguments(&self.launcher_hook_argument)
             .map_err(|problem| format!("--launcher-hook-argument: {problem}"))?;
-        if self.launcher_hook == ModeFlag::Off || self.launcher_hook_image.is_some() {
+        if self.launcher_hook == Mode::Off || self.launcher_hook_image.is_some() {
             return Ok(());
         }
         Err(format!(
@@ -97,11 +87,7 @@ impl From<LauncherHookOptions> for LauncherHook {
             launcher_hook_argument,
         } = flags;
         Self {
-            mode: match launcher_hook {
-                ModeFlag::Off => Mode::Off,
-                ModeFlag::Sidecar => Mode::Sidecar,
-                ModeFlag::Compute => Mode::Compute,
-            },
+            mode: launcher_hook,
             image: launcher_hook_image,
             image_pull_policy: launcher_hook_image_pull_policy,
             image_pull_secret: launcher_hook_image_pull_secret,
