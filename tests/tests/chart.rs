@@ -252,6 +252,12 @@ fn there_is_one_version() {
     let dockerfile = text("release/Dockerfile");
     let arguments: Vec<_> = dockerfile.lines().filter(|line| line.starts_with("ARG VERSION=")).collect();
     assert_eq!(arguments, vec![format!("ARG VERSION={version}"); 2]);
+    let changelog = text("CHANGELOG.md");
+    let mut sections = changelog.lines().filter_map(|line| line.strip_prefix("## "));
+    assert_eq!(sections.next(), Some("Unreleased"));
+    let (released, date) = sections.next().unwrap().split_once(" - ").unwrap();
+    assert_eq!(released, version, "CHANGELOG.md");
+    assert!(date.len() == 10 && date.split('-').all(|part| part.parse::<u16>().is_ok()), "{date}");
     let rust = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap();
     assert!(dockerfile.contains(&format!("ARG RUST={}", rust.trim_matches('"'))), "release/Dockerfile");
 }

@@ -233,10 +233,16 @@ fn provenance_is_about_all_files_and_images_and_names_the_commit() {
 fn release_notes_are_the_section_of_the_changelog() {
     let notes = fs::read_to_string(folder().join("release-notes.md")).unwrap();
     let changelog = fs::read_to_string(sources().join("CHANGELOG.md")).unwrap();
-    let (_, section) = changelog.split_once("\n## ").unwrap();
-    let (_, section) = section.split_once('\n').unwrap();
-    let section = section.split("\n## ").next().unwrap().trim();
-    assert!(section.len() > 100 && notes.contains(section), "{notes}");
+    let sections = changelog.split("\n## ").skip(1).map(|section| section.split_once('\n').unwrap().1.trim());
+    // What is not released yet, or if that is nothing the last release.
+    let section = sections.into_iter().find(|section| !section.is_empty()).unwrap();
+    assert!(section.len() > 100, "{section}");
+    for line in section.lines().filter(|line| !line.contains("](")) {
+        assert!(notes.contains(line), "no {line:?} in: {notes}");
+    }
+    let links: Vec<&str> = notes.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()).collect();
+    assert_eq!(links.len(), section.matches("](").count(), "{links:?}");
+    assert!(links.iter().all(|link| link.starts_with("https://")), "{links:?}");
     for (name, digest) in image_digests() {
         assert!(notes.contains(&format!("{name}:{VERSION}@{digest}")), "{name}: {notes}");
     }
