@@ -160,3 +160,44 @@ fn the_map_shows_each_of_them() {
     let nobody = api.doctor(&["--map", "--vmi", "lab/nobody"]);
     assert_eq!(nobody.status.code(), Some(2), "{}", stdout(&nobody));
 }
+
+#[test]
+fn one_line_for_each_finding_and_an_exit_status_for_warnings() {
+    let api = FakeApi::start(one_of_six());
+    let output = api.doctor(&["--only", "vmi", "--output", "short"]);
+    insta::assert_snapshot!(stdout(&output), @r"
+    ok vmi - - 1 of 6 VMIs with networks that need devices hold them; of 1 Multus has not yet said what it attached
+    wrong vmi device-elsewhere VirtualMachineInstance/lab/meshed lab/meshed: pod virt-launcher-meshed-x7k2p: container mesh-proxy holds example.com/red, compute does not
+    wrong vmi nad-without-resource VirtualMachineInstance/lab/bare lab/bare: interface fast is sriov, but NAD lab/bare names no resource
+    wrong vmi nad-without-resource VirtualMachineInstance/lab/slip lab/slip: interface fast is sriov, but NAD lab/slip names no resource; lab/slip has the annotation k8s.v1.cni.cncf.io/ressourceName: did you mean k8s.v1.cni.cncf.io/resourceName?
+    wrong vmi device-missing VirtualMachineInstance/lab/tapped lab/tapped: pod virt-launcher-tapped-x7k2p holds 0 of 1 macvtap.network.kubevirt.io/bond0
+    wrong vmi device-missing VirtualMachineInstance/lab/plugged lab/plugged: pod virt-launcher-plugged-x7k2p holds 0 of 1 example.com/red
+    ");
+    assert_eq!(output.status.code(), Some(1));
+    // Without VMIs that use them, NADs that lack a resource only deserve attention.
+    let status = |more: &[&str]| api.doctor(&[&["--only", "nad"], more].concat()).status.code();
+    assert_eq!(
+        (status(&[]), status(&["--fail-on", "error"]), status(&["--fail-on", "warning"])),
+        (Some(0), Some(0), Some(1))
+    );
+}
+
+#[test]
+fn the_json_has_a_schema_version_and_each_finding_its_code_object_and_url() {
+    let api = FakeApi::start(one_of_six());
+    let report: Value =
+        serde_json::from_str(&stdout(&api.doctor(&["--only", "vmi", "--output", "json"]))).unwrap();
+    assert_eq!((&report["schema_version"], &report["healthy"]), (&json!(1), &json!(false)));
+    let last = report["findings"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        (&last["state"], &last["code"], &last["object"]),
+        (
+            &json!("wrong"),
+            &json!("device-missing"),
+            &json!({"kind": "VirtualMachineInstance", "namespace": "lab", "name": "plugged"})
+        )
+    );
+    assert!(last["url"].as_str().unwrap().ends_with("/docs/findings.md#device-missing"), "{last}");
+    let ok = &report["findings"][0];
+    assert!(ok.get("code").is_none() && ok.get("url").is_none() && ok.get("object").is_none(), "{ok}");
+}

@@ -9,8 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use clap::ValueEnum as _;
 use flags::{flags, help};
 use harness::Server;
+use webhook::doctor::Code;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -228,6 +230,23 @@ fn heading(line: &str) -> String {
     let text = line.trim_start_matches('#').trim().to_lowercase();
     let kept = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     if line.starts_with('#') { kept.collect::<String>().replace(' ', "-") } else { String::new() }
+}
+
+#[test]
+fn every_code_of_doctor_has_its_anchor_and_the_other_way_round() {
+    let page = text("docs/findings.md");
+    let explained: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    let codes = Code::value_variants().iter();
+    let urls: BTreeSet<String> = codes.clone().map(|code| code.url()).collect();
+    let expected: BTreeSet<String> =
+        explained.iter().map(|anchor| format!("{}#{anchor}", Code::PAGE)).collect();
+    assert_eq!((urls.len(), explained.len()), (codes.len(), codes.len()));
+    assert_eq!(urls, expected);
+    assert!(Code::PAGE.ends_with("/docs/findings.md"));
+    for code in codes {
+        // Scripts read the word, and the URL names the same.
+        assert_eq!(serde_json::to_value(code).unwrap(), serde_json::json!(code.to_string()));
+    }
 }
 
 /// The metrics that only a webhook with a cluster has; `tests/tests/cluster/release.rs` looks at those.

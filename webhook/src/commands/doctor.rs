@@ -15,7 +15,7 @@ use super::progress::shown;
 use crate::commands::AdmissionOptions;
 use crate::doctor::collect::{Settings, collect};
 use crate::doctor::map::{self, Map};
-use crate::doctor::{Check, Report, State, judge, report};
+use crate::doctor::{Check, FailOn, Report, judge, report};
 
 /// Find out whether each virtual machine of a cluster gets the VFs that its networks need, and if not, why
 ///
@@ -29,7 +29,8 @@ use crate::doctor::{Check, Report, State, judge, report};
 Examples:
   sriov-webhook doctor
   sriov-webhook doctor --scope all-pods --namespace-isolation
-  sriov-webhook doctor --output json | jq '.findings[] | select(.state != \"ok\")'
+  sriov-webhook doctor --output short --fail-on warning
+  sriov-webhook doctor --output json | jq -r '.findings[] | select(.state != \"ok\") | .code'
   sriov-webhook doctor --only webhook --probe-namespace databases
   sriov-webhook doctor --map
   sriov-webhook doctor --map --vmi databases/postgres --output json
@@ -40,15 +41,21 @@ Pods are decided by the flags under Decisions and launcher-hook, not by those of
 resource, VF and PF, alias of the hostdev, MAC addresses, and what KubeVirt says of the running domain. A ! marks a \
 column that disagrees with another, a ? one that is not known; a line below says what is needed to know it.
 
+Each finding that is not ok has a code, which is never renamed. docs/findings.md explains each.
+
 Exit status:
   0  nothing is wrong
-  1  something is wrong
-  2  nothing wrong was seen, but the cluster did not answer, or not every question"
+  1  something is wrong, or with --fail-on warning deserves attention
+  2  nothing wrong was seen, but the cluster did not answer, or not every question; or the flags are wrong"
 )]
 pub(super) struct Arguments {
     /// What to print
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
+
+    /// Which findings make the command fail
+    #[arg(long, value_enum, value_name = "STATE", default_value_t = FailOn::Error, hide_possible_values = true)]
+    fail_on: FailOn,
 
     /// Run this check only; may be given several times
     #[arg(long, value_enum, value_name = "CHECK")]
@@ -81,30 +88,36 @@ pub(super) struct Arguments {
 enum Output {
     /// For people: a line for each finding, and below it what to do
     Table,
+    /// For scripts: one line for each finding, with state, check, code, object, and what was seen
+    Short,
     /// For programs: one JSON document
     Json,
 }
 
 pub(super) fn run(arguments: Arguments) -> ExitCode {
-    let output = arguments.output;
+    let (output, fail_on) = (arguments.output, arguments.fail_on);
     let printed = examine(arguments).and_then(|seen| {
         match (&seen, output) {
             (Seen::Report(report), Output::Table) => {
                 report::write_table(report, &mut anstream::stdout().lock())?;
+            }
+            (Seen::Report(report), Output::Short) => {
+                report::write_short(&report.findings, &mut io::stdout().lock())?;
+            }
+            (Seen::Map(map), Output::Short) => {
+                report::write_short(map.findings(), &mut io::stdout().lock())?;
             }
             (Seen::Report(report), Output::Json) => report::write_json(report, &mut io::stdout().lock())?,
             (Seen::Map(map), Output::Table) => map::write_table(map, &mut anstream::stdout().lock())?,
             (Seen::Map(map), Output::Json) => map::write_json(map, &mut io::stdout().lock())?,
         }
         Ok(match seen {
-            Seen::Report(report) => report.state(),
-            Seen::Map(map) => map.state(),
+            Seen::Report(report) => fail_on.exit_status(report.findings.iter().map(|finding| finding.state)),
+            Seen::Map(map) => fail_on.exit_status(map.states()),
         })
     });
     match printed {
-        Ok(State::Ok | State::Warning) => ExitCode::SUCCESS,
-        Ok(State::Wrong) => ExitCode::from(1),
-        Ok(State::Unknown) => ExitCode::from(2),
+        Ok(status) => ExitCode::from(status),
         Err(error) => {
             eprintln!("sriov-webhook doctor: {}", apiserver::chain(&*error));
             ExitCode::from(2)
@@ -119,8 +132,17 @@ enum Seen {
 }
 
 fn examine(arguments: Arguments) -> anyhow::Result<Seen> {
-    let Arguments { output: _, only, map, vmi, webhook_configuration, probe_namespace, cluster, admission } =
-        arguments;
+    let Arguments {
+        output: _,
+        fail_on: _,
+        only,
+        map,
+        vmi,
+        webhook_configuration,
+        probe_namespace,
+        cluster,
+        admission,
+    } = arguments;
     let options = Options::from(admission);
     let checks = match (map, only.is_empty()) {
         (true, _) => vec![Check::Vmi],

@@ -198,7 +198,8 @@ async fn kubevirts(client: &Client) -> Result<Vec<KubeVirt>, Failure> {
         };
         let version = kubevirt.data.pointer("/status/observedKubeVirtVersion").and_then(Value::as_str);
         KubeVirt {
-            name: full_name(&kubevirt),
+            namespace: kubevirt.namespace().unwrap_or_default(),
+            name: kubevirt.name_any(),
             version: version.filter(|version| !version.is_empty()).map(str::to_owned),
             gates: texts("/spec/configuration/developerConfiguration/featureGates"),
             disabled_gates: texts("/spec/configuration/developerConfiguration/disabledFeatureGates"),
@@ -214,10 +215,6 @@ async fn machines(client: &Client) -> Result<Vec<Machine>, Failure> {
 
 async fn pods(client: &Client) -> Result<Vec<LauncherPod>, Failure> {
     Ok(cluster::launcher_pods(client, &[]).await?.iter().map(LauncherPod::read).collect())
-}
-
-fn full_name(object: &DynamicObject) -> String {
-    format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any())
 }
 
 #[cfg(test)]

@@ -93,7 +93,9 @@ pub enum Probe {
 /// A KubeVirt.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KubeVirt {
-    /// `namespace/name`.
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
     pub name: String,
     /// Its version, once it is deployed.
     pub version: Option<String>,

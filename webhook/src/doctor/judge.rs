@@ -19,7 +19,7 @@ use admission::Options;
 use apiserver::Failure;
 
 use super::facts::{Entry, Facts};
-use super::{Check, Finding, Report, State};
+use super::{Check, Code, Finding, Report, SCHEMA_VERSION, State};
 
 /// Judges what was seen. What could not be seen is [unknown](State::Unknown), never well.
 #[must_use]
@@ -36,7 +36,7 @@ pub fn judge(facts: &Facts, checks: &[Check], options: &Options) -> Report {
         });
     }
     let is_healthy = |finding: &Finding| matches!(finding.state, State::Ok | State::Warning);
-    Report { healthy: findings.iter().all(is_healthy), findings }
+    Report { schema_version: SCHEMA_VERSION, healthy: findings.iter().all(is_healthy), findings }
 }
 
 /// What was not looked at has nothing to be said about.
@@ -52,7 +52,7 @@ fn seen<T>(check: Check, look: Option<&Result<T, Failure>>) -> Result<&T, Vec<Fi
                         .to_owned()
                 }
             };
-            Err(vec![Finding::unknown(check, unseen.sentence(), remedy)])
+            Err(vec![Finding::unknown(check, Code::CannotRead, unseen.sentence(), remedy)])
         }
     }
 }

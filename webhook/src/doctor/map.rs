@@ -13,11 +13,13 @@ pub use report::{write_json, write_table};
 use super::facts::Facts;
 use super::judge::{Judged, judge_machines};
 use super::network_map::PodMap;
-use super::{Finding, State};
+use super::{Check, Code, Finding, ObjectRef, SCHEMA_VERSION, State};
 
 /// All VMIs whose networks need devices.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Map {
+    /// Of this document; see [`SCHEMA_VERSION`].
+    pub schema_version: u32,
     /// Whether nothing is wrong, and nothing unknown that would have to be known to say so.
     pub healthy: bool,
     /// One for each VMI, in the order of their names.
@@ -46,7 +48,9 @@ pub struct MachineMap {
 pub fn map(facts: &Facts, names: &[NadName], options: &Options) -> Map {
     let judged = match judge_machines(facts, options) {
         Ok(judged) => judged,
-        Err(findings) => return Map { healthy: false, machines: Vec::new(), findings },
+        Err(findings) => {
+            return Map { schema_version: SCHEMA_VERSION, healthy: false, machines: Vec::new(), findings };
+        }
     };
     let wanted = |one: &Judged<'_>| {
         let name = one.machine.full_name();
@@ -58,12 +62,14 @@ pub fn map(facts: &Facts, names: &[NadName], options: &Options) -> Map {
     let mut findings = judged.findings;
     findings.extend(names.iter().filter(|name| !machines.iter().any(|one| one.is(name))).map(|name| {
         Finding::unknown(
-            super::Check::Vmi,
+            Check::Vmi,
+            Code::VmiUnknown,
             format!("{name}: there is no such VMI, or none of its networks needs a device"),
             format!("kubectl --namespace {} get vmi {} shows its networks", name.namespace(), name.name()),
         )
+        .about(ObjectRef::in_namespace("VirtualMachineInstance", name.namespace(), name.name()))
     }));
-    let mut map = Map { healthy: true, machines, findings };
+    let mut map = Map { schema_version: SCHEMA_VERSION, healthy: true, machines, findings };
     map.healthy = matches!(map.state(), State::Ok | State::Warning);
     map
 }
@@ -93,14 +99,22 @@ impl MachineMap {
 }
 
 impl Map {
+    /// All findings: those of each machine, then the others.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.machines.iter().flat_map(|machine| &machine.findings).chain(&self.findings)
+    }
+
     /// The worst of all. Whether a running virtual machine is right is unknown as long as nobody says which VF it has,
     /// or whether that is in the domain.
     #[must_use]
     pub fn state(&self) -> State {
-        let findings = self.machines.iter().flat_map(|machine| &machine.findings).chain(&self.findings);
+        self.states().max().unwrap_or(State::Ok)
+    }
+
+    /// The states of all findings, and of what the map leaves unanswered.
+    pub fn states(&self) -> impl Iterator<Item = State> {
         let unanswered = self.machines.iter().any(MachineMap::is_unanswered);
-        let unanswered = if unanswered { State::Unknown } else { State::Ok };
-        findings.map(|finding| finding.state).max().unwrap_or(State::Ok).max(unanswered)
+        self.findings().map(|finding| finding.state).chain(unanswered.then_some(State::Unknown))
     }
 }
 

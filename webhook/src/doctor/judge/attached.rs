@@ -6,7 +6,7 @@ use contract::network_status::{self, NetworkStatus};
 use contract::{NetworkSelection, annotation, json_problem, kubevirt, parse_networks};
 
 use crate::doctor::facts::{LauncherPod, Machine, MachineNetwork};
-use crate::doctor::{Check, Finding};
+use crate::doctor::{Check, Code, Finding};
 
 const CHECK: Check = Check::Vmi;
 
@@ -29,6 +29,7 @@ pub(super) fn findings(
         None if pod.running_since.is_none() => {}
         None => findings.push(Finding::wrong(
             CHECK,
+            Code::NetworkNotAttached,
             format!(
                 "{place} runs, and Multus has not written {}: it attached nothing",
                 annotation::NETWORK_STATUS
@@ -37,6 +38,7 @@ pub(super) fn findings(
         )),
         Some(Err(error)) => findings.push(Finding::unknown(
             CHECK,
+            Code::NetworkStatusUnreadable,
             format!("{place}: {} cannot be read: {}", annotation::NETWORK_STATUS, json_problem(&error)),
             "it would list what Multus attached; see the pod's events and Multus' log on the node",
         )),
@@ -44,6 +46,7 @@ pub(super) fn findings(
             for selection in lacking(pod, decision, &status) {
                 findings.push(Finding::wrong(
                     CHECK,
+                    Code::NetworkNotAttached,
                     format!(
                         "{place}: Multus attached nothing for NAD {}: its network-status does not list it",
                         selection.nad
@@ -110,6 +113,7 @@ fn not_in_domain(machine: &Machine, networks: &[&MachineNetwork]) -> Vec<Finding
     let one = |network: &&MachineNetwork| {
         Finding::wrong(
             CHECK,
+            Code::DeviceNotInDomain,
             format!(
                 "{}: network {} has no device in the running domain: status.interfaces does not say so",
                 machine.full_name(),
@@ -140,6 +144,7 @@ fn without_device(
         Some(Err(error)) => {
             return vec![Finding::unknown(
                 CHECK,
+                Code::NetworkInfoUnreadable,
                 format!("{place}: {} cannot be read: {}", kubevirt::NETWORK_INFO, json_problem(&error)),
                 "virt-controller writes it; see its log",
             )];
@@ -155,7 +160,7 @@ fn without_device(
     lacking
         .map(|network| {
             Finding::warning(
-                CHECK,
+                CHECK, Code::NetworkInfoWithoutDevice,
                 format!("{place}: {} has no device for network {}", kubevirt::NETWORK_INFO, network.name),
                 "KubeVirt 1.7 and later need it: let the device plugin or the CNI plugin write device-info, or have \
                  launcher-hook fill it in (docs/launcher-hook.md)",

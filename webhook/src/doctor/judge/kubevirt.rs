@@ -2,7 +2,7 @@
 
 use super::{others, ours, seen};
 use crate::doctor::facts::{Facts, KubeVirt};
-use crate::doctor::{Check, Finding};
+use crate::doctor::{Check, Code, Finding, ObjectRef};
 
 const CHECK: Check = Check::Kubevirt;
 
@@ -15,7 +15,7 @@ pub(super) fn versions(facts: &Facts) -> Vec<Finding> {
         && failure.is_not_served()
     {
         let remedy = "install KubeVirt; this webhook is for its virtual machines";
-        return vec![Finding::wrong(CHECK, "KubeVirt is not installed", remedy)];
+        return vec![Finding::wrong(CHECK, Code::KubevirtMissing, "KubeVirt is not installed", remedy)];
     }
     match seen(CHECK, facts.kubevirts.as_ref()) {
         Err(findings) => findings,
@@ -23,23 +23,41 @@ pub(super) fn versions(facts: &Facts) -> Vec<Finding> {
             let remedy = "create a KubeVirt object, as KubeVirt's installation says";
             vec![Finding::wrong(
                 CHECK,
+                Code::KubevirtMissing,
                 "KubeVirt's operator is installed, but there is no KubeVirt object",
                 remedy,
             )]
         }
-        Ok(kubevirts) => kubevirts.iter().map(|kubevirt| one(kubevirt, facts)).collect(),
+        Ok(kubevirts) => {
+            kubevirts.iter().map(|kubevirt| one(kubevirt, facts).about(object(kubevirt))).collect()
+        }
     }
 }
 
+fn object(kubevirt: &KubeVirt) -> ObjectRef {
+    ObjectRef::in_namespace("KubeVirt", &kubevirt.namespace, &kubevirt.name)
+}
+
 fn one(kubevirt: &KubeVirt, facts: &Facts) -> Finding {
-    let KubeVirt { name, version, gates, disabled_gates } = kubevirt;
+    let KubeVirt { namespace, name, version, gates, disabled_gates } = kubevirt;
+    let name = format!("{namespace}/{name}");
     let Some(version) = version else {
         let remedy = format!("kubectl describe kubevirt of {name} shows the progress of its installation");
-        return Finding::unknown(CHECK, format!("{name}: no version yet"), remedy);
+        return Finding::unknown(
+            CHECK,
+            Code::KubevirtVersionUnknown,
+            format!("{name}: no version yet"),
+            remedy,
+        );
     };
     let Some(minor) = minor(version) else {
         let remedy = "KubeVirt requests VFs itself up to 1.8, and needs the webhook from 1.9 on: find out which version it is";
-        return Finding::unknown(CHECK, format!("{name}: version {version:?} is not understood"), remedy);
+        return Finding::unknown(
+            CHECK,
+            Code::KubevirtVersionUnknown,
+            format!("{name}: version {version:?} is not understood"),
+            remedy,
+        );
     };
     let has = |gates: &[String]| gates.iter().any(|gate| gate == GATE);
     let left_to_us = match minor {
@@ -62,6 +80,7 @@ fn one(kubevirt: &KubeVirt, facts: &Facts) -> Finding {
         let remedy = "use a kubeconfig that may list them (examples/doctor.yaml)";
         return Finding::unknown(
             CHECK,
+            Code::CannotRead,
             format!("{found}; whether there is one is unknown: {}", unseen.sentence()),
             remedy,
         );
@@ -70,6 +89,7 @@ fn one(kubevirt: &KubeVirt, facts: &Facts) -> Finding {
         Some(other) => Finding::ok(CHECK, format!("{found}, which is {}", other.configuration)),
         None => Finding::wrong(
             CHECK,
+            Code::KubevirtWithoutInjector,
             format!(
                 "{found}, and there is none: virtual machines start without their VFs, and without an error"
             ),

@@ -11,7 +11,7 @@ use super::wording::{misspelt, no_resource, said};
 use super::{attached, seen, stale};
 use crate::doctor::facts::{Facts, LauncherPod, Machine, MachineNetwork, Nads};
 use crate::doctor::network_map::{NetworkMap, PodMap, Seen, Subject};
-use crate::doctor::{Check, Finding};
+use crate::doctor::{Check, Code, Finding, ObjectRef};
 
 const CHECK: Check = Check::Vmi;
 
@@ -75,18 +75,22 @@ pub(crate) fn judge_machines<'f>(facts: &'f Facts, options: &Options) -> Result<
     if let Some(Err(unseen)) = &facts.nodes {
         let remedy = "without them it is unknown whether a node was restarted under its virtual machines; examples/doctor.yaml \
                       has the permissions";
-        judgement.findings.push(Finding::unknown(CHECK, unseen.sentence(), remedy));
+        judgement.findings.push(Finding::unknown(CHECK, Code::CannotRead, unseen.sentence(), remedy));
     }
     for machine in machines {
         let pods = by_machine.get(machine.uid.as_str()).map(Vec::as_slice).unwrap_or_default();
         let networks = match &machine.networks {
             Ok(networks) => networks,
             Err(problem) => {
-                judgement.findings.push(Finding::unknown(
-                    CHECK,
-                    format!("{}: its networks cannot be read: {problem}", machine.full_name()),
-                    "correct the VMI",
-                ));
+                judgement.findings.push(
+                    Finding::unknown(
+                        CHECK,
+                        Code::VmiUnreadable,
+                        format!("{}: its networks cannot be read: {problem}", machine.full_name()),
+                        "correct the VMI",
+                    )
+                    .about(object(machine)),
+                );
                 continue;
             }
         };
@@ -107,9 +111,15 @@ pub(crate) fn judge_machines<'f>(facts: &'f Facts, options: &Options) -> Result<
             (judged.findings, judged.pods) = one.judge();
             judged.attachment_is_known = pods.iter().any(|pod| attached::is_known(pod));
         }
+        let about = |finding: Finding| finding.about(object(machine));
+        judged.findings = judged.findings.into_iter().map(about).collect();
         judgement.machines.push(judged);
     }
     Ok(judgement)
+}
+
+fn object(machine: &Machine) -> ObjectRef {
+    ObjectRef::in_namespace("VirtualMachineInstance", &machine.namespace, &machine.name)
 }
 
 /// What is well, and only that.
@@ -161,9 +171,9 @@ impl One<'_> {
             let found = format!("{}: KubeVirt says: {}", machine.full_name(), said(reason));
             let remedy = "docs/troubleshooting.md has the sentences of KubeVirt and libvirt, and what to do";
             findings.push(if machine.status.is_running() {
-                Finding::warning(CHECK, found, remedy)
+                Finding::warning(CHECK, Code::VmiNotSynchronized, found, remedy)
             } else {
-                Finding::wrong(CHECK, found, remedy)
+                Finding::wrong(CHECK, Code::VmiNotSynchronized, found, remedy)
             });
         }
         (findings, maps)
@@ -198,6 +208,7 @@ impl One<'_> {
                 self.nads.0.get(&name).filter(|nad| nad.names_no_resource() && !self.is_ignored(&name))?;
             Some(Finding::wrong(
                 CHECK,
+                Code::NadWithoutResource,
                 format!(
                     "{}: interface {} is sriov, but NAD {name} names no resource{}",
                     self.machine.full_name(),
@@ -238,9 +249,14 @@ impl One<'_> {
             "kubectl --namespace {namespace} describe vmi {name} says why; a denial by the webhook is quoted there"
         );
         vec![if why.is_empty() {
-            Finding::warning(CHECK, format!("{namespace}/{name}: has no pod"), remedy)
+            Finding::warning(CHECK, Code::VmiWithoutPod, format!("{namespace}/{name}: has no pod"), remedy)
         } else {
-            Finding::wrong(CHECK, format!("{namespace}/{name}: has no pod: {}", why.join("; ")), remedy)
+            Finding::wrong(
+                CHECK,
+                Code::VmiWithoutPod,
+                format!("{namespace}/{name}: has no pod: {}", why.join("; ")),
+                remedy,
+            )
         }]
     }
 
@@ -251,7 +267,12 @@ impl One<'_> {
         let decision = match decision(pod, *nads, options) {
             Ok(decision) => decision,
             Err(denial) => {
-                let finding = Finding::wrong(CHECK, format!("{place}: {}", denial.message), restart);
+                let finding = Finding::wrong(
+                    CHECK,
+                    Code::PodUnreadable,
+                    format!("{place}: {}", denial.message),
+                    restart,
+                );
                 return (vec![finding], self.maps(Some(pod), &[]));
             }
         };
@@ -261,18 +282,24 @@ impl One<'_> {
         let lacking: Vec<String> =
             holdings.iter().filter(|one| !one.is_misplaced()).filter_map(Holding::lack).collect();
         if !lacking.is_empty() {
-            findings.push(Finding::wrong(CHECK, format!("{place} {}", lacking.join(", ")), &restart));
+            findings.push(Finding::wrong(
+                CHECK,
+                Code::DeviceMissing,
+                format!("{place} {}", lacking.join(", ")),
+                &restart,
+            ));
         }
         for lack in holdings.iter().filter(|one| one.is_misplaced()).filter_map(Holding::lack) {
             let remedy = "the virtual machine runs in compute and can only use what that holds: request the resource \
                           there (the injector of the other container must not take it), and restart the virtual machine";
-            findings.push(Finding::wrong(CHECK, format!("{place}: {lack}"), remedy));
+            findings.push(Finding::wrong(CHECK, Code::DeviceElsewhere, format!("{place}: {lack}"), remedy));
         }
         if let Some(denial) = decision.verdict.denial()
             && findings.is_empty()
         {
             let finding = Finding::wrong(
                 CHECK,
+                Code::PodDenied,
                 format!("{place} would be denied today: {}", denial.message),
                 "correct what the message says; the running virtual machine is not affected until it is restarted",
             );
@@ -280,7 +307,7 @@ impl One<'_> {
         }
         findings.extend(pod.unschedulable.as_ref().map(|reason| {
             Finding::warning(
-                CHECK,
+                CHECK, Code::PodUnschedulable,
                 format!("{place} has no node: {}", said(reason)),
                 "if a resource is insufficient, all its VFs are in use: create more, or stop another virtual machine",
             )
@@ -288,6 +315,7 @@ impl One<'_> {
         findings.extend(decision.verdict.warnings.iter().map(|warning| {
             Finding::warning(
                 CHECK,
+                Code::PodWarning,
                 format!("{place}: {warning}"),
                 "the webhook admits it; do what the message says",
             )
@@ -312,7 +340,7 @@ impl One<'_> {
             }
             let Machine { namespace, name, .. } = self.machine;
             findings.push(Finding::warning(
-                CHECK,
+                CHECK, Code::NetworkNotSelected,
                 format!("{place} does not select NAD {nad} of network {}: it was added after the pod was made", network.name),
                 format!("migrate the virtual machine: virtctl --namespace {namespace} migrate {name}; or restart it"),
             ));
@@ -335,7 +363,7 @@ fn disagreements(
             let remedy = format!("sriov-webhook doctor --map shows all sides; if it stays so, {restart}");
             // Where KubeVirt makes an interface of its own, the pod's may have another address.
             let finding = if network.sriov { Finding::wrong } else { Finding::warning };
-            findings.push(finding(CHECK, found, remedy));
+            findings.push(finding(CHECK, Code::DeviceMismatch, found, remedy));
         }
     }
     findings

@@ -11,7 +11,7 @@ use super::seen;
 use super::wants::without_resource;
 use super::wording::{misspelt, no_resource};
 use crate::doctor::facts::{Facts, Misspelt, Nad};
-use crate::doctor::{Check, Finding};
+use crate::doctor::{Check, Code, Finding, ObjectRef};
 
 const CHECK: Check = Check::Nad;
 
@@ -19,7 +19,12 @@ pub(super) fn networks(facts: &Facts, checks: &[Check], options: &Options) -> Ve
     if let Some(Err(unseen)) = &facts.networks
         && unseen.is_not_served()
     {
-        return vec![Finding::wrong(CHECK, unseen.sentence(), "install Multus, which brings them")];
+        return vec![Finding::wrong(
+            CHECK,
+            Code::MultusMissing,
+            unseen.sentence(),
+            "install Multus, which brings them",
+        )];
     }
     let nads = match seen(CHECK, facts.networks.as_ref()) {
         Ok(nads) => nads,
@@ -27,7 +32,7 @@ pub(super) fn networks(facts: &Facts, checks: &[Check], options: &Options) -> Ve
     };
     if nads.0.is_empty() {
         let remedy = "create one for each network; examples/nads.yaml shows three";
-        return vec![Finding::warning(CHECK, "there are none", remedy)];
+        return vec![Finding::warning(CHECK, Code::NadNone, "there are none", remedy)];
     }
     // What a virtual machine lacks is said once, there.
     let said = if checks.contains(&Check::Vmi) { without_resource(facts, options) } else { BTreeSet::new() };
@@ -36,10 +41,8 @@ pub(super) fn networks(facts: &Facts, checks: &[Check], options: &Options) -> Ve
     for (name, nad) in &nads.0 {
         let wrong = wrong(name, nad);
         valid -= usize::from(!wrong.is_empty());
-        findings.extend(wrong);
-        if !said.contains(name) {
-            findings.extend(odd(name, nad));
-        }
+        let odd = if said.contains(name) { None } else { odd(name, nad) };
+        findings.extend(wrong.into_iter().chain(odd).map(|finding| finding.about(ObjectRef::nad(name))));
     }
     if valid > 0 {
         let named = resources_of(nads).values().flatten().collect::<BTreeSet<_>>().len();
@@ -53,6 +56,7 @@ fn wrong(name: &NadName, nad: &Nad) -> Vec<Finding> {
     if let Network::Invalid(error) = &nad.network {
         findings.push(Finding::wrong(
             CHECK,
+            Code::NadAnnotationInvalid,
             format!("{name}: {error}"),
             "correct the annotation; until then pods that name it are denied",
         ));
@@ -60,6 +64,7 @@ fn wrong(name: &NadName, nad: &Nad) -> Vec<Finding> {
     if let Cni::Unreadable(problem) = &nad.cni {
         findings.push(Finding::wrong(
             CHECK,
+            Code::NadConfigInvalid,
             format!("{name}: its spec.config {problem}"),
             "correct it: Multus cannot attach it, and pods that name it do not start",
         ));
@@ -73,6 +78,7 @@ fn odd(name: &NadName, nad: &Nad) -> Option<Finding> {
     if nad.names_no_resource() && nad.cni.wants_vf() {
         return Some(Finding::warning(
             CHECK,
+            Code::NadWithoutResource,
             format!("{name}: its CNI plugin configures a VF, but it names no resource with VFs{misspelt}"),
             no_resource(name),
         ));
@@ -80,6 +86,7 @@ fn odd(name: &NadName, nad: &Nad) -> Option<Finding> {
     let Misspelt { key, meant } = nad.misspelt.first()?;
     Some(Finding::warning(
         CHECK,
+        Code::NadAnnotationMisspelt,
         format!("{name}: annotation {key} is ignored: did you mean {meant}?"),
         format!(
             "rename it, if so: kubectl --namespace {} edit net-attach-def {}; or give --resource-annotation, as to serve",

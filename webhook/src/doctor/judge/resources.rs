@@ -8,7 +8,7 @@ use contract::NadName;
 use super::demand::{held, waiting};
 use super::seen;
 use crate::doctor::facts::{Facts, LauncherPod, Nads, Node, Ready};
-use crate::doctor::{Check, Finding};
+use crate::doctor::{Check, Code, Finding, ObjectRef};
 
 const CHECK: Check = Check::Resource;
 
@@ -37,7 +37,7 @@ pub(super) fn resources(facts: &Facts) -> Vec<Finding> {
         findings.push(Finding::ok(CHECK, "no NAD names a resource, so no pod needs one"));
     }
     for (resource, nads) in &needed {
-        findings.push(one(resource, nads, nodes, pods));
+        findings.push(one(resource, nads, nodes, pods).about(ObjectRef::resource(resource)));
         findings.extend(lost(resource, nodes, pods));
     }
     findings.extend(nodes.iter().filter_map(|node| silent(node, &needed)));
@@ -49,12 +49,12 @@ pub(super) fn resources(facts: &Facts) -> Vec<Finding> {
     for resource in advertised {
         if !needed.contains_key(resource) && domain(resource).is_some_and(|domain| domains.contains(domain)) {
             findings.push(Finding::warning(
-                CHECK,
+                CHECK, Code::ResourceUnused,
                 format!("{resource}: {}, and no NAD names it", supply(resource, nodes)),
                 format!(
                     "for a network of virtual machines, annotate its NAD: k8s.v1.cni.cncf.io/resourceName: {resource}"
                 ),
-            ));
+            ).about(ObjectRef::resource(resource)));
         }
     }
     findings
@@ -79,6 +79,7 @@ fn one(resource: &str, nads: &[&NadName], nodes: &[Node], pods: &[LauncherPod]) 
     if counts.is_empty() {
         return Finding::wrong(
             CHECK,
+            Code::ResourceNotAdvertised,
             format!("{resource}: no node advertises it; {by}"),
             "compare resourcePrefix and resourceName of the device plugin's configuration, or resourceName of the \
              SriovNetworkNodePolicy, with the NAD's annotation; launcher-hook check on the node says whether it is fit",
@@ -87,6 +88,7 @@ fn one(resource: &str, nads: &[&NadName], nodes: &[Node], pods: &[LauncherPod]) 
     if counts.iter().all(|count| *count == 0) {
         return Finding::wrong(
             CHECK,
+            Code::ResourceWithoutDevices,
             format!("{resource}: {}; {by}", supply(resource, nodes)),
             "the device plugin knows the resource and finds no VF: are VFs created and bound to vfio-pci? launcher-hook check \
              on the node says what is missing",
@@ -95,6 +97,7 @@ fn one(resource: &str, nads: &[&NadName], nodes: &[Node], pods: &[LauncherPod]) 
     if nodes.iter().filter(|node| node.allocatable.contains_key(resource)).all(Node::is_silent) {
         return Finding::wrong(
             CHECK,
+            Code::ResourceNodesNotReady,
             format!("{resource}: {}, and none of them is ready; {by}", supply(resource, nodes)),
             "kubectl describe node says why; until one is ready, pods that need the resource cannot start",
         );
@@ -111,6 +114,7 @@ fn one(resource: &str, nads: &[&NadName], nodes: &[Node], pods: &[LauncherPod]) 
         };
         return Finding::warning(
             CHECK,
+            Code::ResourceExhausted,
             format!(
                 "{resource}: {wait} for it: {}; virtual machines hold {}; {by}",
                 some(&waiting),
@@ -133,7 +137,7 @@ fn silent(node: &Node, needed: &BTreeMap<String, Vec<&NadName>>) -> Option<Findi
     }
     let since = since.map(|since| format!(" since {since}")).unwrap_or_default();
     Some(Finding::warning(
-        CHECK,
+        CHECK, Code::NodeNotReady,
         format!(
             "node {} is not ready{since} ({reason}): no pod can get its {}",
             node.name,
@@ -143,7 +147,7 @@ fn silent(node: &Node, needed: &BTreeMap<String, Vec<&NadName>>) -> Option<Findi
             "kubectl describe node {} says why; until it is ready, what the API server knows of its pods and devices is stale",
             node.name
         ),
-    ))
+    ).about(ObjectRef::of_cluster("Node", &node.name)))
 }
 
 /// Nodes that advertise fewer devices than virtual machines hold there: devices have gone from under them.
@@ -151,7 +155,7 @@ fn lost(resource: &str, nodes: &[Node], pods: &[LauncherPod]) -> Vec<Finding> {
     let lost = held(resource, nodes, pods).into_iter().filter(|one| one.held > one.allocatable);
     lost.map(|one| {
         Finding::wrong(
-            CHECK,
+            CHECK, Code::DevicesLost,
             format!(
                 "{resource}: virtual machines on node {} hold {}, and it advertises {}: devices have gone since they started",
                 one.node, one.held, one.allocatable
@@ -159,7 +163,7 @@ fn lost(resource: &str, nodes: &[Node], pods: &[LauncherPod]) -> Vec<Finding> {
             "were the VFs created again after the node's restart, is the device plugin's configuration the same, is a \
              VF unhealthy? launcher-hook check on the node says what is missing; then delete the pods of virtual \
              machines whose VF is gone, so that new ones are allocated",
-        )
+        ).about(ObjectRef::of_cluster("Node", one.node))
     })
     .collect()
 }

@@ -8,7 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::wording::said;
 use crate::doctor::facts::{Ended, Facts, LauncherPod, Machine, Node};
-use crate::doctor::{Check, Finding};
+use crate::doctor::{Check, Code, Finding};
 
 const CHECK: Check = Check::Vmi;
 
@@ -34,6 +34,7 @@ pub(super) fn findings(machine: &Machine, pod: &LauncherPod, facts: &Facts) -> V
     for device in pod.devices.iter().filter(|device| device.health == "Unhealthy") {
         findings.push(Finding::wrong(
             CHECK,
+            Code::DeviceUnhealthy,
             format!("{place}: its device {} of {} is unhealthy", device.id, device.resource),
             format!("see the device plugin's log on the node: is the VF gone? Then {}", delete(pod)),
         ));
@@ -51,6 +52,7 @@ fn restarted(machine: &Machine, pod: &LauncherPod, facts: &Facts, place: &str) -
     {
         return Some(Finding::wrong(
             CHECK,
+            Code::DevicesStale,
             format!(
                 "{place}: its devices were allocated at {admitted}, and node {node} was restarted at {restart}: they are stale"
             ),
@@ -69,6 +71,7 @@ fn restarted(machine: &Machine, pod: &LauncherPod, facts: &Facts, place: &str) -
     };
     Some(Finding::unknown(
         CHECK,
+        Code::DevicesMayBeStale,
         format!(
             "{place}: its devices were allocated at {admitted}, and node {node} became ready at {ready}: whether it was \
              restarted cannot be seen ({events})"
@@ -83,6 +86,7 @@ pub(super) fn refused(machine: &Machine, pod: &LauncherPod) -> Option<Finding> {
     let Ended { message, .. } = pod.ended.as_ref().filter(|ended| ended.reason == REASON)?;
     Some(Finding::wrong(
         CHECK,
+        Code::DevicesNotAllocated,
         format!("{}: pod {}: {REASON}: {}", machine.full_name(), pod.name, said(message)),
         format!(
             "the kubelet of node {} could not allocate its devices: after a restart of the node, the device plugin was not \

@@ -65,7 +65,8 @@ fn silent(node: Node) -> Node {
 
 fn kubevirt(version: &str) -> KubeVirt {
     KubeVirt {
-        name: "kubevirt/kubevirt".to_owned(),
+        namespace: "kubevirt".to_owned(),
+        name: "kubevirt".to_owned(),
         version: Some(version.to_owned()),
         ..KubeVirt::default()
     }
@@ -176,81 +177,81 @@ fn a_cluster_in_which_little_is() {
 #[rstest]
 #[case::no_bundle(
     |facts: &mut Facts| facts.entries = Some(Ok(vec![Entry { has_bundle: false, ..entry("sriov", "pods.kubevirt-sriov.io") }])),
-    Check::Webhook, State::Wrong, "no caBundle"
+    Check::Webhook, State::Wrong, Code::WebhookCaMissing, "no caBundle"
 )]
 #[case::failure_policy(
     |facts: &mut Facts| facts.entries = Some(Ok(vec![Entry { ignores_failure: true, ..entry("sriov", "pods.kubevirt-sriov.io") }])),
-    Check::Webhook, State::Warning, "failurePolicy is Ignore"
+    Check::Webhook, State::Warning, Code::WebhookFailurePolicyIgnore, "failurePolicy is Ignore"
 )]
 #[case::two_releases(
     |facts: &mut Facts| facts.entries = Some(Ok(vec![entry("a", "pods.kubevirt-sriov.io"), entry("b", "pods.kubevirt-sriov.io")])),
-    Check::Webhook, State::Warning, "2 registrations"
+    Check::Webhook, State::Warning, Code::WebhookRegisteredTwice, "2 registrations"
 )]
 #[case::not_trusted(
     |facts: &mut Facts| facts.probe = Some(Probe::Unanswered {
         entry: "pods.kubevirt-sriov.io".to_owned(), reason: "tls: failed to verify certificate: x509: …".to_owned() }),
-    Check::Webhook, State::Wrong, "does not trust its certificate"
+    Check::Webhook, State::Wrong, Code::WebhookCertificateNotTrusted, "does not trust its certificate"
 )]
 #[case::not_reached(
     |facts: &mut Facts| facts.probe = Some(Probe::Unanswered {
         entry: "pods.kubevirt-sriov.io".to_owned(), reason: "dial tcp 10.96.0.7:443: connection refused".to_owned() }),
-    Check::Webhook, State::Wrong, "does not reach it"
+    Check::Webhook, State::Wrong, Code::WebhookNotReached, "does not reach it"
 )]
 #[case::another_refuses(
     |facts: &mut Facts| facts.probe = Some(Probe::Refused { entry: "policy.example.com".to_owned() }),
-    Check::Webhook, State::Unknown, "is not known: webhook policy.example.com"
+    Check::Webhook, State::Unknown, Code::WebhookAnswerUnknown, "is not known: webhook policy.example.com"
 )]
 #[case::may_not_ask(
     |facts: &mut Facts| facts.probe = Some(Probe::Hindered { reason: "pods is forbidden".to_owned() }),
-    Check::Webhook, State::Unknown, "is not known: pods is forbidden"
+    Check::Webhook, State::Unknown, Code::WebhookAnswerUnknown, "is not known: pods is forbidden"
 )]
 #[case::another_injector(
     |facts: &mut Facts| facts.entries = Some(Ok(vec![
         entry("kubevirt-sriov", "pods.kubevirt-sriov.io"),
         entry("network-resources-injector-config", "injector.k8s.cni.cncf.io"),
     ])),
-    Check::Injector, State::Warning, "enableInjector"
+    Check::Injector, State::Warning, Code::InjectorCompeting, "enableInjector"
 )]
 #[case::no_kubevirt(
     |facts: &mut Facts| facts.kubevirts = Some(not_served(KUBEVIRTS)),
-    Check::Kubevirt, State::Wrong, "not installed"
+    Check::Kubevirt, State::Wrong, Code::KubevirtMissing, "not installed"
 )]
 #[case::kubevirt_on_its_way(
     |facts: &mut Facts| facts.kubevirts = Some(Ok(vec![KubeVirt { version: None, ..kubevirt("") }])),
-    Check::Kubevirt, State::Unknown, "no version yet"
+    Check::Kubevirt, State::Unknown, Code::KubevirtVersionUnknown, "no version yet"
 )]
 #[case::no_multus_for_networks(
     |facts: &mut Facts| { facts.networks = Some(not_served(NADS));
               facts.nodes = None; facts.machines = Some(Ok(Vec::new())); facts.pods = Some(Ok(Vec::new())); },
-    Check::Nad, State::Wrong, "install Multus"
+    Check::Nad, State::Wrong, Code::MultusMissing, "install Multus"
 )]
 #[case::an_invalid_network(
     |facts: &mut Facts| facts.networks = nads([(nad("storage"), network(RESOURCE)), (nad("bad"), network("a b"))]),
-    Check::Nad, State::Wrong, "default/bad: its annotation k8s.v1.cni.cncf.io/resourceName"
+    Check::Nad, State::Wrong, Code::NadAnnotationInvalid, "default/bad: its annotation k8s.v1.cni.cncf.io/resourceName"
 )]
 #[case::nobody_advertises(
     |facts: &mut Facts| facts.nodes = Some(Ok(vec![node("a", &[("devices.kubevirt.io/kvm", 1000)])])),
-    Check::Resource, State::Wrong, "no node advertises it"
+    Check::Resource, State::Wrong, Code::ResourceNotAdvertised, "no node advertises it"
 )]
 #[case::none_left(
     |facts: &mut Facts| facts.nodes = Some(Ok(vec![node("a", &[(RESOURCE, 0)])])),
-    Check::Resource, State::Wrong, "0 on 1 node"
+    Check::Resource, State::Wrong, Code::ResourceWithoutDevices, "0 on 1 node"
 )]
 #[case::a_node_is_silent(
     |facts: &mut Facts| facts.nodes = Some(Ok(vec![silent(node("a", &[(RESOURCE, 4)])), node("b", &[(RESOURCE, 2)])])),
-    Check::Resource, State::Warning,
+    Check::Resource, State::Warning, Code::NodeNotReady,
     "node a is not ready since 2026-03-01T08:00:00Z (NodeStatusUnknown): no pod can get its 4 intel.com/sriov_vfio"
 )]
 #[case::all_nodes_are_silent(
     |facts: &mut Facts| facts.nodes = Some(Ok(vec![silent(node("a", &[(RESOURCE, 4)]))])),
-    Check::Resource, State::Wrong, "intel.com/sriov_vfio: 4 on 1 node, and none of them is ready; named by default/storage"
+    Check::Resource, State::Wrong, Code::ResourceNodesNotReady, "intel.com/sriov_vfio: 4 on 1 node, and none of them is ready; named by default/storage"
 )]
 #[case::devices_have_gone(
     |facts: &mut Facts| facts.pods = Some(Ok((0..5).map(|index| LauncherPod {
         name: format!("launcher-{index}"),
         ..pod("storage", &json!({RESOURCE: "1"}))
     }).collect())),
-    Check::Resource, State::Wrong,
+    Check::Resource, State::Wrong, Code::DevicesLost,
     "intel.com/sriov_vfio: virtual machines on node a hold 5, and it advertises 4: devices have gone since they started"
 )]
 #[case::all_taken(
@@ -266,44 +267,45 @@ fn a_cluster_in_which_little_is() {
         };
         facts.pods = Some(Ok(vec![holds, waits]));
     },
-    Check::Resource, State::Warning,
+    Check::Resource, State::Warning, Code::ResourceExhausted,
     "intel.com/sriov_vfio: 1 pod waits for it: default/late; virtual machines hold 1 of 1 on a; named by default/storage"
 )]
 #[case::pods_may_not_be_listed(
     |facts: &mut Facts| facts.pods = Some(forbidden(Resource::of::<Pod>())),
-    Check::Resource, State::Unknown, "not allowed to list pods in all namespaces (the API server says: no)"
+    Check::Resource, State::Unknown, Code::CannotRead, "not allowed to list pods in all namespaces (the API server says: no)"
 )]
 #[case::no_network_names_it(
     |facts: &mut Facts| facts.nodes = Some(Ok(vec![node("a", &[(RESOURCE, 1), ("intel.com/other", 3)])])),
-    Check::Resource, State::Warning, "intel.com/other: 3 on 1 node, and no NAD names it"
+    Check::Resource, State::Warning, Code::ResourceUnused, "intel.com/other: 3 on 1 node, and no NAD names it"
 )]
 #[case::nodes_may_not_be_listed(
     |facts: &mut Facts| facts.nodes = Some(forbidden(Resource::of::<KubernetesNode>())),
-    Check::Resource, State::Unknown, "not allowed to list nodes in all namespaces (the API server says: no)"
+    Check::Resource, State::Unknown, Code::CannotRead, "not allowed to list nodes in all namespaces (the API server says: no)"
 )]
 #[case::a_pod_without_its_vf(
     |facts: &mut Facts| facts.pods = Some(Ok(vec![pod("storage, storage", &json!({RESOURCE: "1"}))])),
-    Check::Vmi, State::Wrong, "holds 1 of 2 intel.com/sriov_vfio"
+    Check::Vmi, State::Wrong, Code::DeviceMissing, "holds 1 of 2 intel.com/sriov_vfio"
 )]
 #[case::a_network_that_is_gone(
     |facts: &mut Facts| facts.pods = Some(Ok(vec![pod("gone", &json!({}))])),
-    Check::Vmi, State::Wrong, "would be denied today: annotation k8s.v1.cni.cncf.io/networks: element 1"
+    Check::Vmi, State::Wrong, Code::PodDenied, "would be denied today: annotation k8s.v1.cni.cncf.io/networks: element 1"
 )]
 #[case::no_pod(
     |facts: &mut Facts| facts.pods = Some(Ok(Vec::new())),
-    Check::Vmi, State::Warning, "has no pod"
+    Check::Vmi, State::Warning, Code::VmiWithoutPod, "has no pod"
 )]
 #[case::no_node(
     |facts: &mut Facts| facts.pods = Some(Ok(vec![LauncherPod {
         unschedulable: Some("0/3 nodes are available: 3 Insufficient memory.".to_owned()),
         ..pod("storage", &json!({RESOURCE: "1"}))
     }])),
-    Check::Vmi, State::Warning, "has no node: 0/3 nodes"
+    Check::Vmi, State::Warning, Code::PodUnschedulable, "has no node: 0/3 nodes"
 )]
 fn one_thing_is_not_well(
     #[case] change: fn(&mut Facts),
     #[case] check: Check,
     #[case] state: State,
+    #[case] code: Code,
     #[case] text: &str,
 ) {
     let mut facts = well();
@@ -312,7 +314,12 @@ fn one_thing_is_not_well(
     let findings: Vec<_> = report.findings.iter().filter(|finding| finding.state != State::Ok).collect();
     // Who looks at resources and VMIs needs NADs as well, and says so again.
     let [finding, ..] = findings[..] else { panic!("all is well:\n{}", table(&report)) };
-    assert_eq!((finding.check, finding.state), (check, state), "{}", table(&report));
+    assert_eq!(
+        (finding.check, finding.state, finding.code),
+        (check, state, Some(code)),
+        "{}",
+        table(&report)
+    );
     let said = format!("{} {}", finding.found, finding.remedy.as_deref().unwrap_or_default());
     assert!(said.contains(text), "{said}");
     assert_eq!(report.healthy, state == State::Warning);

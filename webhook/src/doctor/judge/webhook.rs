@@ -2,7 +2,7 @@
 
 use super::{others, ours, seen};
 use crate::doctor::facts::{Entry, Facts, Probe};
-use crate::doctor::{Check, Finding};
+use crate::doctor::{Check, Code, Finding, ObjectRef};
 
 const CHECK: Check = Check::Webhook;
 
@@ -11,10 +11,11 @@ pub(super) fn registration(facts: &Facts) -> Vec<Finding> {
         return findings.into_iter().chain(answer(facts)).collect();
     }
     let ours = ours(facts);
-    let mut findings: Vec<Finding> = ours.iter().map(|entry| one(entry)).collect();
+    let mut findings: Vec<Finding> =
+        ours.iter().map(|entry| one(entry).about(registration_of(entry))).collect();
     if ours.is_empty() {
         findings.push(Finding::wrong(
-            CHECK,
+            CHECK, Code::WebhookNotRegistered,
             "no MutatingWebhookConfiguration sends pods to sriov-webhook",
             "helm install kubevirt-sriov charts/kubevirt-sriov --namespace kubevirt-sriov --create-namespace; if \
              it is installed, helm upgrade kubevirt-sriov charts/kubevirt-sriov --namespace kubevirt-sriov \
@@ -23,13 +24,20 @@ pub(super) fn registration(facts: &Facts) -> Vec<Finding> {
     }
     if ours.len() > 1 {
         findings.push(Finding::warning(
-            CHECK,
+            CHECK, Code::WebhookRegisteredTwice,
             format!("{} registrations of sriov-webhook", ours.len()),
             "no resource is added twice, but each pod waits for all of them: uninstall the releases that are not needed",
         ));
     }
-    findings.extend(answer(facts));
+    findings.extend(answer(facts).map(|finding| match ours[..] {
+        [entry] => finding.about(registration_of(entry)),
+        _ => finding,
+    }));
     findings
+}
+
+fn registration_of(entry: &Entry) -> ObjectRef {
+    ObjectRef::of_cluster("MutatingWebhookConfiguration", &entry.configuration)
 }
 
 fn one(entry: &Entry) -> Finding {
@@ -38,6 +46,7 @@ fn one(entry: &Entry) -> Finding {
     if !has_bundle {
         return Finding::wrong(
             CHECK,
+            Code::WebhookCaMissing,
             format!("{configuration}: {name} has no caBundle, so no API server trusts the webhook"),
             "see the log of the replicas, which write it (certificates.mode=managed), or of cert-manager's CA \
              injector; with certificates.mode=secret set certificates.secret.caBundle",
@@ -46,6 +55,7 @@ fn one(entry: &Entry) -> Finding {
     if *ignores_failure {
         return Finding::warning(
             CHECK,
+            Code::WebhookFailurePolicyIgnore,
             format!("{found}; failurePolicy is Ignore"),
             "while no replica answers, virtual machines start without their VFs and without an error: set \
              webhook.failurePolicy=Fail",
@@ -63,18 +73,21 @@ fn answer(facts: &Facts) -> Option<Finding> {
         }
         Probe::Unanswered { entry, reason } if is_ours(entry) && is_about_trust(reason) => Finding::wrong(
             CHECK,
+            Code::WebhookCertificateNotTrusted,
             format!("the API server does not trust its certificate: {reason}"),
             "sriov-webhook certs inspect --tls-secret kubevirt-sriov/kubevirt-sriov-tls shows what is served; \
              compare its CA with the caBundle of the registration, which the replicas put right within a minute",
         ),
         Probe::Unanswered { entry, reason } if is_ours(entry) => Finding::wrong(
             CHECK,
+            Code::WebhookNotReached,
             format!("the API server does not reach it: {reason}"),
             "are its pods ready, has its Service endpoints, and may API servers connect to port 8443 of the pods \
              (NetworkPolicy, the cloud's firewall)?",
         ),
         Probe::Passed { namespace } => Finding::wrong(
             CHECK,
+            Code::WebhookNotCalled,
             format!(
                 "a pod that it denies would be created in namespace {namespace}: the API server does not call it there"
             ),
@@ -83,11 +96,13 @@ fn answer(facts: &Facts) -> Option<Finding> {
         ),
         Probe::Refused { entry } | Probe::Unanswered { entry, .. } => Finding::unknown(
             CHECK,
+            Code::WebhookAnswerUnknown,
             format!("whether it answers is not known: webhook {entry} denies the pod of the dry run"),
             "try another namespace with --probe-namespace",
         ),
         Probe::Hindered { reason } => Finding::unknown(
             CHECK,
+            Code::WebhookAnswerUnknown,
             format!("whether it answers is not known: {reason}"),
             "use a kubeconfig that may create pods (it is a dry run), or another --probe-namespace",
         ),
@@ -109,13 +124,14 @@ pub(super) fn injectors(facts: &Facts) -> Vec<Finding> {
     }
     let one = |entry: &&Entry| {
         Finding::warning(
-            CHECK,
+            CHECK, Code::InjectorCompeting,
             format!("{}: pods go to {} as well ({})", entry.configuration, entry.target, entry.name),
             "this webhook adds nothing twice. Keep the other one if pods other than virtual machines use \
              SR-IOV: this one serves them with decisions.scope=all-pods only. Otherwise, for the SR-IOV operator's, \
              kubectl patch sriovoperatorconfig default --namespace sriov-network-operator (OpenShift: \
              openshift-sriov-network-operator) --type merge --patch '{\"spec\":{\"enableInjector\":false}}'",
         )
+        .about(registration_of(entry))
     };
     others.iter().map(one).collect()
 }

@@ -6,8 +6,9 @@ use anstyle::Style;
 
 use super::{MachineMap, Map};
 use crate::doctor::network_map::{Cell, NetworkMap, PodMap, Wanted};
+use crate::doctor::report::{write_page, write_remedy};
 use crate::doctor::{Finding, State};
-use crate::style::{BAD, HEAD, REMEDY, UNKNOWN};
+use crate::style::{BAD, HEAD, UNKNOWN};
 
 const HEADER: [&str; 10] =
     ["NETWORK", "NAD", "WANTED", "RESOURCE", "VF", "PF", "HOSTDEV", "MAC", "ATTACHED MAC", "DOMAIN"];
@@ -29,6 +30,7 @@ pub fn write_table(map: &Map, out: &mut impl Write) -> io::Result<()> {
     }
     let wrong = |machine: &&MachineMap| machine.findings.iter().any(|finding| finding.state == State::Wrong);
     let wrong = map.machines.iter().filter(wrong).count();
+    write_page(map.findings(), out)?;
     let style = map.state().style();
     match (map.state(), map.machines.len()) {
         (_, 0) => Ok(()),
@@ -77,10 +79,7 @@ fn write_machine(machine: &MachineMap, out: &mut impl Write) -> io::Result<()> {
 fn write_finding(finding: &Finding, indent: &str, out: &mut impl Write) -> io::Result<()> {
     let (state, style) = (finding.state.as_str(), finding.state.style());
     writeln!(out, "{indent}{style}{state:<8}{style:#} {}", finding.found)?;
-    match &finding.remedy {
-        Some(remedy) => writeln!(out, "{indent}{:<8} {REMEDY}->{REMEDY:#} {remedy}", ""),
-        None => Ok(()),
-    }
+    write_remedy(finding, &format!("{indent}{:<8}", ""), out)
 }
 
 fn write_rows(networks: &[NetworkMap], out: &mut impl Write) -> io::Result<()> {

@@ -18,7 +18,14 @@ fn odd(facts: &Facts) -> String {
     let report = judge(facts, &[Check::Nad, Check::Vmi], &Options::default());
     let lines = report.findings.iter().filter(|finding| finding.state != State::Ok);
     lines
-        .map(|finding| format!("{} {} {}\n", finding.state.as_str(), finding.check.as_str(), finding.found))
+        .map(|finding| {
+            let Finding { state, check, code, object, found, .. } = finding;
+            assert!(
+                object.is_some() || *check == Check::Vmi && *code == Some(Code::CannotRead),
+                "{finding:?}"
+            );
+            format!("{} {} {}: {found}\n", state.as_str(), check.as_str(), code.unwrap())
+        })
         .collect()
 }
 
@@ -70,11 +77,11 @@ fn five_of_six_without_their_device() {
         ..Facts::default()
     };
     insta::assert_snapshot!(odd(&facts), @r"
-    WRONG vmi default/meshed: pod virt-launcher-meshed-abcde: container mesh holds example.com/blue, compute does not
-    WRONG vmi default/bare: interface fast is sriov, but NAD default/bare names no resource
-    WRONG vmi default/slip: interface fast is sriov, but NAD default/slip names no resource; default/slip has the annotation k8s.v1.cni.cncf.io/resource-name: did you mean k8s.v1.cni.cncf.io/resourceName?
-    WRONG vmi default/tap: pod virt-launcher-tap-abcde holds 0 of 1 macvtap.network.kubevirt.io/bond0
-    WRONG vmi default/plugged: pod virt-launcher-plugged-abcde holds 0 of 1 example.com/blue
+    WRONG vmi device-elsewhere: default/meshed: pod virt-launcher-meshed-abcde: container mesh holds example.com/blue, compute does not
+    WRONG vmi nad-without-resource: default/bare: interface fast is sriov, but NAD default/bare names no resource
+    WRONG vmi nad-without-resource: default/slip: interface fast is sriov, but NAD default/slip names no resource; default/slip has the annotation k8s.v1.cni.cncf.io/resource-name: did you mean k8s.v1.cni.cncf.io/resourceName?
+    WRONG vmi device-missing: default/tap: pod virt-launcher-tap-abcde holds 0 of 1 macvtap.network.kubevirt.io/bond0
+    WRONG vmi device-missing: default/plugged: pod virt-launcher-plugged-abcde holds 0 of 1 example.com/blue
     ");
     let report = judge(&facts, &[Check::Vmi], &Options::default());
     assert!(!report.healthy);
@@ -95,9 +102,9 @@ fn a_nad_that_no_virtual_machine_uses_is_looked_at_all_the_same() {
         ..Facts::default()
     };
     insta::assert_snapshot!(odd(&facts), @r"
-    warning nad default/bare: its CNI plugin configures a VF, but it names no resource with VFs
-    WRONG nad default/broken: its spec.config is not JSON (EOF while parsing an object at line 1 column 1)
-    warning nad default/slip: annotation resourceName is ignored: did you mean k8s.v1.cni.cncf.io/resourceName?
+    warning nad nad-without-resource: default/bare: its CNI plugin configures a VF, but it names no resource with VFs
+    WRONG nad nad-config-invalid: default/broken: its spec.config is not JSON (EOF while parsing an object at line 1 column 1)
+    warning nad nad-annotation-misspelt: default/slip: annotation resourceName is ignored: did you mean k8s.v1.cni.cncf.io/resourceName?
     ");
 }
 
@@ -108,15 +115,15 @@ fn a_nad_that_no_virtual_machine_uses_is_looked_at_all_the_same() {
 )]
 #[case::not_listed(
     json!([{"name": "podnet", "interface": "eth0", "default": true}]),
-    Some("WRONG vmi default/guest: pod virt-launcher-guest-abcde: Multus attached nothing for NAD default/blue")
+    Some("WRONG vmi network-not-attached: default/guest: pod virt-launcher-guest-abcde: Multus attached nothing for NAD default/blue")
 )]
 #[case::only_another(
     json!([{"name": "default/green", "interface": "net1"}]),
-    Some("WRONG vmi default/guest: pod virt-launcher-guest-abcde: Multus attached nothing for NAD default/blue")
+    Some("WRONG vmi network-not-attached: default/guest: pod virt-launcher-guest-abcde: Multus attached nothing for NAD default/blue")
 )]
 #[case::unreadable(
     json!("soon"),
-    Some("unknown vmi default/guest: pod virt-launcher-guest-abcde: k8s.v1.cni.cncf.io/network-status cannot be read")
+    Some("unknown vmi network-status-unreadable: default/guest: pod virt-launcher-guest-abcde: k8s.v1.cni.cncf.io/network-status cannot be read")
 )]
 fn what_multus_says(#[case] status: Value, #[case] expected: Option<&str>) {
     let change = json!({"metadata": {"annotations": {(annotation::NETWORK_STATUS): status.to_string()}}});
@@ -136,15 +143,15 @@ fn compute_since(time: &str) -> Value {
 fn multus_that_said_nothing_of_a_running_pod_attached_nothing() {
     let change = json!({"status": {"containerStatuses": compute_since("2026-03-01T08:00:05Z")}});
     let said = odd(&one(&json!({"sriov": {}}), &json!({"phase": "Running"}), &json!({BLUE: "1"}), &change));
-    insta::assert_snapshot!(said, @"WRONG vmi default/guest: pod virt-launcher-guest-abcde runs, and Multus has not written k8s.v1.cni.cncf.io/network-status: it attached nothing");
+    insta::assert_snapshot!(said, @"WRONG vmi network-not-attached: default/guest: pod virt-launcher-guest-abcde runs, and Multus has not written k8s.v1.cni.cncf.io/network-status: it attached nothing");
 }
 
 #[rstest]
 #[case::in_the_domain(json!([{"name": "fast", "infoSource": "domain, multus-status"}]), "")]
 #[case::attached_alone(json!([{"name": "fast", "infoSource": "multus-status"}]),
-    "WRONG vmi default/guest: network fast has no device in the running domain: status.interfaces does not say so\n")]
+    "WRONG vmi device-not-in-domain: default/guest: network fast has no device in the running domain: status.interfaces does not say so\n")]
 #[case::not_reported(json!([{"name": "other", "infoSource": "domain"}]),
-    "WRONG vmi default/guest: network fast has no device in the running domain: status.interfaces does not say so\n")]
+    "WRONG vmi device-not-in-domain: default/guest: network fast has no device in the running domain: status.interfaces does not say so\n")]
 #[case::nothing_reported(json!([]), "")]
 fn what_kubevirt_says(#[case] interfaces: Value, #[case] expected: &str) {
     let status = json!({"phase": "Running", "interfaces": interfaces});
@@ -163,16 +170,16 @@ fn network_info_without_a_device_and_why_the_domain_is_not_made() {
     let status = json!({"phase": "Scheduled", "conditions": conditions});
     let said = odd(&one(&json!({"sriov": {}}), &status, &json!({BLUE: "1"}), &change));
     insta::assert_snapshot!(said, @r"
-    warning vmi default/guest: pod virt-launcher-guest-abcde: kubevirt.io/network-info has no device for network fast
-    WRONG vmi default/guest: KubeVirt says: no device for fast
+    warning vmi network-info-without-device: default/guest: pod virt-launcher-guest-abcde: kubevirt.io/network-info has no device for network fast
+    WRONG vmi vmi-not-synchronized: default/guest: KubeVirt says: no device for fast
     ");
 }
 
 #[rstest]
-#[case::gone_nad(json!({"sriov": {}}), "red", "WRONG vmi default/guest: has no pod: NAD default/red does not exist\n")]
-#[case::of_a_plugin(json!({"binding": {"name": "x"}}), "red", "WRONG vmi default/guest: has no pod: NAD default/red does not exist\n")]
-#[case::nad_that_is_there(json!({"sriov": {}}), "blue", "warning vmi default/guest: has no pod\n")]
-#[case::no_name(json!({"bridge": {}}), "a/b/c", "WRONG vmi default/guest: has no pod: network fast names no NAD\n")]
+#[case::gone_nad(json!({"sriov": {}}), "red", "WRONG vmi vmi-without-pod: default/guest: has no pod: NAD default/red does not exist\n")]
+#[case::of_a_plugin(json!({"binding": {"name": "x"}}), "red", "WRONG vmi vmi-without-pod: default/guest: has no pod: NAD default/red does not exist\n")]
+#[case::nad_that_is_there(json!({"sriov": {}}), "blue", "warning vmi vmi-without-pod: default/guest: has no pod\n")]
+#[case::no_name(json!({"bridge": {}}), "a/b/c", "WRONG vmi vmi-without-pod: default/guest: has no pod: network fast names no NAD\n")]
 fn without_a_pod(#[case] interface: Value, #[case] network: &str, #[case] expected: &str) {
     let mut facts = one(&json!({"sriov": {}}), &json!({}), &json!({}), &json!({}));
     facts.machines = Some(Ok(vec![machine_with("guest", &interface, network, &json!({"phase": "Pending"}))]));
@@ -184,7 +191,7 @@ fn without_a_pod(#[case] interface: Value, #[case] network: &str, #[case] expect
 fn a_network_that_came_after_the_pod() {
     let mut facts = one(&json!({"sriov": {}}), &json!({"phase": "Running"}), &json!({}), &json!({}));
     facts.pods = Some(Ok(vec![pod_of("guest", "", &json!({}), &json!({}))]));
-    insta::assert_snapshot!(odd(&facts), @"warning vmi default/guest: pod virt-launcher-guest-abcde does not select NAD default/blue of network fast: it was added after the pod was made");
+    insta::assert_snapshot!(odd(&facts), @"warning vmi network-not-selected: default/guest: pod virt-launcher-guest-abcde does not select NAD default/blue of network fast: it was added after the pod was made");
 }
 
 #[test]
@@ -212,7 +219,10 @@ fn a_vmi_that_cannot_be_read_is_unknown() {
     let mut facts = one(&json!({"sriov": {}}), &json!({}), &json!({}), &json!({}));
     let broken = Machine { networks: Err("too long".to_owned()), ..machine() };
     facts.machines = Some(Ok(vec![broken]));
-    assert_eq!(odd(&facts), "unknown vmi default/database: its networks cannot be read: too long\n");
+    assert_eq!(
+        odd(&facts),
+        "unknown vmi vmi-unreadable: default/database: its networks cannot be read: too long\n"
+    );
 }
 
 mod restarts {
@@ -242,12 +252,12 @@ mod restarts {
     #[test]
     fn an_event_after_the_allocation_is_proof() {
         let said = said("Scheduled", &json!({}), Ok(&["2026-03-01T09:59:50Z"]));
-        insta::assert_snapshot!(said, @"WRONG vmi default/guest: pod virt-launcher-guest-abcde: its devices were allocated at 2026-03-01T08:00:00Z, and node a was restarted at 2026-03-01T09:59:50Z: they are stale");
+        insta::assert_snapshot!(said, @"WRONG vmi devices-stale: default/guest: pod virt-launcher-guest-abcde: its devices were allocated at 2026-03-01T08:00:00Z, and node a was restarted at 2026-03-01T09:59:50Z: they are stale");
     }
 
     #[test]
     fn without_an_event_it_is_unknown() {
-        insta::assert_snapshot!(said("Scheduled", &json!({}), Ok(&[])), @"unknown vmi default/guest: pod virt-launcher-guest-abcde: its devices were allocated at 2026-03-01T08:00:00Z, and node a became ready at 2026-03-01T10:00:00Z: whether it was restarted cannot be seen (the node's events, which are kept for an hour, do not say)");
+        insta::assert_snapshot!(said("Scheduled", &json!({}), Ok(&[])), @"unknown vmi devices-may-be-stale: default/guest: pod virt-launcher-guest-abcde: its devices were allocated at 2026-03-01T08:00:00Z, and node a became ready at 2026-03-01T10:00:00Z: whether it was restarted cannot be seen (the node's events, which are kept for an hour, do not say)");
         let said = said("Scheduled", &json!({}), forbidden(Resource::of::<Event>()));
         assert!(
             said.contains("whether it was restarted cannot be seen (not allowed to list events in all namespaces (the API server says: no))"),
@@ -310,6 +320,6 @@ mod restarts {
         });
         let said =
             odd(&one(&json!({"sriov": {}}), &json!({"phase": "Running"}), &json!({BLUE: "1"}), &change));
-        insta::assert_snapshot!(said, @"WRONG vmi default/guest: pod virt-launcher-guest-abcde: its device 0000:3b:02.1 of example.com/blue is unhealthy");
+        insta::assert_snapshot!(said, @"WRONG vmi device-unhealthy: default/guest: pod virt-launcher-guest-abcde: its device 0000:3b:02.1 of example.com/blue is unhealthy");
     }
 }
