@@ -225,7 +225,9 @@ fn the_schema_takes_the_durations_that_the_programs_take() {
     ];
     let others = others.into_iter().chain([
         "serviceMonitor.interval",
+        "serviceMonitor.scrapeTimeout",
         "podMonitor.interval",
+        "podMonitor.scrapeTimeout",
         "prometheusRule.certificateEnding",
     ]);
     let known: BTreeSet<&str> = of_flags.into_iter().chain(others).collect();
@@ -260,6 +262,37 @@ fn there_is_one_version() {
     assert!(date.len() == 10 && date.split('-').all(|part| part.parse::<u16>().is_ok()), "{date}");
     let rust = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap();
     assert!(dockerfile.contains(&format!("ARG RUST={}", rust.trim_matches('"'))), "release/Dockerfile");
+}
+
+/// `docs/compatibility.md` promises versions of Kubernetes: the chart takes the oldest, and the workflows run each.
+#[test]
+fn the_supported_versions_of_kubernetes_are_those_that_are_tested() {
+    let page = text("docs/compatibility.md");
+    let line = page.lines().find(|line| line.starts_with("| Kubernetes | 1.")).unwrap();
+    let window = line.split(" | ").nth(1).unwrap();
+    let (oldest, newest) = window.split_once(" to ").unwrap();
+    let minor = |version: &str| version.strip_prefix("1.").unwrap().parse::<u8>().unwrap();
+    let promised: BTreeSet<u8> = (minor(oldest)..=minor(newest)).collect();
+
+    let chart = yaml("charts/kubevirt-sriov/Chart.yaml");
+    assert_eq!(chart["kubeVersion"], format!(">={oldest}.0-0"));
+    assert!(text("README.md").contains(&format!("badge/Kubernetes-{oldest}%2B-blue")), "README.md");
+
+    let tools = text("tests/cluster/tools/go.mod");
+    let default = tools.lines().find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes v")).unwrap();
+    let ci = &yaml(".github/workflows/ci.yml")["jobs"]["tier"]["strategy"]["matrix"]["include"];
+    let ci: Vec<&str> =
+        ci.as_array().unwrap().iter().map(|entry| entry["kubernetes"].as_str().unwrap()).collect();
+    let ends: Vec<u8> = ci.iter().map(|version| minor(version.rsplit_once('.').unwrap().0)).collect();
+    assert_eq!(ends, [minor(oldest), minor(newest)], "ci.yml");
+    let scheduled =
+        &yaml(".github/workflows/scheduled.yml")["jobs"]["kubernetes"]["strategy"]["matrix"]["kubernetes"];
+    let scheduled = scheduled.as_array().unwrap().iter().map(|version| version.as_str().unwrap());
+    let versions: Vec<&str> = ci.into_iter().chain(scheduled).chain(default.split(' ').take(1)).collect();
+    let tested: BTreeSet<u8> =
+        versions.iter().map(|version| minor(version.rsplit_once('.').unwrap().0)).collect();
+    assert_eq!(tested, promised);
+    assert_eq!(versions.len(), promised.len(), "one of each: {versions:?}");
 }
 
 #[test]

@@ -14,6 +14,14 @@
 {{- if and .Values.resourceQuota.enabled (not .Values.priorityClassName) }}
 {{- fail "resourceQuota.enabled is true and priorityClassName is empty: the quota is for pods of a class; name one, or disable the quota" }}
 {{- end }}
+{{- with .Values.test }}
+{{- if and .afterInstall (not .enabled) }}
+{{- fail "test.afterInstall is true and test.enabled is false: the check is a part of the test; enable it, or disable the check" }}
+{{- end }}
+{{- if and .afterInstall (has .namespace (fromJsonArray (include "kubevirt-sriov.excludedNamespaces" $))) }}
+{{- fail (printf "test.afterInstall is true and test.namespace is %s, whose pods are not reviewed (webhook.excludedNamespaces, decisions.scope): the check would fail; name another namespace" .namespace) }}
+{{- end }}
+{{- end }}
 {{- if eq .Values.certificates.mode "managed" }}
 {{- include "kubevirt-sriov.checkManaged" .Values.certificates.managed }}
 {{- else if eq .Values.certificates.mode "cert-manager" }}

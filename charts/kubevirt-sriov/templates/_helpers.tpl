@@ -113,9 +113,44 @@ caBundle: {{ .root.Values.certificates.secret.caBundle | b64enc | quote }}
 
 {{/* What the test may do goes with it. */}}
 {{- define "kubevirt-sriov.testPermission" -}}
-helm.sh/hook: test
+helm.sh/hook: test{{ if .Values.test.afterInstall }},post-install,post-upgrade{{ end }}
 helm.sh/hook-weight: "-1"
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
+{{- end }}
+
+{{/* The pod that asks the API server what it would do with a pod that no webhook of ours lets pass. */}}
+{{- define "kubevirt-sriov.testPod" -}}
+restartPolicy: Never
+serviceAccountName: {{ printf "%s-test" (include "kubevirt-sriov.fullname" .) | quote }}
+automountServiceAccountToken: true
+enableServiceLinks: false
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  {{- toYaml .Values.podSecurityContext | nindent 2 }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+containers:
+  - name: doctor
+    image: {{ include "kubevirt-sriov.image" (list . .Values.image) | quote }}
+    imagePullPolicy: {{ .Values.image.pullPolicy }}
+    args:
+      - doctor
+      - --only=webhook
+      - {{ printf "--webhook-configuration=%s" (include "kubevirt-sriov.fullname" .) | quote }}
+      - {{ printf "--probe-namespace=%s" .Values.test.namespace | quote }}
+    resources:
+      {{- toYaml .Values.resources | nindent 6 }}
+    securityContext:
+      {{- toYaml .Values.securityContext | nindent 6 }}
 {{- end }}
 
 {{/* Seconds left of a certificate at which somebody should look: its renewal is overdue by then. */}}
@@ -140,6 +175,9 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 port: metrics
 path: /metrics
 interval: {{ .interval | quote }}
+{{- with .scrapeTimeout }}
+scrapeTimeout: {{ . | quote }}
+{{- end }}
 {{- with .metricRelabelings }}
 metricRelabelings:
   {{- toYaml . | nindent 2 }}

@@ -139,12 +139,18 @@ impl Release {
         self.kubectl().run(delete).expect_success();
         let output = self.helm(arguments);
         if output.success() {
-            // No kube-proxy leads a cluster address anywhere; a name is taken as it is.
-            let by_name = r#"{"spec":{"type":"ExternalName","externalName":"localhost"}}"#;
-            let patch = ["patch", "service", &name, "--namespace", &system, "--type", "merge", "-p", by_name];
-            self.kubectl().run(patch).expect_success();
+            self.lead_service_to_balancer();
         }
         output
+    }
+
+    /// Leads the Service's name to the balancer: no kube-proxy leads a cluster address anywhere, and a name is taken as
+    /// it is.
+    pub fn lead_service_to_balancer(&self) {
+        let (name, system) = (self.full_name(), self.system());
+        let by_name = r#"{"spec":{"type":"ExternalName","externalName":"localhost"}}"#;
+        let patch = ["patch", "service", &name, "--namespace", &system, "--type", "merge", "-p", by_name];
+        self.kubectl().run(patch).expect_success();
     }
 
     /// An object of the release as the API server has it.

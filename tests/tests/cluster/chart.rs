@@ -12,7 +12,7 @@ const EVERYTHING: &str = "autoscaling.enabled=true,networkPolicy.egress.enabled=
                           decisions.scope=all-pods,launcherHook.mode=compute,shutdown.preStopSleepSeconds=3,\
                           service.ipFamilyPolicy=PreferDualStack,server.address=::,webhook.reinvocationPolicy=Never,\
                           decisions.onUnresolved=warn,log.format=text,resourceQuota.enabled=true,\
-                          networkPolicy.cilium.enabled=true,runtimeClassName=gvisor";
+                          networkPolicy.cilium.enabled=true,runtimeClassName=gvisor,test.afterInstall=true";
 const NOTHING: &str = "serviceAccount.create=false,rbac.create=false,podDisruptionBudget.enabled=false,\
                        networkPolicy.enabled=false,test.enabled=false,webhook.vmis=false,priorityClassName=,\
                        webhook.failurePolicy=Ignore,replicas=1";
@@ -21,7 +21,7 @@ const PARTS: &str = r#"
 commonLabels: {team: virtualization}
 imagePullSecrets: [{name: pull}]
 image: {digest: "sha256:0000000000000000000000000000000000000000000000000000000000000000"}
-nodeSelector: {kubernetes.io/os: linux}
+nodeSelector: {node-role.kubernetes.io/control-plane: ""}
 tolerations: [{key: node-role.kubernetes.io/control-plane, operator: Exists, effect: NoSchedule}]
 affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [{weight: 1, preference: {matchExpressions: [{key: a, operator: Exists}]}}]}}
 topologySpreadConstraints: [{topologyKey: zone, maxSkew: 1, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {c: d}}}]
@@ -33,7 +33,7 @@ extraVolumes: [{name: client-ca, configMap: {name: api-server-client-ca}}]
 extraVolumeMounts: [{name: client-ca, mountPath: /etc/client-ca, readOnly: true}]
 hostNetwork: true
 serviceAccount: {annotations: {e: f}}
-service: {annotations: {g: h}}
+service: {annotations: {g: h}, ipFamilies: [IPv4]}
 webhook:
   annotations: {i: j}
   excludedNamespaces: [kube-system]
@@ -42,8 +42,8 @@ webhook:
 decisions: {resourceAnnotations: [k8s.v1.cni.cncf.io/resourceName, example.com/resource]}
 launcherHook: {arguments: [--assign=multus], imagePullSecret: pull}
 networkPolicy: {webhookFrom: [{ipBlock: {cidr: 192.0.2.1/32}}], metricsFrom: [{namespaceSelector: {matchLabels: {n: o}}}], egress: {enabled: true, cidrs: [10.0.0.0/8]}}
-serviceMonitor: {labels: {p: q}, relabelings: [{targetLabel: cluster, replacement: here}], metricRelabelings: [{action: labeldrop, regex: b}]}
-prometheusRule: {labels: {r: s}}
+serviceMonitor: {labels: {p: q}, scrapeTimeout: 10s, namespace: default, relabelings: [{targetLabel: cluster, replacement: here}], metricRelabelings: [{action: labeldrop, regex: b}]}
+prometheusRule: {labels: {r: s}, namespace: default}
 dashboard: {annotations: {t: u}}
 podDisruptionBudget: {maxUnavailable: 50%}
 global: {imageRegistry: "mirror.example:5000"}
@@ -61,6 +61,8 @@ extraObjects:
 const POD_MONITOR: &str = r"
 podMonitor:
   enabled: true
+  namespace: default
+  scrapeTimeout: 10s
   labels: {p: q}
   relabelings: [{action: labeldrop, regex: a}]
   metricRelabelings: [{action: drop, sourceLabels: [__name__], regex: process_.*}]
@@ -102,7 +104,7 @@ fn the_api_server_takes_every_object_of_the_chart() {
         (
             "everything",
             &["--set", EVERYTHING],
-            "horizontalpodautoscaler servicemonitor prometheusrule configmap resourcequota ciliumnetworkpolicy",
+            "horizontalpodautoscaler servicemonitor prometheusrule configmap resourcequota ciliumnetworkpolicy job",
         ),
         ("as little as there is", &["--set", NOTHING], "mutatingwebhookconfiguration"),
         (
@@ -268,6 +270,9 @@ fn a_value_that_cannot_work_is_refused_by_its_name() {
         ("networkPolicy: {egress: {cidrs: [everywhere]}}", "/networkPolicy/egress/cidrs/0"),
         ("networkPolicy: {egress: {ports: [https]}}", "/networkPolicy/egress/ports/0"),
         ("serviceMonitor: {interval: often}", "/serviceMonitor/interval"),
+        ("podMonitor: {scrapeTimeout: soon}", "/podMonitor/scrapeTimeout"),
+        ("service: {ipFamilies: [IPv5]}", "/service/ipFamilies/0"),
+        ("test: {deadlineSeconds: 0}", "/test/deadlineSeconds"),
         ("test: {namespace: ''}", "/test/namespace"),
         ("global: {imageRegistry: 'https://mirror.example'}", "/global/imageRegistry"),
         ("probes: {liveness: {periodSeconds: 0}}", "/probes/liveness/periodSeconds"),

@@ -4,10 +4,11 @@ use k8s_openapi::api::core::v1::Pod as ApiPod;
 use kube::Api;
 use kube::api::PostParams;
 use rstest::rstest;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tests::cluster::release::Helm;
 use tests::cluster::{Pod, Release, StoredPod, Webhook};
 
@@ -168,6 +169,98 @@ fn helm_test(release: &Release) {
     assert!(inside.stdout.contains("the API server reaches it and trusts its certificate"), "{inside:?}");
     // As helm does after a test that passed.
     release.kubectl().delete(&manifest).expect_success();
+}
+
+/// `test.afterInstall`: helm waits for the Job, and says how it ended. The kubelet's and the Job controller's parts are
+/// played.
+#[rstest]
+#[case::helm_3(Helm::Three, "checked")]
+#[case::helm_4(Helm::Four, "checked4")]
+fn an_upgrade_ends_as_its_check_does(#[case] helm: Helm, #[case] name: &str) {
+    let release = Release::new(name).by(helm);
+    release.deploy("install", &[]).expect_success();
+    let replica = release.replica("replica");
+    release.balancer().add(replica.address());
+    release.wait_until_asked();
+    let namespace = format!("test.namespace={name}");
+    let checked = ["--set", "test.afterInstall=true", "--set", &namespace, "--timeout", "2m"];
+    let upgrade = || {
+        thread::scope(|scope| {
+            let job = scope.spawn(|| play_job(&release));
+            (release.deploy("upgrade", &checked), job.join().unwrap())
+        })
+    };
+
+    let (upgraded, said) = upgrade();
+    upgraded.expect_success();
+    assert!(said.contains("the API server reaches it and trusts its certificate"), "{said}");
+
+    // API servers keep their connections: only a replica that has ended does not answer.
+    release.balancer().remove(replica.address());
+    drop(replica);
+    let (upgraded, said) = upgrade();
+    let refused = upgraded.expect_failure();
+    assert!(refused.contains("post-upgrade"), "{refused}");
+    assert!(said.contains("WRONG"), "{said}");
+    // What it said can be read, and what it was permitted is taken back by the next upgrade that passes.
+    let job = release.object("job", &format!("{}-check", release.full_name()));
+    assert_eq!(job["status"]["failed"], 1, "{job}");
+    let replica = release.replica("another");
+    release.balancer().add(replica.address());
+    upgrade().0.expect_success();
+    let system = release.system();
+    let left = ["get", "jobs,serviceaccounts", "--namespace", &system, "--output", "name"];
+    let left = release.kubectl().run(left).expect_success();
+    assert_eq!(left.trim(), format!("serviceaccount/{}", release.full_name()));
+}
+
+/// Waits for the Job that helm creates, runs its container as a process, ends the Job as that ended, and returns what it
+/// printed.
+fn play_job(release: &Release) -> String {
+    let name = format!("{}-check", release.full_name());
+    let (kubectl, system) = (release.kubectl(), release.system());
+    let deadline = Instant::now() + ENDS_WITHIN;
+    let job = loop {
+        let output = kubectl.run(["get", "job", &name, "--namespace", &system, "--output", "json"]);
+        // helm removes the one before first.
+        let job: Value = serde_json::from_str(&output.stdout).unwrap_or_default();
+        if output.success() && job["status"]["failed"].is_null() {
+            break job;
+        }
+        assert!(Instant::now() < deadline, "no job {name}: {output:?}");
+        thread::sleep(Duration::from_millis(100));
+    };
+    release.lead_service_to_balancer();
+    let pod = &job["spec"]["template"]["spec"];
+    let kubeconfig = release.kubeconfig(pod["serviceAccountName"].as_str().unwrap());
+    let arguments = pod["containers"][0]["args"].as_array().unwrap().iter();
+    let mut arguments: Vec<String> =
+        arguments.map(|argument| argument.as_str().unwrap().to_owned()).collect();
+    arguments.push(format!("--kubeconfig={}", kubeconfig.display()));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let ended = Webhook::command(&arguments);
+    let time = &job["metadata"]["creationTimestamp"];
+    let status = |first: &str, last: &str| json!([{"type": first, "status": "True"}, {"type": last, "status": "True"}]);
+    let status = if ended.code == Some(0) {
+        json!({"startTime": time, "completionTime": time, "succeeded": 1,
+               "conditions": status("SuccessCriteriaMet", "Complete")})
+    } else {
+        json!({"startTime": time, "failed": 1, "conditions": status("FailureTarget", "Failed")})
+    };
+    let status = json!({"status": status}).to_string();
+    let patch = [
+        "patch",
+        "job",
+        &name,
+        "--namespace",
+        &system,
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        &status,
+    ];
+    kubectl.run(patch).expect_success();
+    ended.stdout
 }
 
 fn doctor(release: &Release) {

@@ -121,6 +121,25 @@ fn a_registry_of_all_images_replaces_that_of_each() {
 
 /// The alerts select by it, and Prometheus Operator names the job of a PodMonitor differently.
 #[test]
+fn what_prometheus_reads_can_be_where_it_looks() {
+    for (value, kind) in [
+        ("serviceMonitor", "ServiceMonitor"),
+        ("podMonitor", "PodMonitor"),
+        ("prometheusRule", "PrometheusRule"),
+    ] {
+        let own = only(&objects(NAMESPACE, &format!("{value}: {{enabled: true}}")), kind);
+        assert_eq!(own["metadata"]["namespace"], NAMESPACE);
+        assert!(own["spec"].get("namespaceSelector").is_none(), "{own}");
+        let other =
+            only(&objects(NAMESPACE, &format!("{value}: {{enabled: true, namespace: monitoring}}")), kind);
+        assert_eq!(other["metadata"]["namespace"], "monitoring");
+        if kind != "PrometheusRule" {
+            assert_eq!(other["spec"]["namespaceSelector"], json!({"matchNames": [NAMESPACE]}));
+        }
+    }
+}
+
+#[test]
 fn a_pod_monitor_gives_its_series_the_job_of_a_service_monitor() {
     let values = "podMonitor: {enabled: true, relabelings: [{action: labeldrop, regex: a}]}";
     let monitor = only(&objects(NAMESPACE, values), "PodMonitor");
@@ -294,6 +313,16 @@ fn values_that_do_not_go_together_are_refused_with_a_sentence() {
             "certificates: {mode: cert-manager, certManager: {caDuration: 2160h}}",
             "certificates.certManager.caDuration is 2160h, and duration is 2160h: the CA would end before what it \
              signs; give three times as much at least",
+        ),
+        (
+            "test: {enabled: false, afterInstall: true}",
+            "test.afterInstall is true and test.enabled is false: the check is a part of the test; enable it, or \
+             disable the check",
+        ),
+        (
+            "{test: {afterInstall: true}, webhook: {excludedNamespaces: [default]}}",
+            "test.afterInstall is true and test.namespace is default, whose pods are not reviewed \
+             (webhook.excludedNamespaces, decisions.scope): the check would fail; name another namespace",
         ),
     ];
     for (values, sentence) in cases {
