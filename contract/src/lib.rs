@@ -34,7 +34,7 @@ pub use names::{NameError, check_label, check_subdomain, is_qualified_part};
 pub use network_resources::{NetworkResources, NetworkResourcesError};
 pub use pci::{PciAddress, PciAddressError};
 pub use quoted::{Quoted, cut, json_problem};
-pub use resource::{ResourceName, ResourceNameError};
+pub use resource::{DEVICE_CLASS_PREFIX, ResourceName, ResourceNameError};
 pub use selection::{NetworkSelection, SelectionError, parse_default_network, parse_networks};
 pub use short_list::{LONGEST_LIST, ListTooLong, ShortList};
 pub use text::Text;

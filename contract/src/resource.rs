@@ -7,7 +7,8 @@ use thiserror::Error;
 use crate::{NameError, Quoted, check_subdomain, is_qualified_part};
 
 /// The name of a Kubernetes extended resource, `prefix/name`, as the API server takes it in a container's
-/// requests and limits: the prefix a DNS subdomain outside `kubernetes.io`, the name at most 63 characters
+/// requests and limits: the prefix a DNS subdomain outside `kubernetes.io` (but [`DEVICE_CLASS_PREFIX`] is allowed),
+/// the name at most 63 characters
 /// of `A-Za-z0-9-_.`, alphanumeric at both ends.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -35,6 +36,12 @@ pub enum ResourceNameError {
     #[error("is reserved by Kubernetes and cannot be a device plugin's resource")]
     Reserved,
 }
+
+/// Prefix of the name by which a pod requests devices of a DeviceClass as if they were an extended resource; the class's
+/// name follows.
+///
+/// Source: Kubernetes, KEP-5004.
+pub const DEVICE_CLASS_PREFIX: &str = "deviceclass.resource.kubernetes.io/";
 
 /// The API server checks `requests.` + prefix as a subdomain (for quotas), so the prefix itself is shorter.
 const QUOTA_PREFIX: &str = "requests.";
@@ -81,7 +88,8 @@ impl ResourceName {
             return Err(ResourceNameError::Name);
         }
         // The API server looks for the text, not the domain: notkubernetes.io/x is reserved too.
-        if prefix.ends_with("kubernetes.io") || text.starts_with(QUOTA_PREFIX) {
+        let is_reserved = prefix.ends_with("kubernetes.io") && !text.starts_with(DEVICE_CLASS_PREFIX);
+        if is_reserved || text.starts_with(QUOTA_PREFIX) {
             return Err(ResourceNameError::Reserved);
         }
         Ok(())
@@ -130,6 +138,10 @@ mod tests {
     #[case::intel("intel.com/sriov_vfio", "PCIDEVICE_INTEL_COM_SRIOV_VFIO")]
     #[case::dash_stays("openshift.io/sriov-net", "PCIDEVICE_OPENSHIFT_IO_SRIOV-NET")]
     #[case::macvtap("macvtap.network.kubevirt.io/eth0", "PCIDEVICE_MACVTAP_NETWORK_KUBEVIRT_IO_ETH0")]
+    #[case::device_class(
+        "deviceclass.resource.kubernetes.io/sriov-vf",
+        "PCIDEVICE_DEVICECLASS_RESOURCE_KUBERNETES_IO_SRIOV-VF"
+    )]
     #[case::capitals("intel.com/Sriov.A", "PCIDEVICE_INTEL_COM_SRIOV_A")]
     fn names_and_their_variables(#[case] text: &str, #[case] variable: &str) {
         let resource: ResourceName = text.parse().unwrap();
@@ -151,6 +163,10 @@ mod tests {
     #[case::newline("intel.com/vf\n", ResourceNameError::Name)]
     #[case::kubernetes("kubernetes.io/vf", ResourceNameError::Reserved)]
     #[case::under_kubernetes("node.kubernetes.io/vf", ResourceNameError::Reserved)]
+    #[case::longer_than_the_device_classes(
+        "x.deviceclass.resource.kubernetes.io/vf",
+        ResourceNameError::Reserved
+    )]
     #[case::quota("requests.intel.com/vf", ResourceNameError::Reserved)]
     fn refuses(#[case] text: &str, #[case] expected: ResourceNameError) {
         assert_eq!(text.parse::<ResourceName>(), Err(expected));

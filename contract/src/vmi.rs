@@ -89,6 +89,33 @@ pub enum ClaimReferenceError {
 pub struct Domain {
     /// Its devices.
     pub devices: Devices,
+    /// Its memory.
+    pub memory: Option<Memory>,
+}
+
+/// The virtual machine's memory.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Memory {
+    /// What is reserved besides the guest's.
+    pub reserved_overhead: Option<ReservedOverhead>,
+}
+
+/// What is reserved besides the guest's memory.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ReservedOverhead {
+    /// Whether virt-handler lifts the limit of locked memory: `Required` if so.
+    pub mem_lock: Option<String>,
+}
+
+impl Domain {
+    /// Whether virt-handler lifts the limit of locked memory because the VMI says so.
+    #[must_use]
+    pub fn locks_memory(&self) -> bool {
+        let overhead = self.memory.as_ref().and_then(|memory| memory.reserved_overhead.as_ref());
+        overhead.is_some_and(|overhead| overhead.mem_lock.as_deref() == Some("Required"))
+    }
 }
 
 /// The virtual machine's devices.

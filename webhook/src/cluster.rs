@@ -22,7 +22,7 @@ pub async fn networks(
     client: &Client,
     resource_annotations: &[String],
 ) -> Result<BTreeMap<NadName, Network>, Failure> {
-    let (api, object) = &everywhere(client, NADS);
+    let (api, object) = &everywhere(client, NADS, Scope::AllNamespaces);
     let page = |page| async move { api.list_metadata(&page).await };
     let nads = list(object, ListParams::default(), page).await?;
     let read = |nad: PartialObjectMeta<DynamicObject>| {
@@ -42,7 +42,7 @@ pub async fn nads(
     client: &Client,
     resource_annotations: &[String],
 ) -> Result<BTreeMap<NadName, Nad>, Failure> {
-    let (api, object) = &everywhere(client, NADS);
+    let (api, object) = &everywhere(client, NADS, Scope::AllNamespaces);
     let nads = list(object, ListParams::default(), |page| async move { api.list(&page).await }).await?;
     let read = |nad: DynamicObject| {
         let name = NadName::new(&nad.namespace().unwrap_or_default(), &nad.name_any()).ok()?;
@@ -77,15 +77,15 @@ pub async fn launcher_pods(client: &Client, namespaces: &[String]) -> Result<Vec
     Ok(found)
 }
 
-/// All objects of a kind, of all namespaces.
+/// All objects of a kind, of all namespaces if it has some.
 ///
 /// # Errors
 /// If they cannot be listed.
-pub async fn all(client: &Client, resource: Resource) -> Result<Vec<DynamicObject>, Failure> {
-    let (api, object) = &everywhere(client, resource);
+pub async fn all(client: &Client, resource: Resource, scope: Scope) -> Result<Vec<DynamicObject>, Failure> {
+    let (api, object) = &everywhere(client, resource, scope);
     list(object, ListParams::default(), |page| async move { api.list(&page).await }).await
 }
 
-fn everywhere(client: &Client, resource: Resource) -> (Api<DynamicObject>, Object) {
-    (Api::all_with(client.clone(), &resource.api_resource()), resource.within(Scope::AllNamespaces))
+fn everywhere(client: &Client, resource: Resource, scope: Scope) -> (Api<DynamicObject>, Object) {
+    (Api::all_with(client.clone(), &resource.api_resource()), resource.within(scope))
 }

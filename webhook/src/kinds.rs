@@ -18,6 +18,20 @@ pub const VMIS: Resource = of_kubevirt(kubevirt::VMI_KIND, kubevirt::VMI_PLURAL)
 /// KubeVirt's own configuration and state.
 pub const KUBEVIRTS: Resource = of_kubevirt("KubeVirt", "kubevirts");
 
+/// Classes of devices, of Dynamic Resource Allocation. One may serve an extended resource.
+pub const DEVICE_CLASSES: Resource = of_dra("DeviceClass", "deviceclasses");
+
+/// What drivers of Dynamic Resource Allocation offer.
+pub const RESOURCE_SLICES: Resource = of_dra("ResourceSlice", "resourceslices");
+
+/// Claims of devices, and the devices that they have.
+pub const RESOURCE_CLAIMS: Resource = of_dra("ResourceClaim", "resourceclaims");
+
+const fn of_dra(kind: &'static str, plural: &'static str) -> Resource {
+    let installed_with = Some("Kubernetes 1.34 or later");
+    Resource { group: "resource.k8s.io", version: "v1", kind, plural, installed_with }
+}
+
 const fn of_kubevirt(kind: &'static str, plural: &'static str) -> Resource {
     Resource { group: "kubevirt.io", version: "v1", kind, plural, installed_with: Some("KubeVirt") }
 }

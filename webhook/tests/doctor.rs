@@ -201,3 +201,46 @@ fn the_json_has_a_schema_version_and_each_finding_its_code_object_and_url() {
     let ok = &report["findings"][0];
     assert!(ok.get("code").is_none() && ok.get("url").is_none() && ok.get("object").is_none(), "{ok}");
 }
+
+/// A node without a device plugin: two devices by a DeviceClass, of which a claim has one.
+#[test]
+fn a_resource_that_a_device_class_serves() {
+    let cel = json!({"cel": {"expression": r#"device.driver == "vf.test""#}});
+    let class = json!({
+        "apiVersion": "resource.k8s.io/v1", "kind": "DeviceClass", "metadata": {"name": "vfs"},
+        "spec": {"extendedResourceName": RED, "selectors": [cel]},
+    });
+    let pool = json!({"name": "rack1", "generation": 1, "resourceSliceCount": 1});
+    let slice = json!({
+        "apiVersion": "resource.k8s.io/v1", "kind": "ResourceSlice", "metadata": {"name": "rack1-vf.test"},
+        "spec": {"driver": "vf.test", "nodeName": "rack1", "pool": pool, "devices": [{"name": "a"}, {"name": "b"}]},
+    });
+    let result =
+        json!({"request": "container-0-request-0", "driver": "vf.test", "pool": "rack1", "device": "b"});
+    let claim = json!({
+        "apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim",
+        "metadata": {"name": "virt-launcher-fine-x7k2p-extended-resources-2m9vc", "namespace": "lab"},
+        "spec": {"devices": {"requests": [{"name": "container-0-request-0", "exactly": {"deviceClassName": "vfs"}}]}},
+        "status": {
+            "allocation": {"devices": {"results": [result]}},
+            "reservedFor": [{"resource": "pods", "name": "virt-launcher-fine-x7k2p", "uid": "1"}],
+        },
+    });
+    let mut lists = fake_api::around("sriov", &json!({"cpu": "8"}));
+    let resource = json!({"k8s.v1.cni.cncf.io/resourceName": RED});
+    lists.extend([
+        ("network-attachment-definitions", Ok(vec![nad("red", &resource, &json!({"type": "sriov"}))])),
+        ("virtualmachineinstances", Ok(Vec::new())),
+        ("pods", Ok(Vec::new())),
+        ("deviceclasses", Ok(vec![class])),
+        ("resourceslices", Ok(vec![slice])),
+        ("resourceclaims", Ok(vec![claim])),
+    ]);
+    let output = FakeApi::start(lists).doctor(&["--only", "resource"]);
+    insta::assert_snapshot!(stdout(&output), @r"
+    ok       resource  example.com/red: 2 on 1 node, 1 free, by DeviceClass vfs (DRA); held: 1 by claim lab/virt-launcher-fine-x7k2p-extended-resources-2m9vc of pod virt-launcher-fine-x7k2p; named by lab/red
+
+    All is well.
+    ");
+    assert_eq!(output.status.code(), Some(0));
+}

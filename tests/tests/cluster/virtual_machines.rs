@@ -96,8 +96,8 @@ async fn each_mistake_is_a_warning_that_kubectl_shows() {
             vec![sriov("a")],
             vec![multus("a", "rare")],
             "Warning: spec.networks \"a\": no node offers the resource example.com/rare_vf of \
-             NetworkAttachmentDefinition mistakes/rare: the virtual machine's pod will wait until one does; see the \
-             SR-IOV device plugin on the nodes\n",
+             NetworkAttachmentDefinition mistakes/rare, and no DeviceClass serves it: the virtual machine's pod will wait \
+             until one does; see the SR-IOV device plugin or the DRA driver on the nodes\n",
         ),
         (
             "broken",

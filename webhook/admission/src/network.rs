@@ -198,7 +198,8 @@ impl Lookup {
 
 impl Requirements {
     /// Whether each attachment takes a device, of a resource or of a claim.
-    pub(crate) fn take_a_device(&self) -> bool {
+    #[must_use]
+    pub fn take_a_device(&self) -> bool {
         !self.resources.is_empty() || self.device_source == Some(DeviceSource::ResourceClaim)
     }
 

@@ -105,6 +105,7 @@ pub fn decide_vmi(
         .plugins()
         .chain(review.lonely(listed))
         .chain(review.alike(&known))
+        .chain(review.unlocked(listed))
         .for_each(|warning| warnings.add(|| warning));
     Verdict { warnings: warnings.into_vec(), unknown, ..Verdict::new(annotate(vmi, &known).into()) }
 }
@@ -208,8 +209,9 @@ impl<'v> Review<'v> {
         });
         let not_offered = match requirements.resources.as_slice() {
             [resource] if nodes.offer(resource) == Some(false) => Some(format!(
-                "no node offers the resource {resource} of NetworkAttachmentDefinition {nad}: the virtual machine's \
-                 pod will wait until one does; see the SR-IOV device plugin on the nodes"
+                "no node offers the resource {resource} of NetworkAttachmentDefinition {nad}, and no DeviceClass serves \
+                 it: the virtual machine's pod will wait until one does; see the SR-IOV device plugin or the DRA driver on \
+                 the nodes"
             )),
             _ => None,
         };
@@ -274,6 +276,25 @@ impl<'v> Review<'v> {
             let name = Quoted(&interface.name);
             let kind = if interface.is_sriov() { "is sriov" } else { "needs a VF" };
             Some(format!("interface {name} {kind}, but network {name} {what}"))
+        })
+    }
+
+    /// Claimed VFs of a binding plugin, in a VMI that does not have QEMU's limit of locked memory lifted.
+    fn unlocked(&self, networks: &'v [VmisNetwork]) -> Option<String> {
+        let is_claimed = |interface: &&Interface| {
+            let network = networks.iter().find(|network| network.name == interface.name);
+            interface.is_bound_by(self.plugin()) && network.is_some_and(|one| one.resource_claim.is_some())
+        };
+        let names: Vec<&str> =
+            self.interfaces.iter().filter(is_claimed).map(|interface| interface.name.as_str()).collect();
+        let has_sriov = self.interfaces.iter().any(Interface::is_sriov);
+        (!names.is_empty() && !has_sriov && !self.vmi.spec.domain.locks_memory()).then(|| {
+            format!(
+                "interfaces {} have a VF of a resource claim: QEMU locks the guest's memory for it, and KubeVirt lifts the \
+                 limit only if spec.domain.memory.reservedOverhead.memLock is Required (feature gate \
+                 ReservedOverheadMemlock); without it the node's own limit counts",
+                first_few(&names)
+            )
         })
     }
 

@@ -48,6 +48,8 @@ pub enum Code {
     NadWithoutResource,
     /// An annotation of a NAD is ignored, because its key is misspelt.
     NadAnnotationMisspelt,
+    /// A VMI claims the device of a NAD whose resource name no pod can request.
+    NadNameForClaim,
     /// No node advertises the resource that a NAD names.
     ResourceNotAdvertised,
     /// Nodes advertise the resource, and have none of it.
@@ -82,6 +84,8 @@ pub enum Code {
     DeviceMissing,
     /// A container other than `compute` holds the devices.
     DeviceElsewhere,
+    /// The request of a claim has no device for its network, or several.
+    ClaimDeviceCount,
     /// A device of a running VMI is not in its domain.
     DeviceNotInDomain,
     /// What several objects say of one device disagrees.

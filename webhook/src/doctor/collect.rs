@@ -15,10 +15,13 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::Check;
-use super::facts::{Entry, Facts, KubeVirt, LauncherPod, Machine, Nads, Node as NodeFacts, Probe};
+use super::facts::{
+    Claim, DeviceClass, Dra, Entry, Facts, KubeVirt, LauncherPod, Machine, Nads, Node as NodeFacts, Offer,
+    Probe,
+};
 use super::judge::may_be_stale;
 use crate::cluster;
-use crate::kinds::{KUBEVIRTS, VMIS};
+use crate::kinds::{DEVICE_CLASSES, KUBEVIRTS, RESOURCE_CLAIMS, RESOURCE_SLICES, VMIS};
 
 /// How long the API server may take for the pod that is requested: it waits for webhooks, for one at most 30 seconds.
 const PROBE: Duration = Duration::from_secs(60);
@@ -59,6 +62,10 @@ pub async fn collect(client: &Client, settings: &Settings, doing: impl Fn(&'stat
     if wants(&[Check::Resource, Check::Vmi]) {
         doing("reading nodes");
         facts.nodes = Some(nodes(client).await);
+    }
+    if wants(&[Check::Resource, Check::Vmi]) {
+        doing("reading DeviceClasses");
+        facts.dra = Some(dra(client, &doing).await);
     }
     if wants(&[Check::Vmi]) {
         doing("reading VirtualMachineInstances");
@@ -189,8 +196,25 @@ async fn restarts(client: &Client) -> Result<BTreeMap<String, Timestamp>, Failur
     Ok(restarts)
 }
 
+/// DeviceClasses, and if there are some what drivers offer and claims have.
+async fn dra(client: &Client, doing: &impl Fn(&'static str)) -> Result<Dra, Failure> {
+    let classes = cluster::all(client, DEVICE_CLASSES, Scope::Cluster).await?;
+    if classes.is_empty() {
+        return Ok(Dra::default());
+    }
+    doing("reading ResourceSlices");
+    let slices = cluster::all(client, RESOURCE_SLICES, Scope::Cluster).await;
+    doing("reading ResourceClaims");
+    let claims = cluster::all(client, RESOURCE_CLAIMS, Scope::AllNamespaces).await;
+    Ok(Dra {
+        classes: classes.iter().map(DeviceClass::read).collect(),
+        offer: slices.map(|slices| Offer::read(&slices)),
+        claims: claims.map(|claims| claims.iter().filter_map(Claim::read).collect()),
+    })
+}
+
 async fn kubevirts(client: &Client) -> Result<Vec<KubeVirt>, Failure> {
-    let kubevirts = cluster::all(client, KUBEVIRTS).await?;
+    let kubevirts = cluster::all(client, KUBEVIRTS, Scope::AllNamespaces).await?;
     let facts = |kubevirt: DynamicObject| {
         let texts = |place: &str| -> Vec<String> {
             let list = kubevirt.data.pointer(place).and_then(Value::as_array);
@@ -209,7 +233,7 @@ async fn kubevirts(client: &Client) -> Result<Vec<KubeVirt>, Failure> {
 }
 
 async fn machines(client: &Client) -> Result<Vec<Machine>, Failure> {
-    let vmis = cluster::all(client, VMIS).await?;
+    let vmis = cluster::all(client, VMIS, Scope::AllNamespaces).await?;
     Ok(vmis.iter().map(Machine::read).collect())
 }
 

@@ -1,5 +1,6 @@
 //! What can be seen of a cluster, without judging it.
 
+mod dra;
 mod machine;
 mod nad;
 mod node;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use apiserver::Failure;
 use k8s_openapi::jiff::Timestamp;
 
+pub use dra::{Allocated, Attribute, Claim, Device as DraDevice, DeviceClass, DeviceId, Dra, Offer};
 pub use machine::{Machine, MachineNetwork};
 pub use nad::{Misspelt, Nad, Nads};
 pub use node::{Node, Ready};
@@ -29,6 +31,8 @@ pub struct Facts {
     pub networks: Option<Result<Nads, Failure>>,
     /// Nodes.
     pub nodes: Option<Result<Vec<Node>, Failure>>,
+    /// Dynamic Resource Allocation (DRA).
+    pub dra: Option<Result<Dra, Failure>>,
     /// KubeVirts, of which there should be one.
     pub kubevirts: Option<Result<Vec<KubeVirt>, Failure>>,
     /// VMIs, those that have ended included.

@@ -2,6 +2,7 @@
 
 mod attached;
 mod demand;
+mod dra;
 mod holding;
 mod kubevirt;
 mod machines;

@@ -11,7 +11,7 @@ use contract::{MacAddress, NadName, NetworkSelection, PciAddress, annotation, pa
 use serde::Serialize;
 use serde_json::Value;
 
-use super::facts::{LauncherPod, Machine, MachineNetwork, Nad};
+use super::facts::{Dra, LauncherPod, Machine, MachineNetwork, Nad};
 use pairing::attached;
 
 /// A virt-launcher pod, or what is known of the networks without one.
@@ -36,7 +36,7 @@ pub struct NetworkMap {
     pub nad: Cell,
     /// What the NAD's CNI configuration asks of the device.
     pub wanted: Wanted,
-    /// The resource, and how many the container `compute` holds of those that all networks of the pod need.
+    /// The request of a resource claim; or the resource, and how many the container `compute` holds of those that all networks of the pod need.
     pub resource: Cell,
     /// The PCI address of the VF.
     pub vf: Cell,
@@ -107,11 +107,13 @@ pub(crate) struct Seen<'f> {
     /// The same with what the contract does not read.
     raw_status: Vec<Value>,
     info: Option<NetworkInfo>,
+    /// What is known of claims.
+    dra: Option<&'f Dra>,
 }
 
 impl<'f> Seen<'f> {
     /// Reads the annotations. What cannot be read is not there; a finding says so.
-    pub(crate) fn of(pod: &'f LauncherPod) -> Self {
+    pub(crate) fn of(pod: &'f LauncherPod, dra: Option<&'f Dra>) -> Self {
         let text = pod.annotation(annotation::NETWORK_STATUS);
         Self {
             pod,
@@ -121,6 +123,7 @@ impl<'f> Seen<'f> {
                 .unwrap_or_default(),
             status: text.and_then(|text| network_status::parse(text).ok()),
             raw_status: text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
+            dra,
             info: pod.annotation(NETWORK_INFO).and_then(|text| NetworkInfo::parse(text).ok()).flatten(),
         }
     }
@@ -146,7 +149,7 @@ impl NetworkMap {
             network: network.name.clone(),
             binding: network.binding.clone(),
             nad: nad_cell(subject),
-            wanted: wanted(nad.and_then(|(_, nad)| nad)),
+            wanted: wanted(subject),
             resource: resource(subject),
             vf: Cell::default(),
             pf: Cell::default(),
@@ -156,16 +159,24 @@ impl NetworkMap {
             domain: domain(machine, network),
             disagreements: Vec::new(),
         };
-        let (Some(seen), Some((name, nad))) = (seen, nad) else {
+        let is_of_multus = network.multus.is_some();
+        let seen = seen.filter(|_| nad.is_some() || !is_of_multus);
+        let Some(seen) = seen else {
             let needs = || Cell::unknown("a pod");
-            (map.vf, map.pf, map.attached_mac) = (needs(), needs(), needs());
+            (map.vf, map.pf) = (needs(), needs());
+            map.attached_mac = if is_of_multus { needs() } else { Cell::default() };
+            map.mac = network.mac.as_deref().map(Cell::of).unwrap_or_default();
+            return map;
+        };
+        let info = seen.info.iter().flat_map(|info| &info.interfaces).find(|one| one.network == network.name);
+        let Some((name, nad)) = nad else {
+            map.devices(subject, seen, None, info);
             map.mac = network.mac.as_deref().map(Cell::of).unwrap_or_default();
             return map;
         };
         let status = seen.status.as_deref().unwrap_or_default();
         let found =
             attached(name, subject.place, machine.status.interface(&network.name), &seen.selections, status);
-        let info = seen.info.iter().flat_map(|info| &info.interfaces).find(|one| one.network == network.name);
         map.devices(subject, seen, found.status, info);
         let mac = network.mac.clone().or_else(|| Some(found.selection?.mac?.to_string()));
         map.macs(mac.or_else(|| config(nad)?.mac.clone()), found.status.map(|(_, entry)| entry), info, seen);
@@ -180,11 +191,7 @@ impl NetworkMap {
         status: Option<(usize, &NetworkStatus)>,
         info: Option<&NetworkInfoInterface>,
     ) {
-        let resources = resources(subject);
-        let allocated: Vec<&str> = { seen.pod.devices.iter() }
-            .filter(|device| resources.contains(&device.resource.as_str()))
-            .map(|device| device.id.as_str())
-            .collect();
+        let Allocated { devices: allocated, by } = allocated(subject, seen);
         let of_status =
             status.and_then(|(_, entry)| entry.device_info.as_ref()?.pci.as_ref()).map(|pci| pci.address);
         let of_info = info.and_then(|info| info.device_info.as_ref()?.pci.as_ref()).map(|pci| pci.address);
@@ -192,8 +199,11 @@ impl NetworkMap {
         self.vf = match (of_status.or(of_info), allocated.as_slice()) {
             (Some(address), _) => Cell::of(address.to_string()),
             // Whose device is whose can be told of one alone.
-            (None, [id]) => Cell::of(*id),
-            (None, _) if resources.is_empty() => Cell::default(),
+            (None, [id]) => Cell::of(id.as_str()),
+            (None, _) if !takes_device(subject) => Cell::default(),
+            (None, []) if resources(subject).is_empty() => {
+                Cell::unknown("device-info in network-status, or a VMI that names the request of its claim")
+            }
             (None, []) => Cell::unknown(
                 "device-info in network-status or network-info, which the CNI plugin or the device plugin writes; or \
                  Kubernetes 1.33 and later with the gate ResourceHealthStatus",
@@ -217,7 +227,7 @@ impl NetworkMap {
         {
             self.vf.disagrees = true;
             self.disagreements.push(format!(
-                "network {name}: its VF is {address} in network-status, and the kubelet has allocated {}",
+                "network {name}: its VF is {address} in network-status, and {by} {}",
                 allocated.join(", ")
             ));
         }
@@ -274,7 +284,46 @@ impl NetworkMap {
     }
 }
 
-/// Whether a device plugin's name for a device is this address.
+/// The devices that were allocated for a network and others like it.
+struct Allocated {
+    devices: Vec<String>,
+    /// Subject and verb of a sentence with them.
+    by: &'static str,
+}
+
+/// Of claims where there are some, otherwise what the kubelet says of a device plugin's.
+fn allocated(subject: Subject<'_>, seen: &Seen<'_>) -> Allocated {
+    let by = "its resource claim has";
+    if let Some(request) = &subject.network.claim {
+        let devices = seen.dra.map(|dra| dra.of_request(seen.pod, request)).unwrap_or_default();
+        return Allocated { devices, by };
+    }
+    let resources = resources(subject);
+    let of_claims = seen.dra.into_iter().flat_map(|dra| {
+        let of_resource = |resource: &&str| dra.of_resource(seen.pod, resource);
+        resources.iter().flat_map(of_resource).collect::<Vec<_>>()
+    });
+    let devices: Vec<String> = of_claims.collect();
+    if !devices.is_empty() {
+        return Allocated { devices, by };
+    }
+    let of_plugin = seen.pod.devices.iter().filter(|device| resources.contains(&device.resource.as_str()));
+    Allocated {
+        devices: of_plugin.map(|device| device.id.clone()).collect(),
+        by: "the kubelet has allocated",
+    }
+}
+
+/// Whether a network takes a device, of a resource or of a claim.
+fn takes_device(subject: Subject<'_>) -> bool {
+    let of_nad = match subject.nad.and_then(|(_, nad)| nad).map(|nad| &nad.network) {
+        Some(Network::Valid(requirements)) => requirements.take_a_device(),
+        _ => false,
+    };
+    of_nad || subject.network.claim.is_some()
+}
+
+/// Whether a name for a device is this address.
 fn is(id: &str, address: PciAddress) -> bool {
     id.parse() == Ok(address)
 }
@@ -297,12 +346,19 @@ fn resources<'f>(subject: Subject<'f>) -> Vec<&'f str> {
 
 fn nad_cell(subject: Subject<'_>) -> Cell {
     match subject.nad {
-        None => Cell { disagrees: true, ..Cell::of(&subject.network.multus.network_name) },
+        None => match &subject.network.multus {
+            Some(multus) => Cell { disagrees: true, ..Cell::of(&multus.network_name) },
+            None => Cell::default(),
+        },
         Some((name, nad)) => Cell { disagrees: nad.is_none(), ..Cell::of(name.as_str()) },
     }
 }
 
-fn wanted(nad: Option<&Nad>) -> Wanted {
+fn wanted(subject: Subject<'_>) -> Wanted {
+    if subject.network.multus.is_none() {
+        return Wanted::default();
+    }
+    let nad = subject.nad.and_then(|(_, nad)| nad);
     let needs = |needs: &str| Wanted { needs: Some(needs.to_owned()), ..Wanted::default() };
     match nad.map(|nad| &nad.cni) {
         None => needs("the NAD"),
@@ -320,8 +376,14 @@ fn wanted(nad: Option<&Nad>) -> Wanted {
 
 /// Name and count of each resource of the network.
 fn resource(subject: Subject<'_>) -> Cell {
+    if let Some(request) = &subject.network.claim {
+        return Cell::of(format!("claim {}/{}", request.claim(), request.request()));
+    }
     let names = resources(subject);
     if names.is_empty() {
+        if takes_device(subject) {
+            return Cell::of("claim");
+        }
         let lacks = subject.network.sriov;
         return Cell { disagrees: lacks, ..Cell::default() };
     }

@@ -194,6 +194,30 @@ fn a_network_of_a_claim_alone_is_no_network_without_a_vf() {
     insta::assert_snapshot!(decide_value(&vmi, &Options::default()).warnings.join("\n"), @r#"spec.networks "a": its request "First" has the character 'F'; only lower-case letters, digits and '-' are allowed"#);
 }
 
+/// KubeVirt lifts the limit for `sriov: {}` by itself.
+#[rstest]
+#[case::nothing_is_said(json!({}), json!({"binding": {"name": "sriov"}}), true)]
+#[case::lifted(json!({"reservedOverhead": {"memLock": "Required"}}), json!({"binding": {"name": "sriov"}}), false)]
+#[case::not_lifted(json!({"reservedOverhead": {"memLock": "NotRequired"}}), json!({"binding": {"name": "sriov"}}), true)]
+#[case::another_plugin(json!({}), json!({"binding": {"name": "vdpa"}}), false)]
+fn a_claimed_vf_of_a_plugin_needs_memory_to_be_locked(
+    #[case] memory: Value,
+    #[case] interface: Value,
+    #[case] warns: bool,
+) {
+    let mut vmi = vmi(&[("a", "vf", None)]);
+    vmi["spec"]["resourceClaims"] = json!([{"name": "vfs", "resourceClaimTemplateName": "t"}]);
+    vmi["spec"]["networks"][0] =
+        json!({"name": "a", "resourceClaim": {"claimName": "vfs", "requestName": "one"}});
+    vmi["spec"]["domain"]["memory"] = memory;
+    let mut interface = interface;
+    interface["name"] = json!("a");
+    vmi["spec"]["domain"]["devices"]["interfaces"] = json!([interface]);
+    let warnings = decide_value(&vmi, &Options::default()).warnings;
+    let warning = "interfaces a have a VF of a resource claim: QEMU locks the guest's memory for it";
+    assert_eq!(warnings.iter().any(|one| one.starts_with(warning)), warns, "{warnings:?}");
+}
+
 /// A VMI whose network `a` is the default one.
 fn with_default(nad: &str) -> Value {
     let mut vmi = vmi(&[("a", nad, None)]);

@@ -134,9 +134,9 @@ pub(super) struct VirtualMachineArguments {
     #[arg(long)]
     pub(super) no_vmi_events: bool,
 
-    /// Watch nodes, and warn of networks whose resource no node offers
+    /// Watch nodes, and warn of networks whose resource no node offers and no DeviceClass serves
     ///
-    /// Needs the permissions list and watch on nodes.
+    /// Needs the permissions list and watch on nodes and DeviceClasses.
     #[arg(long)]
     pub(super) watch_nodes: bool,
 }

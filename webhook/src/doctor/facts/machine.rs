@@ -1,7 +1,7 @@
 //! What doctor knows of a VMI.
 
-use contract::json_problem;
 use contract::vmi::{Interface, MultusNetwork, Spec, Status};
+use contract::{ClaimRequest, json_problem};
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde::Deserialize as _;
@@ -16,19 +16,21 @@ pub struct Machine {
     pub name: String,
     /// By which its pods are found.
     pub uid: String,
-    /// The networks that Multus attaches, without those that are being unplugged; why they cannot be read, otherwise.
+    /// The networks that Multus attaches or whose device is claimed, without those that are being unplugged; why they cannot be read, otherwise.
     pub networks: Result<Vec<MachineNetwork>, String>,
     /// What KubeVirt says of it.
     pub status: Status,
 }
 
-/// A network of a VMI that Multus attaches.
+/// A network of a VMI that Multus attaches, or whose device is from a resource claim.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MachineNetwork {
     /// Its name, and its interface's.
     pub name: String,
-    /// The NAD, as it was written.
-    pub multus: MultusNetwork,
+    /// The NAD, as it was written; `None` if Multus does not attach it.
+    pub multus: Option<MultusNetwork>,
+    /// The request of a resource claim that its device is from.
+    pub claim: Option<ClaimRequest>,
     /// How the interface is connected, for people: `sriov`, `macvtap`, `plugin NAME`; empty without an interface.
     pub binding: String,
     /// Whether it is `sriov: {}`.
@@ -85,9 +87,15 @@ fn networks(vmi: &Value) -> Result<Vec<MachineNetwork>, String> {
     let (networks, interfaces) = spec.lists().map_err(|problem| problem.to_string())?;
     let read = networks.iter().filter_map(|network| {
         let interface = interfaces.iter().find(|interface| interface.name == network.name);
+        // A claim that the VMI does not have is not one.
+        let claim = spec.claim(network).ok().flatten();
         let leaves = interface.is_some_and(Interface::is_absent);
+        if leaves || network.multus.is_none() && claim.is_none() {
+            return None;
+        }
         Some(MachineNetwork {
-            multus: network.multus.clone().filter(|_| !leaves)?,
+            multus: network.multus.clone(),
+            claim,
             binding: interface.map(binding).unwrap_or_default(),
             sriov: interface.is_some_and(Interface::is_sriov),
             mac: interface.and_then(|interface| interface.mac_address.clone()),
@@ -139,7 +147,14 @@ mod tests {
         let read = machine(&spec, &json!({})).networks.unwrap();
         let read: Vec<_> = read
             .iter()
-            .map(|one| (one.name.as_str(), one.binding.as_str(), one.sriov, one.multus.default))
+            .map(|one| {
+                (
+                    one.name.as_str(),
+                    one.binding.as_str(),
+                    one.sriov,
+                    one.multus.as_ref().is_some_and(|multus| multus.default),
+                )
+            })
             .collect();
         assert_eq!(
             read,
@@ -150,6 +165,25 @@ mod tests {
                 ("no-interface", "", false, false),
             ]
         );
+    }
+
+    #[test]
+    fn claimed_networks_are_read_with_and_without_multus() {
+        let reference = json!({"claimName": "vfs", "requestName": "one"});
+        let networks = json!([
+            {"name": "own", "resourceClaim": reference},
+            {"name": "of-multus", "multus": {"networkName": "fast", "resourceClaim": reference}},
+            {"name": "undeclared", "resourceClaim": {"claimName": "gone", "requestName": "one"}},
+        ]);
+        let claims = json!([{"name": "vfs", "resourceClaimName": "my-vfs"}]);
+        let read =
+            machine(&json!({"networks": networks, "resourceClaims": claims}), &json!({})).networks.unwrap();
+        let read: Vec<_> = read
+            .iter()
+            .map(|one| (one.name.as_str(), one.multus.is_some(), one.claim.as_ref().map(ToString::to_string)))
+            .collect();
+        let claim = Some("request one of claim my-vfs".to_owned());
+        assert_eq!(read, [("own", false, claim.clone()), ("of-multus", true, claim)]);
     }
 
     #[test]

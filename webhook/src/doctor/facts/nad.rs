@@ -73,6 +73,12 @@ impl Nad {
         matches!(&self.network, Network::Valid(requirements) if requirements.resources.is_empty())
     }
 
+    /// Whether its annotations are valid and an attachment takes no device, neither of a resource nor of a claim.
+    #[must_use]
+    pub fn needs_no_device(&self) -> bool {
+        matches!(&self.network, Network::Valid(requirements) if !requirements.take_a_device())
+    }
+
     /// Whether it requests none although nothing says that its device comes from elsewhere.
     #[must_use]
     pub fn names_no_resource(&self) -> bool {

@@ -1,6 +1,6 @@
 //! What Multus and KubeVirt say of the networks of a pod: was each attached, and is its device in the domain?
 
-use admission::{Attachment, Decision};
+use admission::{Attachment, Decision, Requirements};
 use contract::network_info::NetworkInfo;
 use contract::network_status::{self, NetworkStatus};
 use contract::{NetworkSelection, annotation, json_problem, kubevirt, parse_networks};
@@ -85,8 +85,7 @@ fn lacking(pod: &LauncherPod, decision: &Decision, status: &[NetworkStatus]) -> 
 
 fn needs_device(decision: &Decision, selection: &NetworkSelection) -> bool {
     let needs = |attachment: &Attachment| {
-        attachment.nad == selection.nad
-            && attachment.requirements().is_some_and(|requirements| !requirements.resources.is_empty())
+        attachment.nad == selection.nad && attachment.requirements().is_some_and(Requirements::take_a_device)
     };
     decision.attachments.iter().any(needs)
 }

@@ -6,10 +6,10 @@ use admission::{Network, Options};
 use contract::NadName;
 
 use super::holding::{Holding, decision};
-use super::wants::{nad_of, needs_device};
+use super::wants::{nad_of, needs_device, wants_resource};
 use super::wording::{misspelt, no_resource, said};
 use super::{attached, seen, stale};
-use crate::doctor::facts::{Facts, LauncherPod, Machine, MachineNetwork, Nads};
+use crate::doctor::facts::{Dra, Facts, LauncherPod, Machine, MachineNetwork, Nads};
 use crate::doctor::network_map::{NetworkMap, PodMap, Seen, Subject};
 use crate::doctor::{Check, Code, Finding, ObjectRef};
 
@@ -181,7 +181,7 @@ impl One<'_> {
 
     /// The path of each device.
     fn maps(&self, pod: Option<&LauncherPod>, holdings: &[Holding<'_>]) -> Vec<NetworkMap> {
-        let seen = pod.map(Seen::of);
+        let seen = pod.map(|pod| Seen::of(pod, self.dra()));
         let nads: Vec<Option<NadName>> =
             self.networks.iter().map(|network| nad_of(self.machine, network, self.options)).collect();
         let held: Vec<(String, u64, u64)> =
@@ -203,7 +203,7 @@ impl One<'_> {
     /// Interfaces that are VFs, of NADs that name no resource.
     fn without_resource(&self) -> Vec<Finding> {
         let one = |network: &&MachineNetwork| {
-            let name = nad_of(self.machine, network, self.options).filter(|_| network.sriov)?;
+            let name = nad_of(self.machine, network, self.options).filter(|_| wants_resource(network))?;
             let nad =
                 self.nads.0.get(&name).filter(|nad| nad.names_no_resource() && !self.is_ignored(&name))?;
             Some(Finding::wrong(
@@ -235,7 +235,8 @@ impl One<'_> {
         if !refused.is_empty() {
             return refused;
         }
-        let gone = self.networks.iter().filter_map(|network| {
+        let of_multus = self.networks.iter().filter(|network| network.multus.is_some());
+        let gone = of_multus.filter_map(|network| {
             let nad = nad_of(self.machine, network, self.options);
             match nad.as_ref().map(|nad| self.nads.0.get(nad).map(|nad| &nad.network)) {
                 None => Some(format!("network {} names no NAD", network.name)),
@@ -309,7 +310,8 @@ impl One<'_> {
             Finding::warning(
                 CHECK, Code::PodUnschedulable,
                 format!("{place} has no node: {}", said(reason)),
-                "if a resource is insufficient, all its VFs are in use: create more, or stop another virtual machine",
+                "if a resource is insufficient, or claims cannot be allocated, all VFs are in use: create more, or stop another \
+                 virtual machine",
             )
         }));
         findings.extend(decision.verdict.warnings.iter().map(|warning| {
@@ -320,11 +322,52 @@ impl One<'_> {
                 "the webhook admits it; do what the message says",
             )
         }));
+        findings.extend(self.claims(pod, &place));
         findings.extend(self.not_selected(&decision, &place));
         findings.extend(attached::findings(machine, self.networks, pod, &decision));
         findings.extend(stale::findings(machine, pod, self.facts));
         findings.extend(disagreements(self.networks, &maps, &place, &restart));
         (findings, maps)
+    }
+
+    fn dra(&self) -> Option<&Dra> {
+        self.facts.dra.as_ref()?.as_ref().ok()
+    }
+
+    /// Networks whose device is claimed: each has one device of its request, once the pod has a node.
+    fn claims(&self, pod: &LauncherPod, place: &str) -> Vec<Finding> {
+        let claimed = self.networks.iter().filter_map(|network| Some((network, network.claim.as_ref()?)));
+        let mut claimed = claimed.filter(|_| pod.node.is_some()).peekable();
+        let failure = match &self.facts.dra {
+            None => return Vec::new(),
+            Some(Err(failure)) => Some(failure),
+            Some(Ok(dra)) => dra.claims.as_ref().err(),
+        };
+        if let Some(failure) = failure.filter(|_| claimed.peek().is_some()) {
+            let remedy = "use a kubeconfig that may list deviceclasses, resourceslices and resourceclaims \
+                          (examples/doctor.yaml)";
+            let found = format!("{place}: the devices of its claims cannot be seen: {}", failure.sentence());
+            return vec![Finding::unknown(CHECK, Code::CannotRead, found, remedy)];
+        }
+        let wrong = claimed.filter_map(|(network, request)| {
+            let devices = self.dra().map(|dra| dra.of_request(pod, request)).unwrap_or_default();
+            let has = match devices.as_slice() {
+                [_] => return None,
+                [] => "no device".to_owned(),
+                several => format!("{} devices ({})", several.len(), several.join(", ")),
+            };
+            Some(Finding::wrong(
+                CHECK,
+                Code::ClaimDeviceCount,
+                format!("{place}: {request} has {has}, and network {} needs one", network.name),
+                format!(
+                    "kubectl --namespace {} describe resourceclaims shows what was allocated; let the request have count: 1, \
+                     and restart the virtual machine",
+                    self.machine.namespace
+                ),
+            ))
+        });
+        wrong.collect()
     }
 
     /// Networks of the VMI that the pod does not select.

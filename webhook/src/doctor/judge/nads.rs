@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use admission::{Network, Options};
-use contract::NadName;
+use admission::{Network, NetworkError, Options};
 use contract::cni::Cni;
+use contract::{NadName, annotation};
 
 use super::resources::resources_of;
 use super::seen;
-use super::wants::without_resource;
+use super::wants::{claimed, without_resource};
 use super::wording::{misspelt, no_resource};
 use crate::doctor::facts::{Facts, Misspelt, Nad};
 use crate::doctor::{Check, Code, Finding, ObjectRef};
@@ -38,7 +38,15 @@ pub(super) fn networks(facts: &Facts, checks: &[Check], options: &Options) -> Ve
     let said = if checks.contains(&Check::Vmi) { without_resource(facts, options) } else { BTreeSet::new() };
     let mut findings: Vec<Finding> = Vec::new();
     let mut valid = nads.0.len();
+    let claimed = claimed(facts, options);
     for (name, nad) in &nads.0 {
+        if claimed.contains(name)
+            && let Network::Invalid(error @ NetworkError::Resource { .. }) = &nad.network
+        {
+            valid -= 1;
+            findings.push(name_for_multus(name, error).about(ObjectRef::nad(name)));
+            continue;
+        }
         let wrong = wrong(name, nad);
         valid -= usize::from(!wrong.is_empty());
         let odd = if said.contains(name) { None } else { odd(name, nad) };
@@ -49,6 +57,24 @@ pub(super) fn networks(facts: &Facts, checks: &[Check], options: &Options) -> Ve
         findings.insert(0, Finding::ok(CHECK, format!("{valid} valid, {named} of them name a resource")));
     }
     findings
+}
+
+/// A resource name that is not valid, of a NAD whose device a VMI claims: there it is only a key.
+fn name_for_multus(name: &NadName, error: &NetworkError) -> Finding {
+    Finding::warning(
+        CHECK,
+        Code::NadNameForClaim,
+        format!(
+            "{name}: {error}; a VMI claims its device, for which it is only the name under which Multus finds the device"
+        ),
+        format!(
+            "if all claim it, kubectl --namespace {} annotate net-attach-def {} {}=resource-claim; until then other pods \
+             that name it are denied",
+            name.namespace(),
+            name.name(),
+            annotation::DEVICE_SOURCE
+        ),
+    )
 }
 
 fn wrong(name: &NadName, nad: &Nad) -> Vec<Finding> {

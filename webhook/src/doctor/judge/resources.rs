@@ -3,17 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use admission::Network;
+use apiserver::Failure;
 use contract::NadName;
 
 use super::demand::{held, waiting};
-use super::seen;
-use crate::doctor::facts::{Facts, LauncherPod, Nads, Node, Ready};
+use super::wording::some;
+use super::{dra, seen};
+use crate::doctor::facts::{Dra, Facts, LauncherPod, Nads, Node, Ready};
 use crate::doctor::{Check, Code, Finding, ObjectRef};
 
 const CHECK: Check = Check::Resource;
-
-/// So many names in one line; the rest is counted.
-const NAMED: usize = 3;
 
 pub(super) fn resources(facts: &Facts) -> Vec<Finding> {
     let networks = match seen(CHECK, facts.networks.as_ref()) {
@@ -36,10 +35,33 @@ pub(super) fn resources(facts: &Facts) -> Vec<Finding> {
     if needed.is_empty() {
         findings.push(Finding::ok(CHECK, "no NAD names a resource, so no pod needs one"));
     }
+    let facts = facts.dra.as_ref();
+    let unseen = dra::unseen(facts);
+    let mut matters = false;
+    let is_known = |resource: &str| nodes.iter().any(|node| node.allocatable.contains_key(resource));
     for (resource, nads) in &needed {
-        findings.push(one(resource, nads, nodes, pods).about(ObjectRef::resource(resource)));
-        findings.extend(lost(resource, nodes, pods));
+        let served = dra::served(facts, resource);
+        // A device plugin that has ended leaves a zero, and the scheduler then takes devices of the class.
+        let is_advertised =
+            nodes.iter().any(|node| node.allocatable.get(resource).is_some_and(|count| *count > 0));
+        let of_plugin = || one(resource, nads, nodes, pods, facts);
+        let found = match (&served, is_advertised) {
+            (Some(served), false) => vec![served.alone(&named_by(nads), pods)],
+            (Some(served), true) => vec![of_plugin(), served.beside(pods)],
+            (None, _) => match unseen.as_ref().filter(|_| !is_known(resource)) {
+                Some(why) => {
+                    matters = true;
+                    vec![unseen_class(resource, nads, why)]
+                }
+                None => vec![of_plugin()],
+            },
+        };
+        findings.extend(found.into_iter().map(|finding| finding.about(ObjectRef::resource(resource))));
+        findings.extend(lost(resource, served.is_some(), nodes, pods));
     }
+    let note = unseen.filter(|_| !matters && !needed.is_empty());
+    findings
+        .extend(note.map(|why| Finding::ok(CHECK, format!("DeviceClasses (DRA) are not looked at: {why}"))));
     findings.extend(nodes.iter().filter_map(|node| silent(node, &needed)));
     // Only what stands beside a resource that a NAD names, or is the device plugin's or the operator's own, is
     // taken for SR-IOV: graphics cards and KubeVirt's own devices are advertised in the same way.
@@ -73,14 +95,37 @@ pub(super) fn resources_of(nads: &Nads) -> BTreeMap<String, Vec<&NadName>> {
     resources
 }
 
-fn one(resource: &str, nads: &[&NadName], nodes: &[Node], pods: &[LauncherPod]) -> Finding {
-    let by = format!("named by {}", some(nads));
+fn named_by(nads: &[&NadName]) -> String {
+    format!("named by {}", some(nads))
+}
+
+/// No node advertises a resource, and whether a DeviceClass serves it cannot be seen.
+fn unseen_class(resource: &str, nads: &[&NadName], why: &str) -> Finding {
+    Finding::unknown(
+        CHECK,
+        Code::CannotRead,
+        format!(
+            "{resource}: no node advertises it, and whether a DeviceClass serves it (DRA) is unknown: {why}; {}",
+            named_by(nads)
+        ),
+        "use a kubeconfig that may list deviceclasses, resourceslices and resourceclaims (examples/doctor.yaml)",
+    )
+}
+
+fn one(
+    resource: &str,
+    nads: &[&NadName],
+    nodes: &[Node],
+    pods: &[LauncherPod],
+    dra: Option<&Result<Dra, Failure>>,
+) -> Finding {
+    let by = named_by(nads);
     let counts: Vec<u64> = nodes.iter().filter_map(|node| node.allocatable.get(resource).copied()).collect();
     if counts.is_empty() {
         return Finding::wrong(
             CHECK,
             Code::ResourceNotAdvertised,
-            format!("{resource}: no node advertises it; {by}"),
+            format!("{resource}: no node advertises it{}; {by}", dra::nor_served(dra)),
             "compare resourcePrefix and resourceName of the device plugin's configuration, or resourceName of the \
              SriovNetworkNodePolicy, with the NAD's annotation; launcher-hook check on the node says whether it is fit",
         );
@@ -151,8 +196,12 @@ fn silent(node: &Node, needed: &BTreeMap<String, Vec<&NadName>>) -> Option<Findi
 }
 
 /// Nodes that advertise fewer devices than virtual machines hold there: devices have gone from under them.
-fn lost(resource: &str, nodes: &[Node], pods: &[LauncherPod]) -> Vec<Finding> {
-    let lost = held(resource, nodes, pods).into_iter().filter(|one| one.held > one.allocatable);
+///
+/// Where a DeviceClass serves the resource, a node whose device plugin has ended is not one of them.
+fn lost(resource: &str, is_served: bool, nodes: &[Node], pods: &[LauncherPod]) -> Vec<Finding> {
+    let lost = held(resource, nodes, pods)
+        .into_iter()
+        .filter(|one| one.held > one.allocatable && !(is_served && one.allocatable == 0));
     lost.map(|one| {
         Finding::wrong(
             CHECK, Code::DevicesLost,
@@ -166,14 +215,6 @@ fn lost(resource: &str, nodes: &[Node], pods: &[LauncherPod]) -> Vec<Finding> {
         ).about(ObjectRef::of_cluster("Node", one.node))
     })
     .collect()
-}
-
-/// The first few by name, the others by number.
-pub(super) fn some(things: &[impl ToString]) -> String {
-    let names: Vec<String> = things.iter().take(NAMED).map(ToString::to_string).collect();
-    let more = things.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{}{more}", names.join(", "))
 }
 
 fn supply(resource: &str, nodes: &[Node]) -> String {

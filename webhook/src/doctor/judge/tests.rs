@@ -1,3 +1,4 @@
+mod dra;
 mod machines;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -129,6 +130,7 @@ fn well() -> Facts {
         kubevirts: Some(Ok(vec![kubevirt("v1.9.0")])),
         machines: Some(Ok(vec![machine()])),
         pods: Some(Ok(vec![pod("storage", &json!({RESOURCE: "1"}))])),
+        dra: None,
         restarts: None,
     }
 }
@@ -389,6 +391,7 @@ fn what_may_not_be_seen_is_neither_well_nor_wrong() {
         kubevirts: Some(Ok(vec![kubevirt("v1.9.0")])),
         machines: Some(forbidden(VMIS)),
         pods: Some(forbidden(Resource::of::<Pod>())),
+        dra: None,
         restarts: None,
     };
     let report = judged(&facts);

@@ -7,9 +7,20 @@ use crate::doctor::facts::{Misspelt, Nad};
 /// Sentences of others are cut to this length.
 const LONGEST: usize = 400;
 
+/// So many names in one line; the rest is counted.
+const NAMED: usize = 3;
+
 /// An untrusted sentence, on one line and not too long.
 pub(super) fn said(text: &str) -> String {
     cut(text, LONGEST).replace(char::is_control, " ")
+}
+
+/// The first few by name, the others by number.
+pub(super) fn some(things: &[impl ToString]) -> String {
+    let names: Vec<String> = things.iter().take(NAMED).map(ToString::to_string).collect();
+    let more = things.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", names.join(", "))
 }
 
 /// What to add to a sentence that the NAD names no resource.

@@ -159,7 +159,8 @@ fn wanted(wanted: &Wanted) -> String {
     ];
     let named = named.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)));
     let words: Vec<String> = [wanted.plugins.join("+")].into_iter().chain(named).collect();
-    words.join(", ")
+    let words = words.join(", ");
+    if words.is_empty() { "-".to_owned() } else { words }
 }
 
 /// What is needed to fill columns, and for which networks.
