@@ -8,6 +8,7 @@
 )]
 
 mod attached;
+mod binding_plugin;
 mod ending;
 mod filling;
 #[path = "../harness/mod.rs"]
