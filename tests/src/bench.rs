@@ -6,13 +6,17 @@
 
 mod bodies;
 mod client;
+mod creations;
+pub mod helper;
 mod measure;
 mod processors;
 mod server;
+mod stored_networks;
 mod table;
 
 pub use bodies::{network_files, review};
 pub use client::{Load, Protocol, speaks};
+pub use creations::{ApiServer, creation, print_added};
 pub use measure::{Figures, Round, measure, send};
 pub use processors::Processors;
 pub use server::Server;

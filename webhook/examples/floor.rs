@@ -1,5 +1,5 @@
 //! The least that a review costs: TLS and HTTP by the same crates, the body read by serde_json into the webhook's own
-//! structs, and a constant for an answer. `tests/bench` starts it beside the webhook.
+//! structs, and an answer in which only the uid changes. `tests/bench` starts it beside the webhook.
 #![allow(clippy::unwrap_used, reason = "it is measured: what it cannot do is a reason to stop")]
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -12,10 +12,12 @@ use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use http::header;
 
-/// As long as the webhook's answer to KubeVirt's pod.
-const ANSWER: &str = concat!(
-    r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"705ab4f5-6393-11e8-b7cc-"#,
-    r#"42010a800002","allowed":true,"patchType":"JSONPatch","patch":"W3sib3AiOiJhZGQiLCJwYXRoIjoiL3NwZWMvY29udGFp"#,
+/// What comes before the uid in an answer as long as the webhook's to KubeVirt's pod.
+const HEAD: &str = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":""#;
+
+/// What comes after it.
+const TAIL: &str = concat!(
+    r#"","allowed":true,"patchType":"JSONPatch","patch":"W3sib3AiOiJhZGQiLCJwYXRoIjoiL3NwZWMvY29udGFp"#,
     r#"bmVycy8wL3Jlc291cmNlcy9saW1pdHMvaW50ZWwuY29tfjFzcmlvdl92ZmlvIiwidmFsdWUiOiIyIn0seyJvcCI6ImFkZCIsInBhdGgi"#,
     r#"OiIvc3BlYy9jb250YWluZXJzLzAvcmVzb3VyY2VzL3JlcXVlc3RzL2ludGVsLmNvbX4xc3Jpb3ZfdmZpbyIsInZhbHVlIjoiMiJ9XQ=="}}"#
 );
@@ -38,6 +40,8 @@ async fn main() {
 }
 
 async fn answer(body: Bytes) -> impl IntoResponse {
-    assert!(admission::read(&body).unwrap().object.is_some());
-    ([(header::CONTENT_TYPE, "application/json")], ANSWER)
+    let review = admission::read(&body).unwrap();
+    assert!(review.object.is_some());
+    // An API server takes no answer with another uid.
+    ([(header::CONTENT_TYPE, "application/json")], [HEAD, &review.uid, TAIL].concat())
 }

@@ -11,11 +11,18 @@ const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../webhook/tests/fi
 /// A file holds so many networks: small enough that reading one takes little memory.
 const NETWORKS_A_FILE: usize = 1000;
 
-/// The API server's review of the pod that KubeVirt 1.9 makes for a virtual machine with two networks, or
-/// with so many.
-pub fn review(selections: Option<usize>) -> Vec<u8> {
+/// Namespaces that the networks are spread over.
+pub(super) const TENANTS: usize = 250;
+
+/// The pod that KubeVirt 1.9 makes for a virtual machine with two networks, both in namespaces that it names.
+pub(super) fn pod() -> Value {
     let pod = fs::read(format!("{FIXTURES}/virt-launcher-pod.json")).unwrap();
-    let mut pod: Value = serde_json::from_slice(&pod).unwrap();
+    serde_json::from_slice(&pod).unwrap()
+}
+
+/// The API server's review of [`pod`], or of the same with so many networks.
+pub fn review(selections: Option<usize>) -> Vec<u8> {
+    let mut pod = pod();
     if let Some(selections) = selections {
         let selections: Vec<Value> = (0..selections)
             .map(|index| {
@@ -69,23 +76,32 @@ pub fn network_files(folder: &Path, count: usize) {
     for (file, indices) in others.chunks(NETWORKS_A_FILE).enumerate() {
         let mut text = String::new();
         for index in indices {
-            let nad = json!({
-                "apiVersion": "k8s.cni.cncf.io/v1",
-                "kind": "NetworkAttachmentDefinition",
-                "metadata": {
-                    "name": format!("network-{index}"),
-                    "namespace": format!("tenant-{}", index % 250),
-                    "annotations": {
-                        "k8s.v1.cni.cncf.io/resourceName": format!("intel.com/sriov_{}", index % 8),
-                    },
-                },
-                "spec": {"config": format!(
-                    "{{\"cniVersion\":\"0.3.1\",\"name\":\"network-{index}\",\"type\":\"sriov\",\"vlan\":{}}}",
-                    index % 4096,
-                )},
-            });
-            writeln!(text, "{nad}").unwrap();
+            writeln!(text, "{}", network(*index)).unwrap();
         }
         fs::write(folder.join(format!("others-{file:04}.json")), text).unwrap();
     }
+}
+
+/// One of many networks.
+pub(super) fn network(index: usize) -> Value {
+    json!({
+        "apiVersion": "k8s.cni.cncf.io/v1",
+        "kind": "NetworkAttachmentDefinition",
+        "metadata": {
+            "name": format!("network-{index}"),
+            "namespace": tenant(index),
+            "annotations": {
+                "k8s.v1.cni.cncf.io/resourceName": format!("intel.com/sriov_{}", index % 8),
+            },
+        },
+        "spec": {"config": format!(
+            "{{\"cniVersion\":\"0.3.1\",\"name\":\"network-{index}\",\"type\":\"sriov\",\"vlan\":{}}}",
+            index % 4096,
+        )},
+    })
+}
+
+/// The namespace of the network of that number.
+pub(super) fn tenant(index: usize) -> String {
+    format!("tenant-{}", index % TENANTS)
 }

@@ -20,7 +20,7 @@ pub struct ControlPlane {
     folder: PathBuf,
     etcd_address: SocketAddr,
     address: SocketAddr,
-    _etcd: Process,
+    etcd: Process,
     api_server: Mutex<Process>,
 }
 
@@ -47,7 +47,7 @@ impl ControlPlane {
         let etcd_address = free_address();
         let address = free_address();
         let control_plane = Self {
-            _etcd: start_etcd(&folder, etcd_address),
+            etcd: start_etcd(&folder, etcd_address),
             api_server: Mutex::new(start_api_server(&folder, etcd_address, address)),
             folder,
             etcd_address,
@@ -68,6 +68,11 @@ impl ControlPlane {
     /// A client as administrator, bound to the caller's runtime.
     pub async fn client(&self) -> kube::Client {
         client(&self.admin_kubeconfig()).await
+    }
+
+    /// The process ids of the API server and of etcd.
+    pub fn processes(&self) -> [u32; 2] {
+        [self.api_server().id(), self.etcd.id()]
     }
 
     /// Where the logs are.
