@@ -1,12 +1,15 @@
-//! `caBundle` in our MutatingWebhookConfiguration, and nothing else of it.
+//! `caBundle` in our webhook configurations, and nothing else of them.
 
 use apiserver::{DEADLINE, Failure, Object, within};
 use k8s_openapi::ByteString;
-use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, WebhookClientConfig};
-use kube::Client;
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration, WebhookClientConfig,
+};
 use kube::api::{Api, Patch, PatchParams};
+use kube::{Client, ResourceExt as _};
 
-use crate::managed::Registration;
+use crate::managed::{Configuration, Phase, Registration};
+use crate::store::Configurations;
 
 /// Who wrote a field, as `kubectl get --show-managed-fields` names it.
 pub(crate) const FIELD_MANAGER: &str = "sriov-webhook";
@@ -33,75 +36,124 @@ impl Ours {
     }
 }
 
-/// Reads our entries. A configuration that is not there has none, and a notice says so.
-pub(crate) async fn read(client: &Client, name: &str, ours: &Ours) -> Result<Registration, Failure> {
-    let configurations: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
-    let configuration = within(DEADLINE, "get", &object(name), configurations.get_opt(name)).await?;
-    Ok(registration(name, configuration, ours))
+/// A webhook configuration as it was read: its version, and each entry's name and where it leads.
+struct Found {
+    version: String,
+    entries: Vec<(String, WebhookClientConfig)>,
 }
 
-fn registration(
-    name: &str,
-    configuration: Option<MutatingWebhookConfiguration>,
+impl From<MutatingWebhookConfiguration> for Found {
+    fn from(configuration: MutatingWebhookConfiguration) -> Self {
+        let version = configuration.resource_version().unwrap_or_default();
+        let webhooks = configuration.webhooks.unwrap_or_default().into_iter();
+        Self { version, entries: webhooks.map(|webhook| (webhook.name, webhook.client_config)).collect() }
+    }
+}
+
+impl From<ValidatingWebhookConfiguration> for Found {
+    fn from(configuration: ValidatingWebhookConfiguration) -> Self {
+        let version = configuration.resource_version().unwrap_or_default();
+        let webhooks = configuration.webhooks.unwrap_or_default().into_iter();
+        Self { version, entries: webhooks.map(|webhook| (webhook.name, webhook.client_config)).collect() }
+    }
+}
+
+/// Reads our entries. A configuration that does not exist has none, and a notice says so.
+pub(crate) async fn read(
+    client: &Client,
+    configurations: &Configurations,
     ours: &Ours,
-) -> Registration {
-    let Some(configuration) = configuration else {
-        let notice = format!(
-            "{} does not exist, so no API server calls this webhook: create it (the chart does), or name the \
-             right one",
-            object(name)
-        );
-        return Registration { notice: Some(notice), ..Registration::default() };
-    };
-    let webhooks = configuration.webhooks.unwrap_or_default();
-    let entries: Vec<_> = webhooks
-        .into_iter()
-        .filter(|webhook| ours.owns(&webhook.client_config))
-        .map(|webhook| {
-            let bundle = webhook.client_config.ca_bundle.unwrap_or_default();
-            (webhook.name, bundle.0)
-        })
-        .collect();
-    let notice = entries.is_empty().then(|| {
-        let (namespace, service) = ours.service.clone().unwrap_or_default();
-        format!(
-            "{} has no entry that leads to Service {namespace}/{service}: its caBundle stays unchanged",
-            object(name)
-        )
-    });
-    Registration { version: configuration.metadata.resource_version.unwrap_or_default(), entries, notice }
+) -> Result<Registration, Failure> {
+    let mut registration = Registration::default();
+    if let Some(name) = &configurations.mutating {
+        let api: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
+        let found = within(DEADLINE, "get", &object(Phase::Mutating, name), api.get_opt(name)).await?;
+        add(&mut registration, Phase::Mutating, name, found.map(Found::from), ours);
+    }
+    if let Some(name) = &configurations.validating {
+        let api: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
+        let found = within(DEADLINE, "get", &object(Phase::Validating, name), api.get_opt(name)).await?;
+        add(&mut registration, Phase::Validating, name, found.map(Found::from), ours);
+    }
+    Ok(registration)
 }
 
-/// Writes the bundle into each of our entries, if the configuration is still the one that was read.
+/// Adds our entries of one configuration, or why it has none.
+fn add(registration: &mut Registration, phase: Phase, name: &str, found: Option<Found>, ours: &Ours) {
+    let object = object(phase, name);
+    let entries = found.map(|Found { version, entries }| {
+        let ours = entries.into_iter().filter(|(_, client)| ours.owns(client));
+        let entries = ours.map(|(name, client)| (name, client.ca_bundle.unwrap_or_default().0)).collect();
+        Configuration { phase, version, entries }
+    });
+    let notice = match &entries {
+        None => Some(format!(
+            "{object} does not exist, so no API server calls this webhook: create it (the chart does), or name the \
+             right one"
+        )),
+        Some(found) if found.entries.is_empty() => {
+            let (namespace, service) = ours.service.clone().unwrap_or_default();
+            Some(format!(
+                "{object} has no entry that leads to Service {namespace}/{service}: its caBundle stays unchanged"
+            ))
+        }
+        Some(_) => None,
+    };
+    registration.configurations.extend(entries);
+    registration.notice = match (registration.notice.take(), notice) {
+        (Some(one), Some(other)) => Some(format!("{one}; {other}")),
+        (one, other) => one.or(other),
+    };
+}
+
+/// Writes the bundle into each of our entries, if their configurations are still what was read.
 pub(crate) async fn write(
     client: &Client,
-    name: &str,
+    configurations: &Configurations,
     registration: &Registration,
     bundle: &str,
 ) -> Result<(), Failure> {
-    let configurations: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
     let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    let patch = patch(registration, bundle);
-    let patch = Patch::Strategic(&patch);
-    let patched = async { configurations.patch_metadata(name, &parameters, &patch).await };
-    within(DEADLINE, "patch", &object(name), patched).await.map(drop)
+    for configuration in registration.configurations.iter().filter(|one| !one.entries.is_empty()) {
+        let patch = patch(configuration, bundle);
+        let patch = Patch::Strategic(&patch);
+        match (configuration.phase, &configurations.mutating, &configurations.validating) {
+            (Phase::Mutating, Some(name), _) => {
+                let api: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
+                let patched = async { api.patch_metadata(name, &parameters, &patch).await };
+                within(DEADLINE, "patch", &object(Phase::Mutating, name), patched).await?;
+            }
+            (Phase::Validating, _, Some(name)) => {
+                let api: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
+                let patched = async { api.patch_metadata(name, &parameters, &patch).await };
+                within(DEADLINE, "patch", &object(Phase::Validating, name), patched).await?;
+            }
+            // Only what is named is read.
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// A strategic merge patch: entries are found by name, everything not named stays, and with a
 /// resourceVersion it is refused once the object is another.
-fn patch(registration: &Registration, bundle: &str) -> serde_json::Value {
+fn patch(configuration: &Configuration, bundle: &str) -> serde_json::Value {
     let encoded = ByteString(bundle.as_bytes().to_vec());
-    let webhooks: Vec<_> = registration
+    let webhooks: Vec<_> = configuration
         .entries
         .iter()
         .map(|(name, _)| serde_json::json!({ "name": name, "clientConfig": { "caBundle": encoded } }))
         .collect();
-    serde_json::json!({ "metadata": { "resourceVersion": registration.version }, "webhooks": webhooks })
+    serde_json::json!({ "metadata": { "resourceVersion": configuration.version }, "webhooks": webhooks })
 }
 
-/// The configuration, for messages.
-pub(crate) fn object(name: &str) -> Object {
-    Object::of_cluster("MutatingWebhookConfiguration", name)
+/// A configuration, for messages.
+pub(crate) fn object(phase: Phase, name: &str) -> Object {
+    let kind = match phase {
+        Phase::Mutating => "MutatingWebhookConfiguration",
+        Phase::Validating => "ValidatingWebhookConfiguration",
+    };
+    Object::of_cluster(kind, name)
 }
 
 /// The host of an https URL, without brackets and port.
@@ -134,9 +186,15 @@ mod tests {
         assert_eq!(ours().owns(&client), expected);
     }
 
-    #[test]
-    fn only_our_entries_get_a_bundle_and_only_that() {
-        let configuration = serde_json::from_value(json!({
+    /// What is known of a configuration with this content.
+    fn registered(phase: Phase, configuration: Option<Found>) -> Registration {
+        let mut registration = Registration::default();
+        add(&mut registration, phase, "kubevirt-sriov", configuration, &ours());
+        registration
+    }
+
+    fn content() -> serde_json::Value {
+        json!({
             "metadata": {"name": "kubevirt-sriov", "resourceVersion": "7"},
             "webhooks": [
                 {"name": "pods", "clientConfig": {"service": {"namespace": "sriov", "name": "hook"}},
@@ -144,26 +202,44 @@ mod tests {
                 {"name": "foreign", "clientConfig": {"url": "https://other.example"},
                  "admissionReviewVersions": ["v1"], "sideEffects": "None"},
             ],
-        }));
-        let read = registration("kubevirt-sriov", configuration.unwrap(), &ours());
-        assert_eq!(read.entries, [("pods".to_owned(), Vec::new())]);
-        assert_eq!(read.notice, None);
-        let expected = json!({
-            "metadata": {"resourceVersion": "7"},
-            "webhooks": [{"name": "pods", "clientConfig": {"caBundle": "UEVN"}}],
-        });
-        assert_eq!(patch(&read, "PEM"), expected);
+        })
+    }
+
+    #[test]
+    fn only_our_entries_get_a_bundle_and_only_that() {
+        let mutating: MutatingWebhookConfiguration = serde_json::from_value(content()).unwrap();
+        let validating: ValidatingWebhookConfiguration = serde_json::from_value(content()).unwrap();
+        for (phase, found) in
+            [(Phase::Mutating, Found::from(mutating)), (Phase::Validating, Found::from(validating))]
+        {
+            let read = registered(phase, Some(found));
+            let configuration = &read.configurations[0];
+            assert_eq!(configuration.entries, [("pods".to_owned(), Vec::new())]);
+            assert_eq!((configuration.phase, &read.notice), (phase, &None));
+            assert_eq!(read.bundles().count(), 1);
+            let expected = json!({
+                "metadata": {"resourceVersion": "7"},
+                "webhooks": [{"name": "pods", "clientConfig": {"caBundle": "UEVN"}}],
+            });
+            assert_eq!(patch(configuration, "PEM"), expected);
+        }
     }
 
     #[test]
     fn a_missing_configuration_is_no_failure_but_said() {
-        let read = registration("kubevirt-sriov", None, &ours());
+        let read = registered(Phase::Mutating, None);
         let notice = "MutatingWebhookConfiguration kubevirt-sriov does not exist, so no API server calls this \
                       webhook: create it (the chart does), or name the right one";
         assert_eq!(read, Registration { notice: Some(notice.to_owned()), ..Registration::default() });
-        let empty = registration("kubevirt-sriov", Some(MutatingWebhookConfiguration::default()), &ours());
-        let notice = "MutatingWebhookConfiguration kubevirt-sriov has no entry that leads to Service \
-                      sriov/hook: its caBundle stays unchanged";
-        assert_eq!(empty.notice.as_deref(), Some(notice));
+        let mut both = registered(Phase::Mutating, Some(MutatingWebhookConfiguration::default().into()));
+        let empty = "MutatingWebhookConfiguration kubevirt-sriov has no entry that leads to Service \
+                     sriov/hook: its caBundle stays unchanged";
+        assert_eq!(both.notice.as_deref(), Some(empty));
+        add(&mut both, Phase::Validating, "final", None, &ours());
+        let notice = format!(
+            "{empty}; ValidatingWebhookConfiguration final does not exist, so no API server calls this webhook: create \
+             it (the chart does), or name the right one"
+        );
+        assert_eq!(both.notice, Some(notice));
     }
 }

@@ -20,15 +20,40 @@ use crate::serving::{Reminder, ServingCertificate};
 /// One look makes at most so many writes; more would be two programs at odds.
 const MOST_STEPS: usize = 8;
 
-/// The entries of the webhook configuration that are ours.
+/// What API servers know of us: our entries in all webhook configurations.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Registration {
+    /// Each configuration that exists.
+    pub configurations: Vec<Configuration>,
+    /// Why a configuration has no entry of ours, for the log.
+    pub notice: Option<String>,
+}
+
+/// A webhook configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Configuration {
+    /// Which of them it is.
+    pub phase: Phase,
     /// The version that was read; a bundle is written only onto this one.
     pub version: String,
-    /// Name and `caBundle` of each entry.
+    /// Name and `caBundle` of each entry that is ours.
     pub entries: Vec<(String, Vec<u8>)>,
-    /// Why there is no entry, for the log.
-    pub notice: Option<String>,
+}
+
+/// When an API server calls the entries of a webhook configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// While objects may still be changed: a MutatingWebhookConfiguration.
+    Mutating,
+    /// When they are as they will be stored: a ValidatingWebhookConfiguration.
+    Validating,
+}
+
+impl Registration {
+    /// The `caBundle` of each entry.
+    pub fn bundles(&self) -> impl Iterator<Item = &Vec<u8>> {
+        self.configurations.iter().flat_map(|one| &one.entries).map(|(_, bundle)| bundle)
+    }
 }
 
 /// The Secret as it was read.
@@ -44,9 +69,9 @@ pub struct SecretReading {
     pub ours: SystemTime,
 }
 
-/// The two objects of a cluster that managed certificates live in.
+/// The objects of a cluster that managed certificates live in.
 pub trait Cluster {
-    /// Reads our entries of the webhook configuration.
+    /// Reads our entries of the webhook configurations.
     fn registration(&self) -> impl Future<Output = Result<Registration, Failure>> + Send;
 
     /// Reads the Secret.
@@ -230,7 +255,7 @@ impl<C: Cluster> Keeper<C> {
         let secret = self.cluster.secret().await?;
         let trust = match blind {
             Some(_) => Trust::Unknown,
-            None => Trust::Bundles(registration.entries.iter().map(|(_, bundle)| bundle.clone()).collect()),
+            None => Trust::Bundles(registration.bundles().cloned().collect()),
         };
         let is_ours = |key: &str| rotation::KEYS.contains(&key);
         let data: Data = secret
@@ -296,7 +321,9 @@ impl<C: Cluster> Keeper<C> {
             }
             Action::Publish(bundle) => {
                 self.cluster.publish(&reading.registration, &bundle).await?;
-                steps.push("wrote the CA bundle into the webhook configuration".to_owned());
+                let count = reading.registration.configurations.len();
+                let plural = if count > 1 { "s" } else { "" };
+                steps.push(format!("wrote the CA bundle into the webhook configuration{plural}"));
             }
         }
         Ok(false)

@@ -6,59 +6,82 @@ use std::time::{Duration, SystemTime};
 
 use apiserver::{DEADLINE, Failure, Kind, Object, OnChange, Told, Watch, chain, within};
 use k8s_openapi::ByteString;
-use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::client::Body;
-use kube::core::{PartialObjectMeta, Status};
+use kube::core::{ClusterResourceScope, PartialObjectMeta, Status};
 use kube::runtime::watcher;
 use kube::{Client, Resource as _};
 use tokio::sync::Notify;
 
 use crate::ca_bundle::{self, FIELD_MANAGER, Ours};
-use crate::managed::{Cluster, Registration, SecretReading};
+use crate::managed::{Cluster, Phase, Registration, SecretReading};
 
-/// A Secret and a webhook configuration, by name.
+/// The webhook configurations whose entries get the bundle, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Configurations {
+    /// The MutatingWebhookConfiguration.
+    pub mutating: Option<String>,
+    /// The ValidatingWebhookConfiguration.
+    pub validating: Option<String>,
+}
+
+/// A Secret and webhook configurations, by name.
 #[derive(Clone)]
 pub struct KubernetesCluster {
     client: Client,
     namespace: String,
     secret: String,
-    configuration: Option<String>,
+    configurations: Configurations,
     ours: Ours,
 }
 
 impl KubernetesCluster {
-    /// The Secret `namespace/secret`, and the MutatingWebhookConfiguration whose entries that are
-    /// `ours` get the bundle. Without a configuration the bundle is only kept in the Secret (`ca.crt`).
+    /// The Secret `namespace/secret`, and the configurations whose entries that are `ours` get the bundle. Without a
+    /// configuration the bundle is only kept in the Secret (`ca.crt`).
     ///
     /// It needs, as RBAC: `get`, `list`, `watch`, `patch` on that Secret, `create` on Secrets of the
-    /// namespace unless an empty one is there already, and `get`, `list`, `watch`, `patch` on that
-    /// MutatingWebhookConfiguration.
+    /// namespace unless an empty one is there already, and `get`, `list`, `watch`, `patch` on those configurations.
     pub fn new(
         client: Client,
         namespace: impl Into<String>,
         secret: impl Into<String>,
-        configuration: Option<String>,
+        configurations: Configurations,
         ours: Ours,
     ) -> Self {
-        Self { client, namespace: namespace.into(), secret: secret.into(), configuration, ours }
+        Self { client, namespace: namespace.into(), secret: secret.into(), configurations, ours }
     }
 
-    /// Notifies `wake` whenever one of the two objects changes. Never ends; drop it to stop. Without
+    /// Notifies `wake` whenever one of the objects changes. Never ends; drop it to stop. Without
     /// the permission to watch, the timer of [`crate::managed::Keeper::run`] still looks.
     pub async fn watch(self, wake: Arc<Notify>) {
         let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(self.client.clone(), &self.namespace);
         let secret = notify(secrets, self.object(), &self.secret, &wake);
-        match &self.configuration {
-            Some(name) => {
-                let configurations: Api<PartialObjectMeta<MutatingWebhookConfiguration>> =
-                    Api::all(self.client.clone());
-                let configuration = notify(configurations, ca_bundle::object(name), name, &wake);
-                tokio::join!(secret, configuration);
-            }
-            None => secret.await,
+        let Configurations { mutating, validating } = &self.configurations;
+        let mutating =
+            self.notify_of::<MutatingWebhookConfiguration>(Phase::Mutating, mutating.as_deref(), &wake);
+        let validating =
+            self.notify_of::<ValidatingWebhookConfiguration>(Phase::Validating, validating.as_deref(), &wake);
+        tokio::join!(secret, mutating, validating);
+    }
+
+    /// Notifies `wake` of changes of a webhook configuration, if there is one.
+    async fn notify_of<K>(&self, phase: Phase, name: Option<&str>, wake: &Notify)
+    where
+        K: kube::Resource<DynamicType = (), Scope = ClusterResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + Send
+            + Sync
+            + 'static,
+    {
+        if let Some(name) = name {
+            let api: Api<PartialObjectMeta<K>> = Api::all(self.client.clone());
+            notify(api, ca_bundle::object(phase, name), name, wake).await;
         }
     }
 
@@ -74,10 +97,7 @@ impl KubernetesCluster {
 
 impl Cluster for KubernetesCluster {
     async fn registration(&self) -> Result<Registration, Failure> {
-        match &self.configuration {
-            Some(name) => ca_bundle::read(&self.client, name, &self.ours).await,
-            None => Ok(Registration::default()),
-        }
+        ca_bundle::read(&self.client, &self.configurations, &self.ours).await
     }
 
     async fn secret(&self) -> Result<SecretReading, Failure> {
@@ -146,10 +166,7 @@ impl Cluster for KubernetesCluster {
     }
 
     async fn publish(&self, registration: &Registration, bundle: &str) -> Result<(), Failure> {
-        match &self.configuration {
-            Some(name) => ca_bundle::write(&self.client, name, registration, bundle).await,
-            None => Ok(()),
-        }
+        ca_bundle::write(&self.client, &self.configurations, registration, bundle).await
     }
 }
 

@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use apiserver::{Failure, Kind, Object};
-use certs::managed::{Cluster, Registration, SecretReading};
+use certs::managed::{Cluster, Configuration, Phase, Registration, SecretReading};
 use certs::rotation::Data;
 
 /// SplitMix64: the same seed, the same ten years.
@@ -145,8 +145,11 @@ impl Cluster for Connection {
             }
             match &world.configuration {
                 Some((version, bundle)) => Registration {
-                    version: version.to_string(),
-                    entries: vec![("pods".into(), bundle.clone()), ("machines".into(), bundle.clone())],
+                    configurations: vec![Configuration {
+                        phase: Phase::Mutating,
+                        version: version.to_string(),
+                        entries: vec![("pods".into(), bundle.clone()), ("machines".into(), bundle.clone())],
+                    }],
                     notice: None,
                 },
                 None => Registration { notice: Some("missing".into()), ..Registration::default() },
@@ -206,7 +209,7 @@ impl Cluster for Connection {
         {
             let mut world = self.world();
             if world.configuration.as_ref().map(|(version, _)| version.to_string()).as_deref()
-                != Some(registration.version.as_str())
+                != registration.configurations.first().map(|one| one.version.as_str())
             {
                 return Err(conflict(&mut world));
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use certs::ca_bundle::Ours;
 use certs::rotation::Settings;
-use certs::store::KubernetesCluster;
+use certs::store::{Configurations, KubernetesCluster};
 use clap::Args;
 use contract::duration;
 use kube::Client;
@@ -26,6 +26,10 @@ pub(super) struct ManagedOptions {
     /// Only entries that lead to --service, or by URL to a --tls-name, are changed.
     #[arg(long, value_name = "NAME", default_value = "sriov-webhook")]
     webhook_configuration: String,
+
+    /// ValidatingWebhookConfiguration whose entries get the CA bundle as well, for the final look
+    #[arg(long, value_name = "NAME")]
+    validating_configuration: Option<String>,
 
     /// Another DNS name or IP address for the certificate; may be given several times
     #[arg(long, hide_short_help = true, value_name = "NAME")]
@@ -67,7 +71,11 @@ impl ManagedOptions {
     pub(super) fn cluster(&self, client: Client) -> KubernetesCluster {
         let (namespace, secret) = split(&self.tls_secret, &client);
         let ours = Ours { service: Some(split(&self.service, &client)), names: self.tls_name.clone() };
-        KubernetesCluster::new(client, namespace, secret, Some(self.webhook_configuration.clone()), ours)
+        let configurations = Configurations {
+            mutating: Some(self.webhook_configuration.clone()),
+            validating: self.validating_configuration.clone(),
+        };
+        KubernetesCluster::new(client, namespace, secret, configurations, ours)
     }
 }
 
