@@ -15,6 +15,20 @@ pub(crate) struct Crate {
     pub(crate) own: bool,
 }
 
+/// What a program was built from.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Built {
+    /// The package whose program it is
+    #[arg(long)]
+    pub(crate) package: String,
+    /// What the program was built for, as rustc calls it
+    #[arg(long, value_name = "TRIPLE")]
+    pub(crate) target: String,
+    /// The features that it was built with, and no default ones; without this the default ones
+    #[arg(long)]
+    pub(crate) features: Option<String>,
+}
+
 /// A program's crates and which of them uses which.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Tree {
@@ -25,11 +39,16 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Asks cargo for the crates of a package, along edges as `cargo tree --edges` takes them.
-    pub(crate) fn of(package: &str, target: &str, edges: &str) -> anyhow::Result<Self> {
+    /// Asks cargo for the crates of a program, along edges as `cargo tree --edges` takes them.
+    pub(crate) fn of(built: &Built, edges: &str) -> anyhow::Result<Self> {
+        let Built { package, target, features } = built;
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let output = Command::new(cargo)
-            .args(["tree", "--locked", "--package", package, "--target", target])
+        let mut command = Command::new(cargo);
+        command.args(["tree", "--locked", "--package", package, "--target", target]);
+        if let Some(features) = features {
+            command.args(["--no-default-features", "--features", features]);
+        }
+        let output = command
             .args(["--edges", edges, "--prefix", "depth", "--format", "{p}|{l}|"])
             .output()
             .context("cannot run cargo")?;

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 mod crates;
 mod digest;
+mod krew;
 mod notices;
 mod pages;
 mod provenance;
@@ -39,6 +40,8 @@ enum Command {
     Notices(notices::Arguments),
     /// Print the bill of materials of a built program, as CycloneDX JSON
     Sbom(sbom::Arguments),
+    /// Print the manifest by which krew installs the plugin of kubectl
+    Krew(krew::Arguments),
     /// Print the provenance of a release, as an in-toto statement with an SLSA predicate
     Provenance(provenance::Arguments),
 }
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Pages { program, output } => pages::write(program, &output),
         Command::Notices(arguments) => notices::print(&arguments),
         Command::Sbom(arguments) => sbom::print(&arguments),
+        Command::Krew(arguments) => krew::print(&arguments),
         Command::Provenance(arguments) => provenance::print(&arguments),
     };
     match outcome {

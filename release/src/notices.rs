@@ -9,23 +9,19 @@ use std::{env, fs};
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-use crate::crates::{Crate, Tree};
+use crate::crates::{Built, Crate, Tree};
 
 /// Options of `notices`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The package whose program it is
-    #[arg(long)]
-    package: String,
-    /// What the program was built for, as rustc calls it
-    #[arg(long, value_name = "TRIPLE")]
-    target: String,
+    #[command(flatten)]
+    built: Built,
 }
 
 /// Finds the texts in the sources of the crates and prints them.
 pub(crate) fn print(arguments: &Arguments) -> anyhow::Result<()> {
-    let tree = Tree::of(&arguments.package, &arguments.target, "normal,no-proc-macro")?;
-    let folders = folders(&arguments.target)?;
+    let tree = Tree::of(&arguments.built, "normal,no-proc-macro")?;
+    let folders = folders(&arguments.built.target)?;
     // Crates of one project share their texts, word for word.
     let mut texts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for package in tree.crates.keys().filter(|package| !package.own) {
@@ -36,7 +32,7 @@ pub(crate) fn print(arguments: &Arguments) -> anyhow::Result<()> {
             texts.entry(text).or_default().insert(format!("{} {}", package.name, package.version));
         }
     }
-    print!("{}", document(&arguments.package, &tree, &texts));
+    print!("{}", document(&arguments.built.package, &tree, &texts));
     Ok(())
 }
 

@@ -14,6 +14,8 @@ pub(crate) enum Program {
     SriovWebhook,
     /// The helper in virt-launcher's pods.
     LauncherHook,
+    /// The webhook's tools as a plugin of kubectl.
+    KubectlSriov,
 }
 
 impl Program {
@@ -21,6 +23,7 @@ impl Program {
         match self {
             Self::SriovWebhook => webhook::commands::definition(),
             Self::LauncherHook => launcher_hook::cli::Cli::command(),
+            Self::KubectlSriov => webhook::commands::plugin::definition(),
         }
     }
 }
@@ -51,6 +54,7 @@ mod tests {
     #[rstest]
     #[case::webhook(Program::SriovWebhook, "sriov-webhook")]
     #[case::helper(Program::LauncherHook, "launcher-hook")]
+    #[case::plugin(Program::KubectlSriov, "kubectl-sriov")]
     fn each_command_has_a_page_and_each_shell_knows_it(#[case] program: Program, #[case] name: &str) {
         let folder = tempfile::tempdir().unwrap();
         write(program, folder.path()).unwrap();

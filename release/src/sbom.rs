@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::crates::{Crate, Tree};
+use crate::crates::{Built, Crate, Tree};
 use crate::digest;
 use crate::purl::{self, Purl};
 
@@ -22,12 +22,8 @@ const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");
 /// Options of `sbom`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The package whose program it is
-    #[arg(long)]
-    package: String,
-    /// What the program was built for, as rustc calls it
-    #[arg(long, value_name = "TRIPLE")]
-    target: String,
+    #[command(flatten)]
+    built: Built,
     /// The built program
     #[arg(long, value_name = "FILE")]
     program: PathBuf,
@@ -44,8 +40,8 @@ pub(crate) struct Arguments {
 
 /// Asks cargo what the program is made of and prints it.
 pub(crate) fn print(arguments: &Arguments) -> anyhow::Result<()> {
-    let linked = Tree::of(&arguments.package, &arguments.target, "normal,no-proc-macro")?;
-    let all = Tree::of(&arguments.package, &arguments.target, "normal,build")?;
+    let linked = Tree::of(&arguments.built, "normal,no-proc-macro")?;
+    let all = Tree::of(&arguments.built, "normal,build")?;
     let lock =
         fs::read_to_string("Cargo.lock").context("cannot read Cargo.lock; start this in the sources")?;
     let bill = Bill {
@@ -106,7 +102,7 @@ impl Bill<'_> {
     }
 
     fn document(&self) -> anyhow::Result<Value> {
-        let Arguments { target, revision, linked, .. } = self.arguments;
+        let Arguments { built: Built { target, .. }, revision, linked, .. } = self.arguments;
         let root = &self.all.root;
         let mut components = Vec::new();
         for (package, licence) in self.all.crates.iter().filter(|(package, _)| *package != root) {

@@ -34,7 +34,7 @@ pub use reviewer::Reviewer;
 pub use sandbox::Sandbox;
 pub use serving_certificate::ServingCertificate;
 pub use stored_pod::StoredPod;
-pub use webhook::Webhook;
+pub use webhook::{Webhook, programs};
 
 use contract::nad;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};

@@ -91,6 +91,25 @@ fn launcher_hook_does_not_link(#[case] unwanted: &str) {
     assert!(links.contains("quick-xml"), "this is not launcher-hook's tree: {links:?}");
 }
 
+/// The plugin of kubectl has the commands for people, and nothing that only `serve` needs; nor has the server what only
+/// the plugin needs.
+#[rstest]
+#[case::framework("axum", "server")]
+#[case::metrics("prometheus-client", "server")]
+#[case::statistics_of_the_process("procfs", "server")]
+#[case::log("tracing-subscriber", "server")]
+#[case::completion("clap_complete", "plugin")]
+fn a_program_links_nothing_of_the_other(#[case] crate_name: &str, #[case] feature: &str) {
+    for features in ["server", "plugin"] {
+        let flags =
+            ["tree", "-p", "webhook", "-e", "normal", "--no-default-features", "--features", features];
+        let tree = cargo(&[&flags[..], &["--prefix", "none", "-f", "{p}"]].concat());
+        let names: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+        assert!(names.contains("kube"), "{tree}");
+        assert_eq!(names.contains(crate_name), features == feature, "{crate_name} with {features}");
+    }
+}
+
 /// Each crate that the decision links: none of them reads a clock, a file or a socket for it.
 #[test]
 fn the_decision_links_what_reads_and_writes_json_and_nothing_else() {

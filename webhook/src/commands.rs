@@ -1,6 +1,7 @@
 //! The command line: one module for each command.
 
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -10,8 +11,12 @@ mod cluster_options;
 mod doctor;
 mod launcher_hook_options;
 mod managed_options;
+mod map;
+#[cfg(feature = "plugin")]
+pub mod plugin;
 mod progress;
 mod review;
+#[cfg(feature = "server")]
 mod serve;
 
 pub use admission_options::AdmissionOptions;
@@ -26,20 +31,38 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[cfg(feature = "server")]
     Serve(Box<serve::Arguments>),
-    Review(Box<review::Arguments>),
-    Doctor(Box<doctor::Arguments>),
-    Certs(certs::Arguments),
+    #[command(flatten)]
+    Tool(Tool),
 }
 
-impl Command {
-    /// Flags that are fine one by one, and together cannot work.
-    fn check(&self) -> Result<(), String> {
-        match self {
-            Self::Serve(arguments) => arguments.admission.check(),
+/// The commands for people.
+#[derive(Debug, Subcommand)]
+enum Tool {
+    Review(Box<review::Arguments>),
+    Doctor(Box<doctor::Arguments>),
+    Map(Box<map::Arguments>),
+    Certs(Box<certs::Arguments>),
+}
+
+impl Tool {
+    /// Runs it, if its flags, which are fine one by one, can work together.
+    fn run(self) -> ExitCode {
+        let checked = match &self {
             Self::Review(arguments) => arguments.admission.check(),
             Self::Doctor(arguments) => arguments.admission.check(),
+            Self::Map(arguments) => arguments.admission.check(),
             Self::Certs(_) => Ok(()),
+        };
+        if let Err(problem) = checked {
+            return cannot_work(&problem);
+        }
+        match self {
+            Self::Review(arguments) => review::run(&arguments),
+            Self::Doctor(arguments) => doctor::run(*arguments),
+            Self::Map(arguments) => map::run(*arguments),
+            Self::Certs(arguments) => certs::run(&arguments),
         }
     }
 }
@@ -53,15 +76,25 @@ pub fn definition() -> clap::Command {
 /// Runs what the command line asks for.
 #[must_use]
 pub fn run() -> ExitCode {
-    let command = CommandLine::parse().command;
-    if let Err(problem) = command.check() {
-        eprintln!("sriov-webhook: {problem}");
-        return ExitCode::from(2);
+    match CommandLine::parse().command {
+        #[cfg(feature = "server")]
+        Command::Serve(arguments) => match arguments.admission.check() {
+            Ok(()) => serve::run(*arguments),
+            Err(problem) => cannot_work(&problem),
+        },
+        Command::Tool(tool) => tool.run(),
     }
-    match command {
-        Command::Serve(arguments) => serve::run(*arguments),
-        Command::Review(arguments) => review::run(&arguments),
-        Command::Doctor(arguments) => doctor::run(*arguments),
-        Command::Certs(arguments) => certs::run(&arguments),
-    }
+}
+
+fn cannot_work(problem: &str) -> ExitCode {
+    eprintln!("{}: {problem}", program());
+    ExitCode::from(2)
+}
+
+/// What a person typed to start this program, if it is not its name.
+static TYPED: OnceLock<&str> = OnceLock::new();
+
+/// The program as a person calls it, for messages.
+fn program() -> &'static str {
+    TYPED.get().copied().unwrap_or("sriov-webhook")
 }

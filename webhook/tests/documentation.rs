@@ -71,6 +71,7 @@ fn documents_name_no_flag_that_is_not_there() {
         &["serve"][..],
         &["review"],
         &["doctor"],
+        &["map"],
         &["certs", "inspect"],
         &["certs", "renew"],
         &["certs", "roll-ca"],

@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use kube::client::AuthError;
+
 /// `error` with its causes, without repeating what a text already contains.
 #[must_use]
 pub fn chain(error: &dyn Error) -> String {
@@ -23,6 +25,27 @@ pub(crate) fn reason(error: &kube::Error) -> String {
     match error {
         kube::Error::Service(error) => root(&**error),
         kube::Error::HyperError(error) => root(error),
+        error => chain(error),
+    }
+}
+
+/// What went wrong before the request could be sent, because its credentials had to be renewed.
+pub(crate) fn login_error(error: &kube::Error) -> Option<&AuthError> {
+    match error {
+        kube::Error::Auth(error) => Some(error),
+        kube::Error::Service(error) => error.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// Why there are no credentials. Of a plugin that failed only what it complained about: kube's own text also has its
+/// environment and its output, which may be a token.
+pub(crate) fn login_reason(error: &AuthError) -> String {
+    match error {
+        AuthError::AuthExecRun { out, .. } => {
+            let said = String::from_utf8_lossy(&out.stderr);
+            format!("the login plugin failed ({}): {}", out.status, said.trim())
+        }
         error => chain(error),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kube::core::Status;
 use kube::runtime::watcher;
 
-use crate::chain::{chain, reason};
+use crate::chain::{chain, login_error, login_reason, reason};
 use crate::{Object, Resource};
 
 /// A request that failed.
@@ -35,6 +35,11 @@ pub enum Kind {
     },
     /// 404 for a whole kind: the cluster does not know it.
     NotServed,
+    /// There are no credentials to send: a plugin or an issuer of tokens did not give any.
+    NoLogin {
+        /// What it says.
+        reason: String,
+    },
     /// 409: the object is not the one that was read.
     Conflict,
     /// The API server understood the request and rejected it.
@@ -71,6 +76,7 @@ impl Failure {
     pub fn of_request(verb: &'static str, object: Object, error: &kube::Error) -> Self {
         let kind = match error {
             kube::Error::Api(status) => return Self::of_status(verb, object, status),
+            error if let Some(login) = login_error(error) => Kind::NoLogin { reason: login_reason(login) },
             kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => {
                 Kind::Unreadable { reason: chain(error) }
             }
@@ -132,6 +138,7 @@ impl Failure {
             Kind::Unauthorized { reason } => {
                 format!("{cannot}: the API server does not accept our credentials: {reason}")
             }
+            Kind::NoLogin { reason } => format!("{cannot}: cannot log in: {reason}"),
             Kind::Forbidden { reason } if reason.is_empty() => format!("not allowed to {verbs} {object}"),
             Kind::Forbidden { reason } => {
                 format!("not allowed to {verbs} {object} (the API server says: {reason})")
@@ -153,6 +160,14 @@ impl Failure {
             (Kind::Unauthorized { .. }, _) => {
                 Some("see the ServiceAccount's token or the kubeconfig".to_owned())
             }
+            (Kind::NoLogin { .. }, _) => {
+                Some("log in again, or correct the user in the kubeconfig".to_owned())
+            }
+            (Kind::Forbidden { reason }, _) if is_about_impersonation(reason) => Some(
+                "grant \"impersonate\" on what it names to the kubeconfig's own user with a ClusterRole, or leave out \
+                 --as, --as-group and --as-uid"
+                    .to_owned(),
+            ),
             (Kind::Forbidden { .. }, _) => {
                 let verbs: Vec<String> = verbs.iter().map(|verb| format!("{verb:?}")).collect();
                 Some(format!(
@@ -168,6 +183,12 @@ impl Failure {
             _ => None,
         }
     }
+}
+
+/// Whether the API server refuses that the client acts as another user; the permission that it lacks is not one on the
+/// object then.
+fn is_about_impersonation(reason: &str) -> bool {
+    reason.contains(" cannot impersonate resource ")
 }
 
 /// Whether 404 is about the kind, and not about one object of it or its namespace. While an API server starts, it
@@ -266,6 +287,13 @@ mod tests {
     fn silence(#[case] milliseconds: u64, #[case] expected: &str) {
         let kind = Kind::TimedOut { limit: Duration::from_millis(milliseconds) };
         assert_eq!(Failure::new("get", secret(), kind).to_string(), expected);
+    }
+
+    #[test]
+    fn who_may_not_act_as_another_user_lacks_another_permission() {
+        let message = "users \"jane\" is forbidden: User \"ann\" cannot impersonate resource \"users\" in API group \"\" at the cluster scope";
+        let failure = Failure::of_status("get", secret(), &status(403, "Forbidden", message));
+        insta::assert_snapshot!(failure, @r#"not allowed to get Secret hooks/tls (the API server says: users "jane" is forbidden: User "ann" cannot impersonate resource "users" in API group "" at the cluster scope): grant "impersonate" on what it names to the kubeconfig's own user with a ClusterRole, or leave out --as, --as-group and --as-uid"#);
     }
 
     #[test]

@@ -25,8 +25,11 @@ checksum = "2222222222222222222222222222222222222222222222222222222222222222"
 
 fn arguments() -> Arguments {
     Arguments {
-        package: "program".to_owned(),
-        target: "x86_64-unknown-linux-gnu".to_owned(),
+        built: Built {
+            package: "program".to_owned(),
+            target: "x86_64-unknown-linux-gnu".to_owned(),
+            features: None,
+        },
         program: PathBuf::new(),
         revision: "2f0d5c2e".to_owned(),
         epoch: 1_700_000_000,

@@ -8,7 +8,7 @@ fn blob(layout: &Path, digest: &Value) -> PathBuf {
 
 #[test]
 fn an_image_is_for_both_processors_and_holds_the_program_of_the_archive() {
-    for program in PROGRAMS {
+    for program in IMAGES {
         let layout = unpacked(&format!("{program}-{VERSION}.oci.tar"));
         for entry in fs::read_dir(layout.path().join("blobs/sha256")).unwrap() {
             let path = entry.unwrap().path();

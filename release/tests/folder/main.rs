@@ -18,7 +18,8 @@ use tempfile::TempDir;
 mod images;
 mod processors;
 
-const PROGRAMS: [&str; 2] = ["sriov-webhook", "launcher-hook"];
+const PROGRAMS: [&str; 3] = ["sriov-webhook", "launcher-hook", "kubectl-sriov"];
+const IMAGES: [&str; 2] = ["sriov-webhook", "launcher-hook"];
 const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -100,8 +101,10 @@ fn it_holds_these_files_and_their_checksums() {
             ["tar.gz", "cdx.json"].map(|kind| format!("{program}-{VERSION}-linux-{architecture}.{kind}"))
         })
         .collect();
-    expected.extend(PROGRAMS.map(|program| format!("{program}-{VERSION}.oci.tar")));
-    expected.extend(["images.txt", "provenance.intoto.json", "release-notes.md"].map(str::to_owned));
+    expected.extend(IMAGES.map(|program| format!("{program}-{VERSION}.oci.tar")));
+    expected.extend(
+        ["images.txt", "provenance.intoto.json", "release-notes.md", "sriov.yaml"].map(str::to_owned),
+    );
     expected.insert(format!("kubevirt-sriov-{VERSION}.tgz"));
     let mut found = listing(&folder());
     found.remove("SHA256SUMS").unwrap();
@@ -139,6 +142,24 @@ fn an_archive_has_program_licence_pages_and_completions() {
                 .arg("--numeric-owner"),
         );
         assert!(verbose.lines().all(|line| line.contains(" 0/0 ")), "{verbose}");
+    }
+}
+
+#[test]
+fn krew_installs_the_plugin_out_of_its_archives() {
+    let manifest = fs::read_to_string(folder().join("sriov.yaml")).unwrap();
+    for architecture in ARCHITECTURES {
+        let (_place, inside) = archive("kubectl-sriov", architecture);
+        let name = format!("kubectl-sriov-{VERSION}-linux-{architecture}");
+        let sha256 = sha256(&fs::read(folder().join(format!("{name}.tar.gz"))).unwrap());
+        assert!(manifest.contains(&sha256), "no {sha256} in {manifest}");
+        assert!(manifest.contains(&format!("/releases/download/v{VERSION}/{name}.tar.gz")), "{manifest}");
+        for file in ["kubectl-sriov", "LICENSE"] {
+            assert!(manifest.contains(&format!("{name}/{file}")), "{manifest}");
+            assert!(inside.join(file).is_file(), "{name} has no {file}");
+        }
+        let complete = fs::read_to_string(inside.join("kubectl_complete-sriov")).unwrap();
+        assert!(complete.starts_with("#!/bin/sh\n"), "{complete}");
     }
 }
 
@@ -181,7 +202,10 @@ fn a_bill_of_materials_is_that_of_the_program_beside_it() {
             ("serde_json", true),
             ("contract", true),
             ("rust", true),
-            ("kube", program == "sriov-webhook"),
+            ("kube", program != "launcher-hook"),
+            ("axum", program == "sriov-webhook"),
+            ("prometheus-client", program == "sriov-webhook"),
+            ("clap_complete", program == "kubectl-sriov"),
             ("tonic", program == "launcher-hook"),
             ("protox", false),
             ("rstest", false),

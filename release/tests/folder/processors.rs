@@ -33,6 +33,9 @@ const FIXTURES: &str = "launcher-hook/tests/fixtures";
 
 #[rstest]
 #[case::version_of_the_webhook("sriov-webhook", &["--version"], 0, VERSION)]
+#[case::version_of_the_plugin("kubectl-sriov", &["--version"], 0, VERSION)]
+#[case::completion_of_the_plugin("kubectl-sriov", &["__complete", "doc"], 0, "doctor")]
+#[case::the_plugin_without_a_cluster("kubectl-sriov", &["doctor"], 2, "kubectl sriov doctor: no cluster: ")]
 #[case::version_of_the_helper("launcher-hook", &["--version"], 0, VERSION)]
 #[case::help_of_the_webhook("sriov-webhook", &["help", "serve"], 0, "--networks")]
 #[case::help_of_the_helper("launcher-hook", &["help", "exec"], 0, "--socket-dir")]

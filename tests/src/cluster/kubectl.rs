@@ -3,7 +3,7 @@
 use super::asset;
 use std::ffi::OsStr;
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -83,11 +83,27 @@ impl Kubectl {
         arguments: impl IntoIterator<Item = A>,
         input: &str,
     ) -> Output {
-        let mut child = Command::new(asset("kubectl"))
-            .arg("--kubeconfig")
-            .arg(&self.kubeconfig)
+        let mut command = Command::new(asset("kubectl"));
+        command.arg("--kubeconfig").arg(&self.kubeconfig).args(arguments);
+        self.finish(command, input)
+    }
+
+    /// Runs kubectl with plugins of this folder: `kubectl sriov …` and its completion.
+    pub fn run_with_plugins(&self, plugins: &Path, arguments: &[&str]) -> Output {
+        let mut command = Command::new(asset("kubectl"));
+        let own = std::env::var_os("PATH").unwrap_or_default();
+        let paths = [plugins.to_owned()].into_iter().chain(std::env::split_paths(&own));
+        // A plugin gets no flag that stands before its name.
+        command
             .args(arguments)
-            // Where kubectl keeps what it learned about a server; ours never come back.
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("PATH", std::env::join_paths(paths).unwrap());
+        self.finish(command, "")
+    }
+
+    fn finish(&self, mut command: Command, input: &str) -> Output {
+        // Where kubectl keeps what it learned about a server; ours never come back.
+        let mut child = command
             .env("KUBECACHEDIR", self.kubeconfig.with_extension("cache"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -99,7 +99,14 @@ impl Webhook {
 
     /// Runs a command of the program that ends by itself.
     pub fn command(arguments: &[&str]) -> Output {
-        let output = Command::new(sriov_webhook()).args(arguments).stdin(Stdio::null()).output().unwrap();
+        Self::command_in(arguments, &[])
+    }
+
+    /// The same, with variables of the environment.
+    pub fn command_in(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+        let mut command = Command::new(sriov_webhook());
+        command.args(arguments).envs(variables.iter().copied()).stdin(Stdio::null());
+        let output = command.output().unwrap();
         Output {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -210,6 +217,11 @@ fn registration(sandbox: &Sandbox, address: SocketAddr, ca: &str) -> String {
 
 fn path(path: &Path) -> String {
     path.display().to_string()
+}
+
+/// The folder with the programs.
+pub fn programs() -> PathBuf {
+    sriov_webhook().parent().unwrap().to_owned()
 }
 
 /// The program beside this one or, for test programs, in the folder above; the tier's `run` has built it.

@@ -10,6 +10,8 @@ mod chart;
 mod doctor;
 mod image;
 mod injection;
+mod kubeconfig;
+mod kubectl_plugin;
 mod many_networks;
 mod match_conditions;
 mod outages;

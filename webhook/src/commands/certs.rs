@@ -17,6 +17,7 @@ use contract::duration;
 
 use super::cluster_options::ClusterOptions;
 use super::managed_options::ManagedOptions;
+use super::program;
 use super::progress::shown;
 
 /// Show or renew the serving certificate and its CAs
@@ -139,7 +140,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("sriov-webhook certs: {}", apiserver::chain(&*error));
+            eprintln!("{} certs: {}", program(), apiserver::chain(&*error));
             ExitCode::from(2)
         }
     }
@@ -208,9 +209,10 @@ async fn renew(arguments: &RenewArguments) -> anyhow::Result<()> {
     let (cluster, mut keeper) = keeper(&arguments.cluster, &arguments.managed).await?;
     if !keeper.order(Order::Renew).await? {
         bail!(
-            "nothing was renewed: {} holds no CA that the caBundle has; see `sriov-webhook certs inspect` and the \
-             log of the replicas",
-            cluster.secret_name()
+            "nothing was renewed: {} holds no CA that the caBundle has; see `{} certs inspect` and the log of \
+             the replicas",
+            cluster.secret_name(),
+            program()
         );
     }
     let (vault, _) = Vault::read(&cluster.secret().await?.data);

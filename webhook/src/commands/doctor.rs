@@ -11,6 +11,7 @@ use contract::NadName;
 
 use super::cluster_options::ClusterOptions;
 use super::launcher_hook_options::hide_launcher_hook;
+use super::program;
 use super::progress::shown;
 use crate::commands::AdmissionOptions;
 use crate::doctor::collect::{Settings, collect};
@@ -119,7 +120,7 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
     match printed {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            eprintln!("sriov-webhook doctor: {}", apiserver::chain(&*error));
+            eprintln!("{} doctor: {}", program(), apiserver::chain(&*error));
             ExitCode::from(2)
         }
     }

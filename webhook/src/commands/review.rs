@@ -15,8 +15,9 @@ use clap::{Args, ValueEnum};
 use contract::NadName;
 use serde_json::Value;
 
-use super::cluster_options::ClusterOptions;
+use super::cluster_options::{ClusterOptions, NamespaceOptions};
 use super::launcher_hook_options::hide_launcher_hook;
+use super::program;
 use super::progress::{Progress, shown};
 use crate::commands::AdmissionOptions;
 use crate::networks::file;
@@ -27,7 +28,9 @@ use report::Report;
 /// Show what the webhook would do to pods, with the same code and without a server
 ///
 /// Reads pods or AdmissionReviews, YAML or JSON, one or many, from files or standard input. With --from-cluster the
-/// networks come from a cluster, and so do the pods if no file is named: all virt-launcher pods.
+/// networks come from a cluster, and so do the pods if no file is named: the virt-launcher pods of the context's
+/// namespace, of those that --namespace names, or of all with --all-namespaces. Networks are read from all namespaces,
+/// because a pod may name one of another.
 #[derive(Debug, Args)]
 #[command(
     mut_args(hide_launcher_hook),
@@ -38,6 +41,7 @@ Examples:
   kubectl get pods -A -l kubevirt.io=virt-launcher -o yaml | sriov-webhook review --networks nads.yaml
   sriov-webhook review --networks nads.yaml --output pod pod.yaml | kubectl apply -f -
   sriov-webhook review --from-cluster --namespace databases
+  sriov-webhook review --from-cluster --all-namespaces --context lab
   sriov-webhook review --from-cluster --scope all-pods --namespace-isolation pod.yaml
 
 Pods are decided by the flags under Decisions and launcher-hook, not by those of the replicas: give it the same ones.
@@ -62,16 +66,15 @@ pub(super) struct Arguments {
     #[arg(long)]
     from_cluster: bool,
 
-    /// Read the pods of this namespace only; may be given several times
-    #[arg(long, short, value_name = "NAMESPACE", requires = "from_cluster")]
-    namespace: Vec<String>,
-
     /// What to print
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
 
     #[command(flatten)]
     cluster: ClusterOptions,
+
+    #[command(flatten)]
+    namespaces: NamespaceOptions,
 
     #[command(flatten)]
     pub(super) admission: AdmissionOptions,
@@ -109,7 +112,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(false) => ExitCode::from(1),
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("sriov-webhook review: {}", apiserver::chain(&*error));
+            eprintln!("{} review: {}", program(), apiserver::chain(&*error));
             ExitCode::from(2)
         }
     }
@@ -129,7 +132,11 @@ fn review(arguments: &Arguments, output: &mut impl Write) -> anyhow::Result<bool
             .context("cannot start")?
             .block_on(shown(|progress| from_cluster(arguments, &options, progress)))?
     } else {
-        Input { networks: networks_of_files(arguments, &options)?, objects: objects(&arguments.pods)? }
+        let namespace = arguments.namespaces.of_file(None);
+        Input {
+            networks: networks_of_files(arguments, &options)?,
+            objects: objects(&arguments.pods, namespace)?,
+        }
     };
     let mut all_pass = true;
     let count = objects.len();
@@ -139,7 +146,11 @@ fn review(arguments: &Arguments, output: &mut impl Write) -> anyhow::Result<bool
         print(&reviewed, arguments.output, index, output)?;
     }
     match (count, arguments.from_cluster && arguments.pods.is_empty()) {
-        (0, true) => writeln!(io::stderr(), "sriov-webhook review: there are no virt-launcher pods")?,
+        (0, true) => writeln!(
+            io::stderr(),
+            "{} review: there are no virt-launcher pods in these namespaces; --all-namespaces looks at all",
+            program()
+        )?,
         (0, false) => {
             bail!("no pods in the input: name files with pods or AdmissionReviews, or `-` for standard input")
         }
@@ -163,11 +174,12 @@ async fn from_cluster(arguments: &Arguments, options: &Options, progress: Progre
         None => cluster::networks(&client, &options.resource_annotations).await?,
     };
     if !arguments.pods.is_empty() {
-        return Ok(Input { networks, objects: objects(&arguments.pods)? });
+        let namespace = arguments.namespaces.of_file(Some(&client));
+        return Ok(Input { networks, objects: objects(&arguments.pods, namespace)? });
     }
     progress.doing("reading virt-launcher pods");
     let mut objects = Vec::new();
-    for mut pod in cluster::launcher_pods(&client, &arguments.namespace).await? {
+    for mut pod in cluster::launcher_pods(&client, &arguments.namespaces.of_cluster(&client)).await? {
         // A pod in a list has neither; who reads the output wants a whole one.
         pod.metadata.managed_fields = None;
         let mut object = serde_json::to_value(&pod)?;
@@ -192,7 +204,8 @@ fn networks_of_files(arguments: &Arguments, options: &Options) -> anyhow::Result
     Ok(networks.into_iter().map(|(name, network)| (name, Arc::unwrap_or_clone(network))).collect())
 }
 
-fn objects(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, Value)>> {
+/// All objects of files. Pods without a namespace get this one, as with `kubectl create`.
+fn objects(paths: &[PathBuf], namespace: Option<&str>) -> anyhow::Result<Vec<(String, Value)>> {
     let standard_input = [PathBuf::from("-")];
     let paths = if paths.is_empty() { &standard_input } else { paths };
     let mut objects = Vec::new();
@@ -203,7 +216,19 @@ fn objects(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, Value)>> {
         objects
             .extend(parsed.into_iter().map(|found| (format!("{place}: {}", found.position), found.object)));
     }
+    if let Some(namespace) = namespace {
+        objects.iter_mut().for_each(|(_, object)| default_namespace(object, namespace));
+    }
     Ok(objects)
+}
+
+fn default_namespace(object: &mut Value, namespace: &str) {
+    if manifests::kind(object) != "Pod" {
+        return;
+    }
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.entry("namespace").or_insert_with(|| namespace.into());
+    }
 }
 
 fn read_input(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {

@@ -20,6 +20,7 @@ impl Interner {
     }
 
     /// Forgets `network` where nobody but its holder here and the caller has it.
+    #[cfg(feature = "server")]
     pub(super) fn forget(&mut self, network: &Arc<Network>) {
         if Self::is_last(network) {
             self.0.remove(network);
@@ -27,11 +28,13 @@ impl Interner {
     }
 
     /// Whether [`Interner::forget`] would forget it.
+    #[cfg(feature = "server")]
     pub(super) fn is_last(network: &Arc<Network>) -> bool {
         Arc::strong_count(network) <= 2
     }
 
     /// Forgets all that nobody else has.
+    #[cfg(feature = "server")]
     pub(super) fn prune(&mut self) {
         self.0.retain(|network| Arc::strong_count(network) > 1);
     }

@@ -20,7 +20,9 @@ pub(crate) struct FakeApi {
     pub(crate) address: String,
     /// The requested paths, with their queries.
     pub(crate) asked: Arc<Mutex<Vec<String>>>,
-    _folder: tempfile::TempDir,
+    /// The requests' headers, one in each element, with their names in small letters.
+    pub(crate) headers: Arc<Mutex<Vec<String>>>,
+    folder: tempfile::TempDir,
     kubeconfig: String,
 }
 
@@ -59,10 +61,11 @@ impl FakeApi {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let log = Arc::clone(&asked);
+        let headers = Arc::new(Mutex::new(Vec::new()));
+        let (log, head) = (Arc::clone(&asked), Arc::clone(&headers));
         thread::spawn(move || {
             for stream in listener.incoming() {
-                answer(stream.unwrap(), &lists, &log);
+                answer(stream.unwrap(), &lists, &log, &head);
             }
         });
         let folder = tempfile::tempdir().unwrap();
@@ -75,11 +78,32 @@ impl FakeApi {
         });
         fs::write(&kubeconfig, config.to_string()).unwrap();
         let kubeconfig = kubeconfig.display().to_string();
-        Self { address, asked, _folder: folder, kubeconfig }
+        Self { address, asked, headers, folder, kubeconfig }
     }
 
     pub(crate) fn doctor(&self, arguments: &[&str]) -> Output {
         self.command().args(arguments).output().unwrap()
+    }
+
+    /// Writes a kubeconfig with another user, and with more about the cluster, and returns its path.
+    pub(crate) fn kubeconfig_of(&self, user: Value, more: &Value) -> String {
+        let text = fs::read_to_string(&self.kubeconfig).unwrap();
+        let mut config: Value = serde_json::from_str(&text).unwrap();
+        config["users"][0]["user"] = user;
+        let cluster = config["clusters"][0]["cluster"].as_object_mut().unwrap();
+        cluster.extend(more.as_object().unwrap().clone());
+        let path = format!("{}.of", self.kubeconfig);
+        fs::write(&path, config.to_string()).unwrap();
+        path
+    }
+
+    /// Writes a program of the shell beside the kubeconfig and returns its path.
+    pub(crate) fn script(&self, name: &str, text: &str) -> String {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.folder.path().join(name);
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path.display().to_string()
     }
 
     /// `doctor`, with its other arguments still to come.
@@ -91,7 +115,7 @@ impl FakeApi {
 }
 
 /// Answers one request; each has a connection of its own.
-fn answer(stream: TcpStream, lists: &Lists, log: &Mutex<Vec<String>>) {
+fn answer(stream: TcpStream, lists: &Lists, log: &Mutex<Vec<String>>, headers: &Mutex<Vec<String>>) {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).unwrap();
@@ -100,13 +124,12 @@ fn answer(stream: TcpStream, lists: &Lists, log: &Mutex<Vec<String>>) {
     loop {
         line.clear();
         reader.read_line(&mut line).unwrap();
-        let header = line.trim().to_lowercase();
-        if header.is_empty() {
-            break;
+        let Some((name, value)) = line.trim().split_once(": ") else { break };
+        let name = name.to_lowercase();
+        if name == "content-length" {
+            length = value.parse().unwrap();
         }
-        if let Some(value) = header.strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
+        headers.lock().unwrap().push(format!("{name}: {value}"));
     }
     reader.read_exact(&mut vec![0; length]).unwrap();
     let mut parts = request.split(' ');

@@ -9,7 +9,7 @@ use contract::duration;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::commands::AdmissionOptions;
-use crate::commands::cluster_options::ClusterOptions;
+use crate::commands::cluster_options::KubeconfigOptions;
 use crate::commands::managed_options::ManagedOptions;
 use crate::logging::LogFormat;
 use crate::server::SHARED_BODY_MEMORY;
@@ -64,7 +64,7 @@ pub(in crate::commands) struct Arguments {
     pub(super) certificate: CertificateArguments,
 
     #[command(flatten)]
-    pub(super) cluster: ClusterOptions,
+    pub(super) cluster: KubeconfigOptions,
 
     #[command(flatten)]
     pub(in crate::commands) admission: AdmissionOptions,

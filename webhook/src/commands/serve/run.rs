@@ -24,7 +24,7 @@ use super::arguments::{
 use super::certificate;
 use super::hint::hint;
 use super::tasks::{Stopped, Tasks};
-use crate::commands::cluster_options::ClusterOptions;
+use crate::commands::cluster_options::{KubeconfigOptions, Sources, unusable};
 use crate::events::{Clients, EventMetrics, Limits, VmiEvents};
 use crate::logging;
 use crate::metrics::{self, CertificateMetrics, LogMetrics};
@@ -200,7 +200,7 @@ async fn until_stopped(
 
 /// The way to the cluster, where one is named and needed for networks or for the certificate.
 async fn client(
-    cluster: &ClusterOptions,
+    cluster: &KubeconfigOptions,
     networks: &NetworksArguments,
     certificate: &CertificateArguments,
     store: &Arc<NetworkStore>,
@@ -210,10 +210,12 @@ async fn client(
         return Ok(None);
     }
     // Who tries things out with files means no cluster, even where KUBECONFIG names one.
-    let Some(config) = cluster.config(!from_files).await? else {
+    let sources = if from_files { Sources::Flag } else { Sources::Environment };
+    let Some(config) = cluster.config(sources).await? else {
         return Ok(None);
     };
-    let client = ClientBuilder::try_from(config).context("cannot talk to the API server")?;
+    let exec = config.auth_info.exec.clone();
+    let client = ClientBuilder::try_from(config).map_err(|error| unusable(exec.as_ref(), error))?;
     Ok(Some(client.with_layer(&SignOfLife(Arc::clone(store))).build()))
 }
 
