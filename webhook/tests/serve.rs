@@ -90,11 +90,11 @@ fn content_types_that_are_spoken(#[case] content_type: &str) {
 )]
 #[case::none("/mutate", "", "{}", 415, "the request has no content type: send application/json")]
 #[case::path(
-    "/validate",
+    "/nowhere",
     "application/json",
     "{}",
     404,
-    "there is nothing at \"/validate\": reviews of pods go to /mutate, of VMIs to /mutate-vmi"
+    "there is nothing at \"/nowhere\": reviews of pods go to /mutate, of VMIs to /mutate-vmi, final looks to /validate"
 )]
 #[case::no_json(
     "/mutate",
@@ -182,8 +182,8 @@ fn reviews_are_counted_timed_and_logged() {
     assert_eq!(reviews("denied", "network_unknown"), 1.0);
     assert_eq!(reviews("denied", "annotation_invalid"), 1.0);
     assert_eq!(server.metric(r#"sriov_webhook_requests_refused_total{reason="no_review"}"#), 1.0);
-    assert_eq!(server.metric("sriov_webhook_review_duration_seconds_count"), 5.0);
-    assert!(server.metric("sriov_webhook_review_duration_seconds_sum") > 0.0);
+    assert_eq!(server.metric(r#"sriov_webhook_review_duration_seconds_count{kind="pod"}"#), 5.0);
+    assert!(server.metric(r#"sriov_webhook_review_duration_seconds_sum{kind="pod"}"#) > 0.0);
     assert_eq!(server.metric("sriov_webhook_reviews_in_flight"), 0.0);
 
     let line = server.logged(|line| line["message"] == "review" && line["outcome"] == "denied");

@@ -80,6 +80,13 @@ impl ControlPlane {
         &self.folder
     }
 
+    /// The events of the audit log: creations of pods.
+    pub fn audit_log(&self) -> Vec<serde_json::Value> {
+        let log = fs::read_to_string(self.folder.join("audit.jsonl")).unwrap_or_default();
+        // The last line may not be whole yet.
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
     /// Where the API server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -204,6 +211,8 @@ fn start_api_server(folder: &Path, etcd: SocketAddr, address: SocketAddr) -> Pro
         format!("--service-account-key-file={}", file("account.pub")),
         "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
         "--allow-privileged=true".to_owned(),
+        format!("--audit-policy-file={}", concat!(env!("CARGO_MANIFEST_DIR"), "/cluster/audit-policy.yaml")),
+        format!("--audit-log-path={}", file("audit.jsonl")),
         // No controller manager makes the accounts that this plugin asks for.
         "--disable-admission-plugins=ServiceAccount".to_owned(),
     ];

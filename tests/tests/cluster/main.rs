@@ -3,6 +3,7 @@
 
 mod alerts;
 mod apply;
+mod audit;
 mod certificates;
 mod changes;
 mod chaos;

@@ -1,10 +1,13 @@
 //! The answer's body: an AdmissionReview of `admission.k8s.io/v1`.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use serde::ser::{Error as _, Serializer};
 
-use super::{Denial, Patch, Subject, Verdict};
+use super::{Denial, Outcome, Patch, Subject, Verdict};
 
 #[derive(serde::Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -23,6 +26,8 @@ struct Response<'a> {
     status: Option<Status<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    audit_annotations: BTreeMap<&'static str, Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     patch_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "base64_of_json")]
@@ -58,12 +63,25 @@ pub fn answer<S: Subject>(uid: &str, verdict: &Verdict) -> Vec<u8> {
         allowed: refused.is_none(),
         status: refused.map(Status::new),
         warnings: warnings.map(String::as_str).collect(),
+        audit_annotations: audit_annotations(verdict),
         patch_type: patch.map(|_| "JSONPatch"),
         patch,
     };
     let review = Review { api_version: "admission.k8s.io/v1", kind: "AdmissionReview", response };
     // Writing strings, lists and maps with string keys into memory cannot fail.
     serde_json::to_vec(&review).unwrap_or_default()
+}
+
+/// What is kept of the verdict in an audit log; nothing if the object was not looked at.
+fn audit_annotations(verdict: &Verdict) -> BTreeMap<&'static str, Cow<'_, str>> {
+    let outcome = &verdict.outcome;
+    let decision = match verdict.denial() {
+        Some(denial) => format!("{}: {}", outcome.as_str(), denial.reason.as_str()).into(),
+        None if *outcome == Outcome::OutOfScope => return BTreeMap::new(),
+        None => outcome.as_str().into(),
+    };
+    let others = verdict.audit.iter().map(|(key, value)| (*key, value.as_str().into()));
+    others.chain([("decision", decision)]).collect()
 }
 
 /// Kubernetes carries a patch as base64 of its JSON.

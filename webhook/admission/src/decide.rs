@@ -11,8 +11,8 @@ use super::needs::{Misplaced, Need, target};
 use super::pod::{Container, Pod};
 use super::suggestion::suggestion;
 use super::{
-    Denial, Options, Outcome, Patch, Reason, Request, Scope, Unresolved, Verdict, launcher_hook, pod_patch,
-    podnetinfo,
+    Denial, Options, Outcome, Patch, Reason, Request, Scope, Unresolved, Verdict, audit, launcher_hook,
+    pod_patch, podnetinfo,
 };
 use crate::network::{Networks, NodeLabel, Requirements};
 
@@ -66,6 +66,7 @@ pub fn decide(request: &Request<'_>, networks: &impl Networks, options: &Options
     }
     decision.verdict.warnings = warnings.into_vec();
     decision.verdict.unknown = unknown(&decision);
+    decision.verdict.audit = audit::annotations(&decision);
     decision
 }
 

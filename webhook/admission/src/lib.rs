@@ -6,6 +6,7 @@
 
 mod answer;
 mod attachments;
+mod audit;
 mod bounded_messages;
 mod claimed;
 mod decide;

@@ -16,6 +16,8 @@ pub struct Verdict {
     pub unknown: Vec<NadName>,
     /// Whether launcher-hook is injected.
     pub helper_added: bool,
+    /// What an API server's audit log gets to know besides the outcome, each by its key.
+    pub audit: Vec<(&'static str, String)>,
 }
 
 /// The answer to a review.
@@ -35,7 +37,7 @@ impl Verdict {
     /// Nothing but the answer.
     #[must_use]
     pub fn new(outcome: Outcome) -> Self {
-        Self { outcome, warnings: Vec::new(), unknown: Vec::new(), helper_added: false }
+        Self { outcome, warnings: Vec::new(), unknown: Vec::new(), helper_added: false, audit: Vec::new() }
     }
 
     /// A refusal.

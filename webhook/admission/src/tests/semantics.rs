@@ -491,3 +491,28 @@ fn a_dry_run_is_answered_like_any_other() {
     assert_eq!(respond(review.to_string().as_bytes(), &Options::default()).unwrap(), wet);
     assert_eq!(wet["patchType"], "JSONPatch");
 }
+
+/// The audit log has what was decided, and from what; of pods that are not ours it has nothing.
+#[test]
+fn an_answer_is_annotated_for_the_audit_log() {
+    let annotated = |pod: &Value, options: &Options| {
+        let answer = respond(review(pod).to_string().as_bytes(), options).unwrap();
+        let annotations = answer["auditAnnotations"].as_object().cloned().unwrap_or_default();
+        let lines = annotations.iter().map(|(key, value)| format!("{key}: {}", value.as_str().unwrap()));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let options = Options::default();
+    let mut ignoring = pod("vf,bridge,cx6");
+    ignoring["metadata"]["annotations"][annotation::IGNORE_NETWORKS] = json!("cx6");
+    let mut other = pod("vf");
+    other["metadata"]["labels"] = json!({});
+    let lines = [
+        annotated(&pod("vf,net-admin/sriov-net-b,bridge"), &options),
+        annotated(&ignoring, &options),
+        annotated(&pod("bridge"), &options),
+        annotated(&pod("vf,nowhere"), &options),
+        annotated(&pod("{"), &options),
+        annotated(&other, &options),
+    ];
+    insta::assert_snapshot!(lines.join("\n\n"));
+}

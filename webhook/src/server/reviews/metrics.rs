@@ -43,7 +43,7 @@ const OUTCOMES: [(&str, &str, &[Reason]); 9] = [
 #[derive(Debug, Clone)]
 pub struct ReviewMetrics {
     reviews: Family<ReviewLabels, Counter>,
-    duration: Histogram,
+    duration: Family<KindLabels, Histogram, fn() -> Histogram>,
     in_flight: Gauge,
     refused: Family<RefusalLabels, Counter>,
     helpers: Counter,
@@ -57,8 +57,17 @@ struct ReviewLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RefusalLabels {
     reason: &'static str,
+}
+
+fn histogram() -> Histogram {
+    Histogram::new(BUCKETS)
 }
 
 /// Counts a request as in flight until it is dropped.
@@ -71,7 +80,7 @@ impl ReviewMetrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             reviews: Family::default(),
-            duration: Histogram::new(BUCKETS),
+            duration: Family::new_with_constructor(histogram),
             in_flight: Gauge::default(),
             refused: Family::default(),
             helpers: Counter::default(),
@@ -83,7 +92,7 @@ impl ReviewMetrics {
         );
         registry.register_with_unit(
             "review_duration",
-            "Time from a review's last byte to its answer",
+            "Time from a review's last byte to its answer, by what it was about",
             Unit::Seconds,
             metrics.duration.clone(),
         );
@@ -105,6 +114,7 @@ impl ReviewMetrics {
     /// Creates every series. One that appears with its first event is born at 1, which no `increase()` sees.
     fn start_at_zero(&self) {
         for (kind, outcome, reasons) in OUTCOMES {
+            drop(self.duration.get_or_create(&KindLabels { kind }));
             let without_reason = reasons.is_empty().then_some("");
             for reason in reasons.iter().map(|reason| reason.as_str()).chain(without_reason) {
                 drop(self.reviews.get_or_create(&ReviewLabels { kind, outcome, reason }));
@@ -128,7 +138,7 @@ impl ReviewMetrics {
         duration: Duration,
     ) {
         self.reviews.get_or_create(&ReviewLabels { kind, outcome, reason }).inc();
-        self.duration.observe(duration.as_secs_f64());
+        self.duration.get_or_create(&KindLabels { kind }).observe(duration.as_secs_f64());
     }
 
     pub(super) fn helper_added(&self) {

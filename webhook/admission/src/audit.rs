@@ -1,0 +1,87 @@
+//! What API servers write into their audit log of a decision: annotations of the answer, which they keep behind the name
+//! of the webhook's entry.
+
+use super::attachments::Attachment;
+use super::decide::Decision;
+use super::needs::Need;
+
+/// No value is longer. An audit log is kept, and what stands in a pod is up to its author.
+const LONGEST: usize = 1024;
+
+/// Room for saying how many were left out.
+const REST: usize = 32;
+
+/// The annotations of a decision, besides the outcome itself: each network that the pod selects with its resources, and
+/// each resource with how many were needed, requested and added. None if nothing was looked at.
+pub(super) fn annotations(decision: &Decision) -> Vec<(&'static str, String)> {
+    let networks = listed(decision.attachments.iter().map(network));
+    let resources = listed(decision.needs.iter().map(resource));
+    [("networks", networks), ("resources", resources)]
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .collect()
+}
+
+fn network(attachment: &Attachment) -> String {
+    let nad = &attachment.nad;
+    if attachment.is_ignored() {
+        return format!("{nad} (ignored)");
+    }
+    match attachment.requirements() {
+        None => format!("{nad} (unknown)"),
+        Some(requirements) if requirements.resources.is_empty() => nad.to_string(),
+        Some(requirements) => {
+            let resources: Vec<&str> =
+                requirements.resources.iter().map(|resource| resource.as_str()).collect();
+            format!("{nad}={}", resources.join("+"))
+        }
+    }
+}
+
+fn resource(need: &Need) -> String {
+    let Need { resource, needed, present, added, .. } = need;
+    format!("{resource}: {needed} needed, {present} requested, {added} added")
+}
+
+/// All in one line, or as many as fit.
+fn listed(parts: impl Iterator<Item = String>) -> String {
+    let (mut text, mut left) = (String::new(), 0_usize);
+    for part in parts {
+        let gap = if text.is_empty() { "" } else { ", " };
+        if left > 0 || text.len() + gap.len() + part.len() > LONGEST - REST {
+            left += 1;
+        } else {
+            text.push_str(gap);
+            text.push_str(&part);
+        }
+    }
+    if left > 0 {
+        let gap = if text.is_empty() { "" } else { ", " };
+        text.push_str(&format!("{gap}and {left} more"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::none(&[], "")]
+    #[case::one(&[10], "xxxxxxxxxx")]
+    #[case::two(&[1, 2], "x, xx")]
+    #[case::one_that_is_too_long(&[LONGEST], "and 1 more")]
+    fn what_fits_is_listed(#[case] lengths: &[usize], #[case] expected: &str) {
+        assert_eq!(listed(lengths.iter().map(|length| "x".repeat(*length))), expected);
+    }
+
+    #[test]
+    fn however_many_there_are_the_value_has_its_bound() {
+        let text = listed((0..100_000).map(|index| format!("namespace-{index}/network")));
+        assert!(text.len() <= LONGEST && text.ends_with(" more"), "{text}");
+        let listed = text.matches("namespace-").count();
+        assert!(text.ends_with(&format!(", and {} more", 100_000 - listed)), "{text}");
+    }
+}
