@@ -346,3 +346,44 @@ fn wrong_flags(#[case] arguments: &[&str], #[case] code: i32, #[case] sentence: 
     assert_eq!(output.status.code(), Some(code), "{said}");
     assert!(said.contains(sentence), "{said}");
 }
+
+/// The pod after the webhook, and another one that somebody stripped afterwards.
+fn patched_and_stripped(server: &Server) -> (Value, Value) {
+    let stripped = pod("storage");
+    let mut patched = stripped.clone();
+    let answer = server.post(&review(&patched).to_string()).json();
+    json_patch::patch(&mut patched, &patch(&answer).unwrap()).unwrap();
+    (patched, stripped)
+}
+
+#[rstest]
+#[case::refuses(&[], false)]
+#[case::warns(&["--final-look", "warn"], true)]
+fn the_final_look_knows_what_was_undone(#[case] flags: &[&str], #[case] allowed: bool) {
+    let mut arguments = vec!["--networks".to_owned(), repository("examples").display().to_string()];
+    arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
+    let server = Server::start(arguments);
+    let look = |pod: &Value| server.post_as("/validate", "application/json", &review(pod).to_string()).json();
+    let (patched, stripped) = patched_and_stripped(&server);
+
+    let fine = look(&patched);
+    assert_eq!(
+        (&fine["response"]["allowed"], &fine["response"]["patch"]),
+        (&json!(true), &Value::Null),
+        "{fine}"
+    );
+    let lacking = look(&stripped);
+    let response = &lacking["response"];
+    assert_eq!(response["allowed"], allowed, "{lacking}");
+    let said = if allowed { &response["warnings"][0] } else { &response["status"]["message"] };
+    let expected =
+        "the pod would be stored without what its networks need: it requests 0 of 1 intel.com/sriov_vfio. ";
+    assert!(said.as_str().unwrap().starts_with(expected), "{lacking}");
+    assert_eq!(response["patch"], Value::Null);
+
+    let outcome =
+        if allowed { r#"outcome="warned",reason="""# } else { r#"outcome="denied",reason="incomplete""# };
+    let count =
+        |labels: &str| server.metric(&format!("sriov_webhook_reviews_total{{kind=\"final\",{labels}}}"));
+    assert_eq!((count(outcome), count(r#"outcome="unchanged",reason="""#)), (1.0, 1.0));
+}

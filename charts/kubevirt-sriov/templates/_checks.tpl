@@ -22,6 +22,9 @@
 {{- fail (printf "test.afterInstall is true and test.namespace is %s, whose pods are not reviewed (webhook.excludedNamespaces, decisions.scope): the check would fail; name another namespace" .namespace) }}
 {{- end }}
 {{- end }}
+{{- if and (eq .Values.webhook.finalLook.scope "all-pods") (ne .Values.decisions.scope "all-pods") }}
+{{- fail "webhook.finalLook.scope is all-pods and decisions.scope is not: other pods are not decided about, so there is nothing to look for in them; set both, or leave webhook.finalLook.scope out" }}
+{{- end }}
 {{- if eq .Values.certificates.mode "managed" }}
 {{- include "kubevirt-sriov.checkManaged" .Values.certificates.managed }}
 {{- else if eq .Values.certificates.mode "cert-manager" }}

@@ -80,7 +80,7 @@ app.kubernetes.io/component: webhook
 {{- end }}
 {{- end }}
 
-{{/* Both entries of the registration are reached in the same way. Takes a dictionary with root and path. */}}
+{{/* All entries of the registrations are reached in the same way. Takes a dictionary with root and path. */}}
 {{- define "kubevirt-sriov.clientConfig" -}}
 service:
   namespace: {{ .root.Release.Namespace | quote }}
@@ -109,6 +109,24 @@ caBundle: {{ .root.Values.certificates.secret.caBundle | b64enc | quote }}
 {{- $_ := set $selector "matchExpressions" (prepend (default list $selector.matchExpressions) $excluded) }}
 {{- end }}
 {{- toYaml $selector }}
+{{- end }}
+
+{{/* Which pods are posted to us: without a network there is nothing to decide. Takes a list of root and scope. */}}
+{{- define "kubevirt-sriov.podMatchConditions" -}}
+- name: names-a-network
+  expression: >-
+    has(object.metadata.annotations) &&
+    ('k8s.v1.cni.cncf.io/networks' in object.metadata.annotations ||
+    'v1.multus-cni.io/default-network' in object.metadata.annotations)
+{{- if ne (index . 1) "virt-launcher" }}
+# The kubelet runs a static pod whatever is decided about its mirror in the API.
+- name: is-no-mirror
+  expression: >-
+    !('kubernetes.io/config.mirror' in object.metadata.annotations)
+{{- end }}
+{{- with (index . 0).Values.webhook.extraMatchConditions }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{/* What the test may do goes with it. */}}

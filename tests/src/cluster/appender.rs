@@ -1,4 +1,5 @@
-//! A second mutating webhook, of the kind that service meshes and KubeVirt itself bring along.
+//! Other mutating webhooks: one of the kind that service meshes and KubeVirt itself bring along, and one that undoes what
+//! others did.
 
 use super::{Pod, Sandbox, ServingCertificate, free_address, manifest};
 use axum::Router;
@@ -13,8 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use tokio::runtime::Builder;
 
-/// Serves a webhook that appends a container to every pod it sees, once. It runs on a thread of
-/// its own for as long as the test program does.
+/// Serves a webhook that appends a container to every pod it sees, once, and another that takes the resources of each
+/// pod's first container away. It runs on a thread of its own for as long as the test program does.
 #[derive(Debug)]
 pub struct Appender {
     address: SocketAddr,
@@ -33,7 +34,8 @@ impl Appender {
         let tls = ServingCertificate::issue();
         let ca = tls.ca.clone();
         let appended = Arc::new(AtomicUsize::new(0));
-        let router = Router::new().route("/append", post(append)).with_state(Arc::clone(&appended));
+        let router = Router::new().route("/append", post(append)).route("/strip", post(strip));
+        let router = router.with_state(Arc::clone(&appended));
         thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
@@ -56,6 +58,11 @@ impl Appender {
         sandbox.register(&registration, &Pod::plain("probe"), Self::CONTAINER);
     }
 
+    /// Where an API server finds the one that takes resources away.
+    pub fn stripper(&self) -> Value {
+        json!({"url": format!("https://{}/strip", self.address), "caBundle": ByteString(self.ca.clone().into_bytes())})
+    }
+
     /// How many containers it has added.
     pub fn appended(&self) -> usize {
         self.appended.load(Ordering::SeqCst)
@@ -66,11 +73,24 @@ async fn append(State(appended): State<Arc<AtomicUsize>>, body: String) -> Strin
     let review: Value = serde_json::from_str(&body).unwrap();
     let request = &review["request"];
     let containers = request["object"]["spec"]["containers"].as_array().unwrap();
-    let mut response = json!({"uid": request["uid"], "allowed": true});
+    let mut patch = None;
     if !containers.iter().any(|container| container["name"] == Appender::CONTAINER) {
         appended.fetch_add(1, Ordering::SeqCst);
         let container = json!({"name": Appender::CONTAINER, "image": "registry.example/added"});
-        let patch = json!([{"op": "add", "path": "/spec/containers/-", "value": container}]);
+        patch = Some(json!([{"op": "add", "path": "/spec/containers/-", "value": container}]));
+    }
+    answer(request, patch)
+}
+
+async fn strip(body: String) -> String {
+    let review: Value = serde_json::from_str(&body).unwrap();
+    let resources = json!([{"op": "add", "path": "/spec/containers/0/resources", "value": {}}]);
+    answer(&review["request"], Some(resources))
+}
+
+fn answer(request: &Value, patch: Option<Value>) -> String {
+    let mut response = json!({"uid": request["uid"], "allowed": true});
+    if let Some(patch) = patch {
         response["patchType"] = json!("JSONPatch");
         response["patch"] = json!(ByteString(patch.to_string().into_bytes()));
     }

@@ -9,6 +9,7 @@ mod changes;
 mod chaos;
 mod chart;
 mod doctor;
+mod final_look;
 mod image;
 mod injection;
 mod kubeconfig;

@@ -90,6 +90,71 @@ fn mirror_pods_are_reviewed_by_no_scope() {
     }
 }
 
+/// What the final look needs is there with it, and only then; and it looks at the pods that the webhook looks at.
+#[test]
+fn a_final_look_is_registered_where_it_is_asked_for() {
+    let without = objects(NAMESPACE, "");
+    assert!(of_kind(&without, "ValidatingWebhookConfiguration").is_empty());
+    let permitted = |objects: &[Value]| {
+        let rules = only(objects, "ClusterRole")["rules"].to_string();
+        (rules.contains("validatingwebhookconfigurations"), rules.contains("mutatingwebhookconfigurations"))
+    };
+    let flags = |objects: &[Value]| {
+        let pod = &only(objects, "Deployment")["spec"]["template"]["spec"];
+        let flags = pod["containers"][0]["args"].as_array().unwrap().iter();
+        let ours = ["--final-look", "--validating-configuration"];
+        let text = flags.map(|flag| flag.as_str().unwrap().to_owned());
+        text.filter(|flag| ours.iter().any(|one| flag.starts_with(one))).collect::<Vec<_>>()
+    };
+    assert_eq!((permitted(&without), flags(&without)), ((false, true), Vec::new()));
+
+    let both = "--validating-configuration=kubevirt-sriov";
+    for (values, expected, flag, conditions) in [
+        ("webhook: {finalLook: {enabled: true}}", "Fail", "--final-look=deny", 1),
+        (
+            "{webhook: {failurePolicy: Ignore, finalLook: {enabled: true}}, decisions: {scope: all-pods}}",
+            "Fail",
+            "--final-look=deny",
+            1,
+        ),
+        (
+            "{webhook: {finalLook: {enabled: true, action: warn, failurePolicy: Ignore, scope: all-pods}},
+              decisions: {scope: all-pods}}",
+            "Ignore",
+            "--final-look=warn",
+            2,
+        ),
+    ] {
+        let objects = objects(NAMESPACE, values);
+        assert_eq!(
+            (permitted(&objects), flags(&objects)),
+            ((true, true), vec![both.to_owned(), flag.to_owned()])
+        );
+        let last = &only(&objects, "ValidatingWebhookConfiguration")["webhooks"][0];
+        let first = &only(&objects, "MutatingWebhookConfiguration")["webhooks"][0];
+        assert_eq!(last["failurePolicy"], expected, "{values}");
+        assert_eq!(last["clientConfig"]["service"]["path"], "/validate");
+        assert_eq!(last["matchConditions"].as_array().unwrap().len(), conditions, "{values}");
+        for field in ["rules", "namespaceSelector", "sideEffects", "timeoutSeconds"] {
+            assert_eq!(last[field], first[field], "{values}: {field}");
+        }
+        let label = json!({"matchLabels": {"kubevirt.io": "virt-launcher"}});
+        let selected = if conditions == 1 { label } else { Value::Null };
+        assert_eq!(last["objectSelector"], selected, "{values}");
+    }
+    let by_cert_manager =
+        objects(NAMESPACE, "{webhook: {finalLook: {enabled: true}}, certificates: {mode: cert-manager}}");
+    for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
+        let annotations = &only(&by_cert_manager, kind)["metadata"]["annotations"];
+        assert_eq!(
+            annotations["cert-manager.io/inject-ca-from"], "kubevirt-sriov/kubevirt-sriov-tls",
+            "{kind}"
+        );
+    }
+    // Nobody reads a registration whose bundle comes from elsewhere.
+    assert_eq!(permitted(&by_cert_manager), (false, false));
+}
+
 #[test]
 fn a_registry_of_all_images_replaces_that_of_each() {
     for (values, registry, expected) in [

@@ -34,6 +34,8 @@ pub enum Reason {
     NodeSelectorConflict,
     /// A pod into which launcher-hook should be injected and cannot be.
     LauncherHook,
+    /// A pod that would be stored without what its networks need.
+    Incomplete,
     /// A pod or VMI that cannot be read.
     ObjectUnreadable,
     /// A review of something else.
@@ -64,7 +66,7 @@ impl Denial {
 
 impl Reason {
     /// Each of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::AnnotationInvalid,
         Self::NetworkUnknown,
         Self::NetworkInvalid,
@@ -75,6 +77,7 @@ impl Reason {
         Self::QuantityInvalid,
         Self::NodeSelectorConflict,
         Self::LauncherHook,
+        Self::Incomplete,
         Self::ObjectUnreadable,
         Self::WrongKind,
         Self::ReviewVersion,
@@ -99,6 +102,7 @@ impl Reason {
             Self::QuantityInvalid => "quantity_invalid",
             Self::NodeSelectorConflict => "node_selector_conflict",
             Self::LauncherHook => "launcher_hook",
+            Self::Incomplete => "incomplete",
             Self::ObjectUnreadable => "object_unreadable",
             Self::WrongKind => "wrong_kind",
             Self::ReviewVersion => "review_version",
@@ -117,7 +121,8 @@ impl Reason {
             | Self::WrongContainer
             | Self::QuantityInvalid
             | Self::NodeSelectorConflict
-            | Self::LauncherHook => (422, "Invalid"),
+            | Self::LauncherHook
+            | Self::Incomplete => (422, "Invalid"),
             Self::NamespaceIsolated => (403, "Forbidden"),
             Self::ObjectUnreadable | Self::WrongKind | Self::ReviewVersion => (400, "BadRequest"),
             Self::Internal => (500, "InternalError"),

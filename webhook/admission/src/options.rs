@@ -25,6 +25,19 @@ pub struct Options {
     pub podnetinfo: bool,
     /// Whether and how `launcher-hook` is injected into pods.
     pub launcher_hook: LauncherHook,
+    /// What to do about a pod that would be stored without what its networks need.
+    pub final_look: FinalLook,
+}
+
+/// What to do about a pod that would be stored without what its networks need.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum FinalLook {
+    /// Refuse the pod
+    #[default]
+    Deny,
+    /// Admit it, with a warning
+    Warn,
 }
 
 /// Which pods are looked at.
@@ -146,6 +159,7 @@ impl Default for Options {
             on_unresolved: Unresolved::default(),
             podnetinfo: false,
             launcher_hook: LauncherHook::default(),
+            final_look: FinalLook::default(),
         }
     }
 }

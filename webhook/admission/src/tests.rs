@@ -1,6 +1,7 @@
 //! Whole decisions, from the body to the answer.
 
 mod bad_input;
+mod final_look;
 mod launcher_hook;
 mod limits;
 mod podnetinfo;

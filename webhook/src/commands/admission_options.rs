@@ -1,6 +1,6 @@
 //! The flags that decide about pods, the same for every command that does.
 
-use admission::{Options, Scope, Unresolved};
+use admission::{FinalLook, Options, Scope, Unresolved};
 use clap::Args;
 use contract::{annotation, nad};
 
@@ -83,6 +83,8 @@ impl From<AdmissionOptions> for Options {
             on_unresolved,
             podnetinfo,
             launcher_hook: launcher_hook.into(),
+            // Only serve is asked for it.
+            final_look: FinalLook::default(),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! `POST /mutate` for pods and `POST /mutate-vmi` for VMIs: from an HTTP request to its answer.
+//! `POST /mutate` for pods, `POST /mutate-vmi` for VMIs and `POST /validate` for the final look at pods: from an HTTP
+//! request to its answer.
 //!
 //! Every well-formed review is answered with an AdmissionReview, also when something in here breaks; what is not a
 //! review gets an HTTP error and a sentence.
@@ -38,13 +39,16 @@ use deadline::look_up_deadline;
 use line::Line;
 pub use metrics::ReviewMetrics;
 use rejection::Rejection;
-use reviewed::{LOOKED_UP, Pods, Reviewed, Vmis, first};
+use reviewed::{FinalPods, LOOKED_UP, Pods, Reviewed, Vmis, first};
 
 /// Where reviews of pods are posted to.
 pub const PATH: &str = "/mutate";
 
 /// Where reviews of VMIs are posted to.
 pub const VMI_PATH: &str = "/mutate-vmi";
+
+/// Where reviews of pods are posted to once no webhook can change them.
+pub const FINAL_PATH: &str = "/validate";
 
 /// Answers reviews.
 #[derive(Debug)]
@@ -91,6 +95,7 @@ pub fn router<N: Networks + Send + Sync + 'static>(reviews: Reviews<N>, limits: 
     Router::new()
         .route(PATH, post(respond::<N, Pods>))
         .route(VMI_PATH, post(respond::<N, Vmis>))
+        .route(FINAL_PATH, post(respond::<N, FinalPods>))
         .method_not_allowed_fallback(|request: Request<Body>| async move {
             Rejection::method(&request).into_response()
         })

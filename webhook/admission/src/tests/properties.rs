@@ -74,6 +74,25 @@ proptest! {
         prop_assert_eq!(decide_pod(&after, &Options::default()).verdict.outcome, Outcome::Unchanged);
     }
 
+    /// The final look finds nothing in a pod that was left as it was patched, and what is missing in one that was not.
+    #[test]
+    fn the_final_look_passes_what_was_patched_and_nothing_less(pod in any_pod()) {
+        let options = Options::default();
+        let decision = decide_pod(&pod, &options);
+        let look = |pod: &Value| {
+            let body = review(pod).to_string();
+            decide_final(&read(body.as_bytes()).unwrap(), &networks(), &options).verdict.outcome
+        };
+        match &decision.verdict.outcome {
+            Outcome::Patched(_) => {
+                let refused = matches!(look(&pod), Outcome::Denied(denial) if denial.reason == Reason::Incomplete);
+                prop_assert!(refused);
+                prop_assert_eq!(look(&patched(&pod, &decision)), Outcome::Unchanged);
+            }
+            outcome => prop_assert_eq!(&look(&pod), outcome),
+        }
+    }
+
     #[test]
     fn a_patched_pod_holds_the_greater_of_need_and_what_was_there(pod in any_pod()) {
         let decision = decide_pod(&pod, &Options::default());

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use admission::FinalLook;
 use clap::Args;
 use contract::duration;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -17,7 +18,8 @@ use crate::server::SHARED_BODY_MEMORY;
 /// Run the webhook: answer the API server's reviews over HTTPS
 ///
 /// POST /mutate answers AdmissionReviews of pods, POST /mutate-vmi those of VirtualMachineInstances, to which it only
-/// ever adds warnings. A second listener without TLS has /livez, /readyz and /metrics. Networks come from files with
+/// ever adds warnings. POST /validate is the final look: it refuses pods that would be stored without what their
+/// networks need. A second listener without TLS has /livez, /readyz and /metrics. Networks come from files with
 /// --networks, otherwise from the cluster that the program runs in or that --kubeconfig names.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
@@ -68,6 +70,10 @@ pub(in crate::commands) struct Arguments {
 
     #[command(flatten)]
     pub(in crate::commands) admission: AdmissionOptions,
+
+    /// What POST /validate answers about a pod that lacks what its networks need
+    #[arg(long, value_enum, default_value_t, help_heading = "Decisions")]
+    pub(super) final_look: FinalLook,
 
     #[command(flatten)]
     pub(super) virtual_machines: VirtualMachineArguments,

@@ -66,11 +66,12 @@ async fn serve(arguments: Arguments, dropped_lines: ErrorCounter) -> anyhow::Res
         certificate: from,
         cluster,
         admission,
+        final_look,
         virtual_machines: VirtualMachineArguments { no_vmi_events, watch_nodes },
         limits,
         logging: _,
     } = arguments;
-    let options = Options::from(admission);
+    let options = Options { final_look, ..Options::from(admission) };
     let mut signals = Signals::new()?;
     let mut all_metrics = metrics::registry();
     let registry = metrics::own(&mut all_metrics);

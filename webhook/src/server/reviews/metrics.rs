@@ -27,12 +27,17 @@ const REFUSALS: [&str; 9] = [
 ];
 
 /// The possible results of a review: kind, outcome, and the reasons for each outcome.
-const OUTCOMES: [(&str, &str, &[Reason]); 9] = [
+const OUTCOMES: [(&str, &str, &[Reason]); 14] = [
     ("pod", "patched", &[]),
     ("pod", "unchanged", &[]),
     ("pod", "out_of_scope", &[]),
     ("pod", "denied", &Reason::ALL),
     ("pod", "invalid", &Reason::OF_UNREADABLE),
+    ("final", "unchanged", &[]),
+    ("final", "out_of_scope", &[]),
+    ("final", "warned", &[]),
+    ("final", "denied", &Reason::ALL),
+    ("final", "invalid", &Reason::OF_UNREADABLE),
     ("vmi", "patched", &[]),
     ("vmi", "unchanged", &[]),
     ("vmi", "warned", &[]),

@@ -5,7 +5,7 @@ use axum::response::IntoResponse as _;
 use contract::Quoted;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 
-use super::{PATH, VMI_PATH};
+use super::{FINAL_PATH, PATH, VMI_PATH};
 use crate::server::body::BodyError;
 
 /// A request that is not a review.
@@ -72,7 +72,7 @@ impl Rejection {
             status: StatusCode::NOT_FOUND,
             reason: "path",
             sentence: format!(
-                "there is nothing at {}: reviews of pods go to {PATH}, of VMIs to {VMI_PATH}",
+                "there is nothing at {}: reviews of pods go to {PATH}, of VMIs to {VMI_PATH}, final looks to {FINAL_PATH}",
                 Quoted(request.uri().path())
             ),
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use admission::{
     Denial, Networks, Nodes, Options, Outcome, Pod, Request, Subject, Unreadable, Verdict, decide,
-    decide_vmi, read, read_vmi,
+    decide_final, decide_vmi, read, read_vmi,
 };
 use contract::vmi::Vmi;
 use contract::{NadName, check_label};
@@ -79,6 +79,30 @@ impl Reviewed for Pods {
             uid: vmi.uid.into_owned(),
         };
         Some(Refusal { vmi, pod: pod.display_name(), message: denial.message.clone() })
+    }
+}
+
+/// Pods as they will be stored, which no webhook can change.
+pub(super) enum FinalPods {}
+
+impl Reviewed for FinalPods {
+    const KIND: &'static str = "final";
+    type Object<'a> = Pod<'a>;
+
+    fn read(body: &[u8]) -> Result<Request<'_, Pod<'_>>, Unreadable> {
+        read(body)
+    }
+
+    fn decide(request: &Request<'_>, networks: &impl Networks, _: &impl Nodes, options: &Options) -> Verdict {
+        decide_final(request, networks, options).verdict
+    }
+
+    fn outcome(verdict: &Verdict) -> &'static str {
+        if verdict.warnings.is_empty() { verdict.outcome.as_str() } else { "warned" }
+    }
+
+    fn refusal(request: &Request<'_>, denial: &Denial) -> Option<Refusal> {
+        Pods::refusal(request, denial)
     }
 }
 
