@@ -3,6 +3,7 @@
 //! [`facts`] reads, [`judge`] decides without looking anywhere, [`report`] prints. [`vm`] does the same for the networks
 //! of one virtual machine.
 
+mod colours;
 pub mod command_line;
 pub mod facts;
 pub mod judge;
@@ -37,6 +38,20 @@ pub struct Finding {
     /// What to do about it; absent if there is nothing to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
+}
+
+impl Finding {
+    fn ok(check: &'static str, found: String) -> Self {
+        Self { check, state: State::Ok, found, remedy: None }
+    }
+
+    fn warning(check: &'static str, found: String, remedy: impl Into<String>) -> Self {
+        Self { check, state: State::Warning, found, remedy: Some(remedy.into()) }
+    }
+
+    fn missing(check: &'static str, found: String, remedy: impl Into<String>) -> Self {
+        Self { check, state: State::Missing, found, remedy: Some(remedy.into()) }
+    }
 }
 
 /// All that was found.

@@ -10,8 +10,9 @@ use crate::define::{DefineError, Definition, Options, Sources as Texts, define, 
 use crate::domain::{DomainError, hostdevs};
 use crate::given_nodes::GivenNodes;
 use crate::plan::{Assign, PlanError};
-use crate::sources::{SourceArguments, SourceError, Sources, is_utf_16};
+use crate::sources::{SourceArguments, SourceError, Sources};
 use crate::sysfs::Roots;
+use crate::variables::is_utf_16;
 use crate::verify::{NotUsable, Verification, verify_all};
 
 /// How long a call waits for network-status. virt-launcher waits a minute for the call, but virt-handler waits 20 s for

@@ -8,8 +8,8 @@ use std::path::Path;
 use contract::{DeviceNode, DeviceReport};
 
 use crate::claims;
-use crate::sources::is_ours;
 use crate::sysfs::Roots;
+use crate::variables::is_ours;
 use crate::verify::open;
 
 /// Looks at what this container was given: its `variables`, of which others than ours are left out, and the nodes

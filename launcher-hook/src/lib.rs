@@ -16,4 +16,5 @@ pub mod plan;
 pub mod sidecar;
 pub mod sources;
 pub mod sysfs;
+mod variables;
 pub mod verify;

@@ -12,6 +12,7 @@
 
 mod assign;
 mod attachment;
+mod attachments;
 mod claimed;
 mod error;
 mod listing;
@@ -30,7 +31,8 @@ pub(crate) use networks::Networks;
 pub(crate) use vmi::{VfInterface, Vmi, check_network_name};
 
 use crate::devices::{DRIVER_POOL, Devices};
-use attachment::{Attachment, Attachments, Position, Resource};
+use attachment::{Attachment, Position, Resource};
+use attachments::Attachments;
 
 /// What to do where the variables leave more than one way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

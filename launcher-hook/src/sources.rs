@@ -2,16 +2,17 @@
 //! API. They are read again for every domain, because the files fill while the pod is already running.
 
 use std::path::{Path, PathBuf};
-use std::{env, fs, io};
+use std::{fs, io};
 
 use contract::helper::flag;
 use contract::network_info::NetworkInfo;
-use contract::{ClaimMetadata, DeviceReport, NetworkResources, ResourceName, kubevirt};
+use contract::{ClaimMetadata, DeviceReport, ResourceName, kubevirt};
 use thiserror::Error;
 
 use crate::claims;
 use crate::device_report;
-use crate::devices::{DRIVER_DEVICE_PREFIX, DRIVER_POOL, DRIVER_PREFIX};
+use crate::devices::{DRIVER_DEVICE_PREFIX, DRIVER_POOL};
+use crate::variables::{is_ours, is_utf_16, own_variables, variables_in};
 
 /// What to read instead of the usual.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -236,20 +237,6 @@ impl SourceArguments {
     }
 }
 
-/// Whether a variable says something of devices or of the resources of networks.
-pub(crate) fn is_ours(name: &str) -> bool {
-    name.starts_with(ResourceName::DEVICES_VARIABLE_PREFIX)
-        || name.starts_with(DRIVER_PREFIX)
-        || name.starts_with(kubevirt::RESOURCE_NAME_VARIABLE_PREFIX)
-        || name == NetworkResources::VARIABLE
-}
-
-pub(crate) fn own_variables() -> Vec<(String, String)> {
-    env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
-}
-
 /// The variables of the file that `--environ` names.
 fn checked_variables(path: &Path, bytes: &[u8]) -> Result<Vec<(String, String)>, SourceError> {
     let variables = variables_in(bytes);
@@ -262,58 +249,6 @@ fn checked_variables(path: &Path, bytes: &[u8]) -> Result<Vec<(String, String)>,
         return Err(SourceError::Environ { path: path.to_owned(), utf_16 });
     }
     Ok(variables)
-}
-
-/// Whether a file begins as UTF-16 does, which PowerShell writes.
-pub(crate) fn is_utf_16(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff")
-}
-
-/// Reads `NAME=VALUE` entries: separated by NUL if there is one, otherwise by line ends. On a line, `export` or
-/// `declare -x` may precede the name, and the value may be quoted, as shells print variables. Lines of another form
-/// and comments are passed over.
-#[must_use]
-pub fn variables_in(bytes: &[u8]) -> Vec<(String, String)> {
-    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
-    let separator = if bytes.contains(&0) { 0 } else { b'\n' };
-    bytes
-        .split(|byte| *byte == separator)
-        .filter_map(|entry| {
-            let entry = std::str::from_utf8(entry).ok()?;
-            let (name, value) = if separator == 0 { split(entry)? } else { split_line(entry)? };
-            (!name.starts_with('#')).then_some((name.to_owned(), value))
-        })
-        .collect()
-}
-
-fn split(entry: &str) -> Option<(&str, String)> {
-    let (name, value) = entry.split_once('=')?;
-    Some((name, value.to_owned()))
-}
-
-fn split_line(line: &str) -> Option<(&str, String)> {
-    let (name, value) = line.split_once('=')?;
-    let name = ["export ", "declare -x "].iter().find_map(|word| name.strip_prefix(word)).unwrap_or(name);
-    // A line of `ps` has words before the first `=`.
-    let is_name = !name.is_empty() && !name.contains(|character: char| character.is_whitespace());
-    is_name.then(|| (name, unquoted(value.trim_end_matches('\r'))))
-}
-
-/// A value without the quotes that a shell prints around it.
-fn unquoted(value: &str) -> String {
-    let within = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
-    if let Some(text) = within('\'') {
-        // A quote of the value itself ends the quoting, stands between other quotes, and begins it again.
-        return text.replace("'\\''", "'").replace("'\"'\"'", "'");
-    }
-    let Some(text) = within('"') else { return value.to_owned() };
-    let mut unquoted = String::with_capacity(text.len());
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        let escaped = characters.next_if(|next| character == '\\' && matches!(next, '"' | '\\' | '$' | '`'));
-        unquoted.push(escaped.unwrap_or(character));
-    }
-    unquoted
 }
 
 fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, SourceError> {
@@ -339,170 +274,4 @@ pub(crate) fn filled(option: &'static str, path: &Path) -> Result<Option<String>
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use rstest::rstest;
-
-    fn pair(name: &str, value: &str) -> (String, String) {
-        (name.to_owned(), value.to_owned())
-    }
-
-    #[rstest]
-    #[case::export("export A=1\nexport B='two words'\n", &[("A", "1"), ("B", "two words")])]
-    #[case::declare("declare -x A=\"1\"\ndeclare -x B\n", &[("A", "1")])]
-    #[case::json_in_a_shells_quotes("declare -x A=\"{\\\"ns/x\\\":\\\"intel.com/x\\\"}\"", &[("A", r#"{"ns/x":"intel.com/x"}"#)])]
-    #[case::json_as_env_prints_it(r#"A={"ns/x":"intel.com/x"}"#, &[("A", r#"{"ns/x":"intel.com/x"}"#)])]
-    #[case::single_quotes_of_bash("export A='it'\\''s'", &[("A", "it's")])]
-    #[case::single_quotes_of_dash("export A='it'\"'\"'s'", &[("A", "it's")])]
-    #[case::half_a_quote("A=\"1", &[("A", "\"1")])]
-    #[case::byte_order_mark("\u{feff}A=1", &[("A", "1")])]
-    #[case::words_before_the_name("107 4242 /usr/bin/virt-launcher A=1 B=2", &[])]
-    #[case::nul_is_literal("A=\"1\"\0export B=2\0", &[("A", "\"1\""), ("export B", "2")])]
-    #[case::lines("A=1\nB=x=y\n", &[("A", "1"), ("B", "x=y")])]
-    #[case::nul("A=1\0B=two\nlines\0", &[("A", "1"), ("B", "two\nlines")])]
-    #[case::comments_and_blanks("# A=1\n\nB=2\r\n", &[("B", "2")])]
-    #[case::without_equals("A\nB=", &[("B", "")])]
-    #[case::empty("", &[])]
-    fn variables(#[case] text: &str, #[case] expected: &[(&str, &str)]) {
-        let expected: Vec<_> = expected.iter().map(|(name, value)| pair(name, value)).collect();
-        assert_eq!(variables_in(text.as_bytes()), expected);
-    }
-
-    #[test]
-    fn what_is_no_utf_8_is_left_out() {
-        assert_eq!(variables_in(b"A=\xff\0B=1\0"), [pair("B", "1")]);
-    }
-
-    proptest! {
-        /// As bash prints a variable with `declare -x`.
-        #[test]
-        fn what_a_shell_quotes_is_read(value in "[ -~]{0,40}") {
-            let escaped: String = value
-                .chars()
-                .flat_map(|one| matches!(one, '"' | '\\' | '$' | '`').then_some('\\').into_iter().chain([one]))
-                .collect();
-            let line = format!("declare -x A=\"{escaped}\"\n");
-            prop_assert_eq!(variables_in(line.as_bytes()), [pair("A", &value)]);
-            let single = value.replace('\'', "'\\''");
-            prop_assert_eq!(variables_in(format!("export A='{single}'").as_bytes()), [pair("A", &value)]);
-        }
-    }
-
-    const PS: &[u8] = b"107 4242 Sl 0:00 /usr/bin/virt-launcher PATH=/bin PCIDEVICE_A_B=0000:01:10.0\n";
-
-    #[rstest]
-    #[case::ps(PS, false)]
-    #[case::describe(b"    PCIDEVICE_A_B:  0000:01:10.0\n", false)]
-    #[case::json(br#"{"PCIDEVICE_A_B":"0000:01:10.0"}"#, false)]
-    #[case::json_with_an_equals_sign(br#"{"A":"x=y","PCIDEVICE_A_B":"0000:01:10.0"}"#, false)]
-    #[case::yaml(b"- name: PCIDEVICE_A_B\n  value: 0000:01:10.0\n", false)]
-    #[case::another_file(b"<domain/>\n", false)]
-    #[case::utf_16(b"\xff\xfeP\0C\0I\0=\x001\0", true)]
-    fn a_file_of_another_form_is_refused(#[case] bytes: &[u8], #[case] is_utf_16: bool) {
-        let error = checked_variables(Path::new("pod.txt"), bytes).unwrap_err().to_string();
-        let start = "--environ pod.txt: no line of it is NAME=VALUE with a name PCIDEVICE_...: write it with kubectl exec \
-                     POD -c compute -- env > pod.env";
-        assert!(error.starts_with(start), "{error}");
-        assert_eq!(error.contains("UTF-16"), is_utf_16);
-    }
-
-    /// A pod without devices has variables as well, and an emptied environment none.
-    #[rstest]
-    #[case::no_device(b"HOME=/\nPATH=/bin\n", 2)]
-    #[case::empty(b"\n", 0)]
-    fn a_pod_without_devices_has_none(#[case] bytes: &[u8], #[case] count: usize) {
-        assert_eq!(checked_variables(Path::new("pod.env"), bytes).unwrap().len(), count);
-    }
-
-    #[rstest]
-    #[case::nothing(r#"{"interfaces":null}"#, Some(" (no device)"))]
-    #[case::names_only(r#"{"interfaces":[{"network":"a"}]}"#, Some(" (no device)"))]
-    #[case::a_device(r#"{"interfaces":[{"network":"a","deviceInfo":{"type":"pci"}}]}"#, None)]
-    fn sources_that_say_nothing(#[case] network_info: &str, #[case] silent: Option<&str>) {
-        let arguments = SourceArguments { environ: None, ..arguments(Path::new("/f")) };
-        let sources = Sources {
-            variables: vec![pair("PCIDEVICE_A_B", "0000:01:10.0")],
-            network_info: Some(network_info.to_owned()),
-            ..Sources::default()
-        };
-        let expected: Vec<_> =
-            silent.iter().map(|lack| format!("--network-info /f/network-info{lack}")).collect();
-        assert_eq!(sources.silent(&arguments), expected);
-    }
-
-    fn arguments(folder: &Path) -> SourceArguments {
-        SourceArguments {
-            network_info: folder.join("network-info"),
-            environ: Some(folder.join("environ")),
-            networks_annotation: None,
-            network_status: Some(folder.join("network-status")),
-            device_report: None,
-            claims: ClaimArguments { claim_metadata: PathBuf::from("/nowhere") },
-        }
-    }
-
-    #[test]
-    fn absent_and_empty_files_of_the_downward_api_are_not_known_yet() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("environ"), "A=1").unwrap();
-        fs::write(folder.path().join("network-status"), "\n").unwrap();
-        let sources = arguments(folder.path()).read().unwrap();
-        assert_eq!(sources.variables, [pair("A", "1")]);
-        assert_eq!((&sources.network_info, sources.network_status.as_deref()), (&None, Some("")));
-        let info = arguments(folder.path()).network_info;
-        let place = |option: &str, path: &Path| format!("{option} {}", path.display());
-        let environ = folder.path().join("environ");
-        let silent = [
-            place("--environ", &environ) + " (no PCIDEVICE_ variable)",
-            place("--network-info", &info) + " (absent or empty)",
-        ];
-        assert_eq!(sources.silent(&arguments(folder.path())), silent);
-    }
-
-    #[rstest]
-    #[case::absent(None, None)]
-    #[case::not_filled_yet(Some(""), Some(""))]
-    #[case::filled(Some("[]"), Some("[]"))]
-    fn network_status_beside_network_info_counts(#[case] file: Option<&str>, #[case] expected: Option<&str>) {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("environ"), "A=1").unwrap();
-        if let Some(text) = file {
-            fs::write(folder.path().join("network-status"), text).unwrap();
-        }
-        let beside = SourceArguments { network_status: None, ..arguments(folder.path()) };
-        assert_eq!(beside.read().unwrap().network_status.as_deref(), expected);
-        let elsewhere = folder.path().join("elsewhere");
-        fs::write(&elsewhere, "[{}]").unwrap();
-        let named = SourceArguments { network_status: Some(elsewhere), ..beside };
-        assert_eq!(named.read().unwrap().network_status.as_deref(), Some("[{}]"));
-    }
-
-    #[rstest]
-    #[case::environ("environ", "--environ: cannot read ")]
-    #[case::networks_annotation("networks-annotation", "--networks-annotation: cannot read ")]
-    fn a_file_that_was_asked_for_has_to_be_there(#[case] absent: &str, #[case] message: &str) {
-        let folder = tempfile::tempdir().unwrap();
-        let arguments = SourceArguments {
-            networks_annotation: Some(folder.path().join("networks-annotation")),
-            ..arguments(folder.path())
-        };
-        for name in ["environ", "networks-annotation"] {
-            if name != absent {
-                fs::write(folder.path().join(name), "").unwrap();
-            }
-        }
-        let error = arguments.read().unwrap_err().to_string();
-        assert!(error.starts_with(message), "{error}");
-    }
-
-    #[test]
-    fn a_stripped_environment_is_made_up_from_process_1() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("1")).unwrap();
-        fs::write(folder.path().join("1/environ"), "PCIDEVICE_A_B=0000:01:10.0\0").unwrap();
-        let arguments = SourceArguments { environ: None, ..arguments(folder.path()) };
-        let sources = arguments.read_stripped(folder.path()).unwrap();
-        assert_eq!(sources.variables, [pair("PCIDEVICE_A_B", "0000:01:10.0")]);
-    }
-}
+mod tests;

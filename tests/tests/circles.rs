@@ -151,7 +151,10 @@ fn declaration(line: &str) -> Option<(bool, &str)> {
         Some(rest) => rest.trim_start_matches(|letter| letter != ' ').trim_start(),
         None => line,
     };
-    Some((line.starts_with("pub"), after.strip_prefix("use ")?))
+    let tree = after.strip_prefix("use ")?;
+    // A line of a message may begin with the word as well.
+    let path = tree.split([' ', '{', ';']).next().unwrap();
+    (path.contains("::") || path == tree).then_some((line.starts_with("pub"), tree))
 }
 
 /// The paths in a tree such as `a::{b, c::{d, e as f}}`.
@@ -188,6 +191,7 @@ fn expand(before: &[String], tree: &str, paths: &mut Vec<Vec<String>>) {
 #[case::three("use super::b::B;", "use crate::{c::C, d};", "use super::a;", &["a -> b -> c -> a"])]
 #[case::passed_on("use super::B;", "use super::A;", "", &["a -> b -> a"])]
 #[case::of_another_crate("use b::B;", "use a::A;", "", &[])]
+#[case::in_a_message("use super::b::B;", "const REMEDY: &str = \"bind it to\nuse super or {A};\";", "", &[])]
 fn circles_that_there_are(#[case] a: &str, #[case] b: &str, #[case] c: &str, #[case] expected: &[&str]) {
     let modules = [("", "pub use a::A;\npub use b::{B, Other};"), ("a", a), ("b", b), ("c", c)];
     let modules: Modules = modules

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use contract::PciAddress;
 
-use super::processes::{self, Limits, Process, Qemu};
-use super::{Place, memory};
+use super::Place;
+use super::processes::{self, Limits, Process};
 use crate::given_nodes::{GivenNodes, Stale};
 use crate::sysfs::{Binding, Group, Roots, VFIO_DRIVER, entries, link_name, text};
 use crate::verify::{group_nodes, open};
@@ -61,16 +61,6 @@ pub struct Facts {
     pub process: Option<Process>,
     /// This program's own limits of locked memory.
     pub locked_memory: Option<Limits>,
-}
-
-impl Facts {
-    /// What QEMU's command line says of the running machine.
-    #[must_use]
-    pub fn running_machine(&self) -> Option<memory::Demand> {
-        let Qemu { memory, functions, viommu, .. } = self.process.as_ref()?.qemu.as_ref()?;
-        let devices = u64::try_from(functions.len()).ok()?;
-        Some(memory::Demand { guest: (*memory)?, devices, viommu: *viommu })
-    }
 }
 
 /// An IOMMU of the machine.

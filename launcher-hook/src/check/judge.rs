@@ -16,7 +16,7 @@ pub fn judge(facts: &Facts, machine: Option<memory::Demand>) -> Report {
     findings.extend(physical(facts));
     findings.extend(functions::findings(facts));
     findings.push(interrupts(facts));
-    findings.extend(memory::judge(facts, machine.or_else(|| facts.running_machine())));
+    findings.extend(memory::judge(facts, machine.or_else(|| memory::Demand::of_running_machine(facts))));
     Report {
         place: facts.place,
         fit: findings.iter().all(|finding| finding.state != State::Missing),
@@ -28,22 +28,10 @@ pub fn judge(facts: &Facts, machine: Option<memory::Demand>) -> Report {
 /// Where Linux distributions keep the kernel command line.
 const BOOT_LOADER: &str = "GRUB_CMDLINE_LINUX in /etc/default/grub, then update-grub or grub2-mkconfig";
 
-pub(super) fn ok(check: &'static str, found: String) -> Finding {
-    Finding { check, state: State::Ok, found, remedy: None }
-}
-
-pub(super) fn warning(check: &'static str, found: String, remedy: impl Into<String>) -> Finding {
-    Finding { check, state: State::Warning, found, remedy: Some(remedy.into()) }
-}
-
-pub(super) fn missing(check: &'static str, found: String, remedy: impl Into<String>) -> Finding {
-    Finding { check, state: State::Missing, found, remedy: Some(remedy.into()) }
-}
-
 fn iommu(facts: &Facts) -> Finding {
     const CHECK: &str = "iommu";
     if facts.no_iommu_mode && facts.iommus.is_empty() {
-        return warning(
+        return Finding::warning(
             CHECK,
             "off; vfio runs in no-IOMMU mode, where a guest can write to all of the host's memory".to_owned(),
             "use this for trials only: echo N > /sys/module/vfio/parameters/enable_unsafe_noiommu_mode, and \
@@ -53,7 +41,7 @@ fn iommu(facts: &Facts) -> Finding {
     if facts.groups > 0 {
         let names: Vec<_> = facts.iommus.iter().map(|iommu| iommu.name.as_str()).collect();
         let by = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
-        return ok(CHECK, format!("on{by}, {} groups", facts.groups));
+        return Finding::ok(CHECK, format!("on{by}, {} groups", facts.groups));
     }
     let vendor = Vendor::of(facts.processor.as_deref());
     let in_firmware = match vendor {
@@ -73,44 +61,44 @@ fn iommu(facts: &Facts) -> Finding {
         switch => switch,
     };
     match switch {
-        Switch::Off(word) if word.starts_with("intel_iommu") => missing(
+        Switch::Off(word) if word.starts_with("intel_iommu") => Finding::missing(
             CHECK,
             format!("off: {word} is on the kernel command line"),
             format!(
                 "replace {word} with intel_iommu=on on the kernel command line ({BOOT_LOADER}) and restart"
             ),
         ),
-        Switch::Off(word) => missing(
+        Switch::Off(word) => Finding::missing(
             CHECK,
             format!("off: {word} is on the kernel command line"),
             format!("remove {word} from the kernel command line ({BOOT_LOADER}) and restart"),
         ),
-        Switch::On(word) => missing(
+        Switch::On(word) => Finding::missing(
             CHECK,
             format!("off, although {word} is on the kernel command line"),
             format!("{enable} and restart"),
         ),
-        Switch::Absent if vendor == Vendor::Intel => missing(
+        Switch::Absent if vendor == Vendor::Intel => Finding::missing(
             CHECK,
             "off, and intel_iommu=on is not on the kernel command line".to_owned(),
             format!("add intel_iommu=on to the kernel command line ({BOOT_LOADER}), {enable}, restart"),
         ),
-        Switch::Absent => missing(CHECK, "off".to_owned(), format!("{enable} and restart")),
+        Switch::Absent => Finding::missing(CHECK, "off".to_owned(), format!("{enable} and restart")),
     }
 }
 
 fn vfio_pci(facts: &Facts) -> Finding {
     const CHECK: &str = "vfio-pci";
     if facts.vfio_pci {
-        return ok(CHECK, "loaded".to_owned());
+        return Finding::ok(CHECK, "loaded".to_owned());
     }
     match command_line::blacklists(&facts.command_line, "vfio_pci") {
-        Some(word) => missing(
+        Some(word) => Finding::missing(
             CHECK,
             format!("not loaded: {word} is on the kernel command line"),
             format!("remove {word} from the kernel command line ({BOOT_LOADER}) and restart"),
         ),
-        None => missing(
+        None => Finding::missing(
             CHECK,
             "not loaded".to_owned(),
             "modprobe vfio-pci; to load it at every boot: echo vfio-pci > /etc/modules-load.d/vfio-pci.conf",
@@ -135,7 +123,7 @@ fn no_physical(facts: &Facts) -> Finding {
         with(true).map(|(address, binding)| format!("{address} is on {}", binding.name())).collect();
     if !held.is_empty() {
         let these = if held.len() == 1 { "a VF" } else { "VFs" };
-        return warning(
+        return Finding::warning(
             CHECK,
             format!(
                 "no network card with SR-IOV; {}, perhaps {these} that this (virtual) machine was given",
@@ -154,7 +142,7 @@ fn no_physical(facts: &Facts) -> Finding {
             others.join(", ")
         ),
     };
-    missing(
+    Finding::missing(
         CHECK,
         "no network card with SR-IOV".to_owned(),
         format!(
@@ -171,9 +159,9 @@ fn one_physical(function: &Physical, any: bool) -> Finding {
     let name = interface.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
     let found = format!("{address}{name}: {created} of {total} VFs created");
     if *created > 0 {
-        return ok(CHECK, found);
+        return Finding::ok(CHECK, found);
     }
-    let judged = if any { warning } else { missing };
+    let judged = if any { Finding::warning } else { Finding::missing };
     let idle = binding.driver.as_deref().is_none_or(|driver| IDLE_DRIVERS.contains(&driver));
     if binding.vfio || idle {
         let unbind = match binding.driver {
@@ -206,13 +194,13 @@ fn interrupts(facts: &Facts) -> Finding {
         .map(|iommu| iommu.name.as_str())
         .collect();
     match (facts.unsafe_interrupts.unwrap_or_default(), unable.is_empty()) {
-        (true, _) => warning(
+        (true, _) => Finding::warning(
             CHECK,
             "unsafe ones are allowed: a guest with a VF can send the host any interrupt".to_owned(),
             "if the IOMMU can remap interrupts, remove allow_unsafe_interrupts=1 from /etc/modprobe.d \
              and reload vfio_iommu_type1",
         ),
-        (false, false) => missing(
+        (false, false) => Finding::missing(
             CHECK,
             format!("{} cannot remap interrupts, and vfio refuses unsafe ones", unable.join(", ")),
             "enable interrupt remapping in the firmware; if it has none, and the guests are trusted: \
@@ -220,12 +208,12 @@ fn interrupts(facts: &Facts) -> Finding {
              /etc/modprobe.d/iommu_unsafe_interrupts.conf",
         ),
         (false, true) => match command_line::no_interrupt_remapping(&facts.command_line) {
-            Some(word) => missing(
+            Some(word) => Finding::missing(
                 CHECK,
                 format!("{word} is on the kernel command line, and vfio refuses unsafe ones"),
                 format!("remove {word} from the kernel command line ({BOOT_LOADER}) and restart"),
             ),
-            None => ok(CHECK, "unsafe ones are refused".to_owned()),
+            None => Finding::ok(CHECK, "unsafe ones are refused".to_owned()),
         },
     }
 }

@@ -3,8 +3,7 @@
 use serde::Serialize;
 
 use super::facts::Facts;
-use super::judge::{missing, ok, warning};
-use super::processes::{Limits, Process, Role};
+use super::processes::{Limits, Process, Qemu, Role};
 use super::{Finding, Place};
 
 /// What QEMU locks besides the guest's memory, for the devices' own: as libvirt counts it.
@@ -22,6 +21,14 @@ pub struct Demand {
 }
 
 impl Demand {
+    /// What QEMU's command line says of the running machine, if one is in sight.
+    #[must_use]
+    pub fn of_running_machine(facts: &Facts) -> Option<Self> {
+        let Qemu { memory, functions, viommu, .. } = facts.process.as_ref()?.qemu.as_ref()?;
+        let devices = u64::try_from(functions.len()).ok()?;
+        Some(Self { guest: (*memory)?, devices, viommu: *viommu })
+    }
+
     /// The limit that QEMU needs, as libvirt works it out.
     #[must_use]
     pub fn needed(&self) -> u64 {
@@ -62,18 +69,18 @@ pub fn judge(facts: &Facts, machine: Option<Demand>) -> Option<Finding> {
     let found = format!("{name} (process {id}) has {}", show((*soft, *hard)));
     let need = |(bytes, why): &(u64, String)| format!("{found}; QEMU needs {bytes} bytes: {why}");
     Some(match (role, soft, &needed) {
-        (_, None, _) => ok(CHECK, found),
+        (_, None, _) => Finding::ok(CHECK, found),
         (Role::Qemu | Role::Libvirt, Some(soft), Some(needed)) if *soft >= needed.0 => {
-            ok(CHECK, need(needed))
+            Finding::ok(CHECK, need(needed))
         }
-        (Role::Qemu, Some(_), Some(needed)) => missing(CHECK, need(needed), RAISE),
+        (Role::Qemu, Some(_), Some(needed)) => Finding::missing(CHECK, need(needed), RAISE),
         // virt-handler raises it between the start of virtqemud and that of QEMU.
-        (Role::Libvirt, Some(_), Some(needed)) => warning(CHECK, need(needed), BEFORE_START),
-        (Role::Launcher, Some(_), Some(needed)) => warning(CHECK, need(needed), BEFORE_START),
+        (Role::Libvirt, Some(_), Some(needed)) => Finding::warning(CHECK, need(needed), BEFORE_START),
+        (Role::Launcher, Some(_), Some(needed)) => Finding::warning(CHECK, need(needed), BEFORE_START),
         (Role::Qemu | Role::Libvirt, Some(_), None) => {
-            ok(CHECK, format!("{found}, set by virt-handler or libvirt"))
+            Finding::ok(CHECK, format!("{found}, set by virt-handler or libvirt"))
         }
-        (Role::Launcher, Some(_), None) => warning(CHECK, found, BEFORE_START),
+        (Role::Launcher, Some(_), None) => Finding::warning(CHECK, found, BEFORE_START),
     })
 }
 
@@ -94,14 +101,14 @@ fn own(facts: &Facts, needed: Option<(u64, String)>) -> Option<Finding> {
         needed.map(|(bytes, why)| format!("; QEMU will need {bytes} bytes: {why}")).unwrap_or_default();
     let found = format!("{}{needs}", show(limits));
     Some(match (limits.0, facts.place) {
-        (None, _) => ok(CHECK, found),
-        (Some(_), Place::Host) => warning(
+        (None, _) => Finding::ok(CHECK, found),
+        (Some(_), Place::Host) => Finding::warning(
             CHECK,
             found,
             "nothing, if libvirt runs as root or KubeVirt starts the machine: both raise it. QEMU by hand needs \
              the guest's memory and 1 GiB: ulimit -l unlimited",
         ),
-        (Some(_), Place::Container) => warning(
+        (Some(_), Place::Container) => Finding::warning(
             CHECK,
             format!("this program has {found}; no QEMU or virtqemud is in sight"),
             "nothing yet: for interfaces with sriov: {} virt-handler raises virtqemud's limit before QEMU starts. \

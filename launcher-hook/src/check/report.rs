@@ -2,16 +2,8 @@
 
 use std::io::{self, Write};
 
-use anstyle::{AnsiColor, Style};
-
+use super::colours::{ATTENTION, BAD, GOOD, REMEDY};
 use super::{Place, Report, State, vm};
-
-const GOOD: Style = AnsiColor::Green.on_default();
-const ATTENTION: Style = AnsiColor::Yellow.on_default();
-/// What is missing, or disagrees.
-pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
-/// What to do about it.
-pub(super) const REMEDY: Style = AnsiColor::Cyan.on_default();
 
 /// Prints one line for each finding, and below it what to do. The colours are for `anstream` to remove where `out` is not
 /// a terminal.

@@ -6,7 +6,8 @@ use super::install::install;
 use crate::cli::{ServeArguments, SocketArguments};
 use crate::definer::Definer;
 use crate::network_info::filler::Filler;
-use crate::sidecar::server::{self, AfterShutdown};
+use crate::sidecar::server;
+use crate::sidecar::services::AfterShutdown;
 use crate::sysfs::Roots;
 
 pub(super) fn run(arguments: ServeArguments, roots: Roots) -> anyhow::Result<ExitCode> {

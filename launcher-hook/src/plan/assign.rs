@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use contract::PciAddress;
 
-use super::attachment::{Attachment, Attachments, KnownFrom, Owner, Position, Resource};
+use super::attachment::{Attachment, Owner, Position, Resource};
+use super::attachments::{Attachments, KnownFrom};
 use super::error::{Ambiguity, Remedy};
 use super::networks::Mac;
 use super::{Assign, Found, Origin, PlanError};

@@ -6,7 +6,8 @@
 
 use contract::{ClaimRequest, PciAddress};
 
-use super::attachment::{Attachment, Attachments};
+use super::attachment::Attachment;
+use super::attachments::Attachments;
 use super::error::{Ambiguity, Lack, Missing, Remedy};
 use super::networks::{ClaimedNetwork, Networks};
 use super::{Assignment, Found, Origin, PlanError};

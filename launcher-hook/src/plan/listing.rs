@@ -6,22 +6,9 @@
 use contract::NadName;
 use contract::network_status::NetworkStatus;
 
-use super::attachment::{Attachment, Owner};
+use super::attachment::{Attachment, Listing, Owner};
 use super::networks::Networks;
 use super::selections::{interface_name, is_hashed};
-
-/// What network-status says of an attachment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Listing {
-    /// Nothing: it is not read, or has not arrived.
-    Unknown,
-    /// The attachment is the entry at this index.
-    Entry(usize),
-    /// It is attached, but several entries may be its own.
-    Unplaced,
-    /// It is not attached.
-    Absent,
-}
 
 /// What network-status says of each of `attachments`. `first_place` is the index of the first attachment that has a
 /// numbered interface, if the attachments' order is known.

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::services::Services;
+use super::services::{AfterShutdown, Services};
 use super::socket::Socket;
 use crate::definer::Definer;
 use crate::network_info::filler::Filler;
@@ -27,15 +27,6 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// Between two tries to accept where the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// What happens to the server once virt-launcher says that the virtual machine has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AfterShutdown {
-    /// It ends, and its container with it.
-    End,
-    /// It goes on: the kubelet would start an ended sidecar again.
-    GoOn,
-}
 
 /// Answers in each of `directories` until a signal, or until virt-launcher's Shutdown if that is what `after` says.
 /// What `filler` fills is there before the sockets are.

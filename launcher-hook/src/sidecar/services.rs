@@ -18,7 +18,6 @@ use super::protocol::v1alpha1::callbacks_server::{self as callbacks_v1alpha1, Ca
 use super::protocol::v1alpha2::callbacks_server::{self as callbacks_v1alpha2, CallbacksServer as V1alpha2};
 use super::protocol::v1alpha3::callbacks_server::{self as callbacks_v1alpha3, CallbacksServer as V1alpha3};
 use super::protocol::{info, plugins, v1alpha1, v1alpha2, v1alpha3};
-use super::server::AfterShutdown;
 use crate::define::DefineError;
 use crate::definer::{Definer, DefinerError};
 use crate::plan::PlanError;
@@ -31,6 +30,15 @@ const AROUND_THE_DOMAIN: usize = 16;
 
 /// Name in virt-launcher's log.
 const NAME: &str = "sriov-launcher-hook";
+
+/// What happens to the server once virt-launcher says that the virtual machine has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterShutdown {
+    /// It ends, and its container with it.
+    End,
+    /// It goes on: the kubelet would start an ended sidecar again.
+    GoOn,
+}
 
 /// All services of the socket.
 #[derive(Debug, Clone)]

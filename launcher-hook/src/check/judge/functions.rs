@@ -4,7 +4,6 @@ use std::io;
 
 use contract::PciAddress;
 
-use super::{missing, ok, warning};
 use crate::check::facts::{Facts, GroupFacts, Node, Virtual};
 use crate::check::{Finding, Place};
 use crate::given_nodes::{Stale, bind};
@@ -33,20 +32,20 @@ fn drivers(facts: &Facts) -> Vec<Finding> {
         let address = function.address;
         let found = format!("{address}: {}", function.binding.name());
         if function.binding.is_vendor_vfio() {
-            return ok(CHECK, format!("{found} (a VFIO driver of its vendor)"));
+            return Finding::ok(CHECK, format!("{found} (a VFIO driver of its vendor)"));
         }
         if function.binding.vfio {
-            return ok(CHECK, found);
+            return Finding::ok(CHECK, found);
         }
         let remedy = bind(address, function.binding.driver.is_some());
         if any && !all {
-            warning(CHECK, found, format!("unless it is meant for containers: {remedy}"))
+            Finding::warning(CHECK, found, format!("unless it is meant for containers: {remedy}"))
         } else {
-            missing(CHECK, found, remedy)
+            Finding::missing(CHECK, found, remedy)
         }
     };
     let absent = |address: &PciAddress| {
-        missing(
+        Finding::missing(
             CHECK,
             format!("{address}: given to this container, and does not exist"),
             "check sriov_numvfs of its PF on the node, restart the SR-IOV device plugin there, then delete the pod",
@@ -60,13 +59,13 @@ fn drivers(facts: &Facts) -> Vec<Finding> {
 }
 
 fn stale(stale: &Stale) -> Finding {
-    missing("stale", stale.to_string(), stale.remedy())
+    Finding::missing("stale", stale.to_string(), stale.remedy())
 }
 
 fn passed_over(facts: &Facts) -> Option<Finding> {
     let names: Vec<_> = facts.passed_over.iter().map(PciAddress::to_string).collect();
     (!names.is_empty()).then(|| {
-        warning(
+        Finding::warning(
             "variables",
             format!("{} named by the variables: not checked on a host", names.join(", ")),
             "to check what a pod was given, run it there: kubectl exec POD -c compute -- PATH/launcher-hook check",
@@ -79,12 +78,16 @@ fn group(function: &Virtual) -> Option<Finding> {
     let address = function.address;
     let Some(GroupFacts { group, others, .. }) = &function.group else {
         return function.binding.vfio.then(|| {
-            missing(CHECK, format!("{address} is in none"), "enable the IOMMU, see the finding iommu")
+            Finding::missing(
+                CHECK,
+                format!("{address} is in none"),
+                "enable the IOMMU, see the finding iommu",
+            )
         });
     };
     let number = group.number;
     if others.is_empty() {
-        return Some(ok(CHECK, format!("{number}: {address} alone")));
+        return Some(Finding::ok(CHECK, format!("{number}: {address} alone")));
     }
     let names: Vec<_> =
         others.iter().map(|(other, binding)| format!("{other} ({})", binding.name())).collect();
@@ -95,9 +98,13 @@ fn group(function: &Virtual) -> Option<Finding> {
         _ => true,
     };
     Some(if others.iter().all(|(_, binding)| harmless(binding)) {
-        warning(CHECK, found, format!("only one virtual machine at a time can use the group; {apart}"))
+        Finding::warning(
+            CHECK,
+            found,
+            format!("only one virtual machine at a time can use the group; {apart}"),
+        )
     } else {
-        missing(
+        Finding::missing(
             CHECK,
             found,
             format!("bind every device of the group to {VFIO_DRIVER} before using any of them; {apart}"),
@@ -132,10 +139,10 @@ const REQUEST: &str = "request the VF's resource in the limits of this container
 fn node_finding(facts: &Facts, node: &Node, needless: bool) -> Finding {
     const CHECK: &str = "node";
     let path = node.path.display();
-    let judged = if needless { warning } else { missing };
+    let judged = if needless { Finding::warning } else { Finding::missing };
     match node.problem {
-        None => ok(CHECK, format!("{path}: opens")),
-        Some(io::ErrorKind::ResourceBusy) => warning(
+        None => Finding::ok(CHECK, format!("{path}: opens")),
+        Some(io::ErrorKind::ResourceBusy) => Finding::warning(
             CHECK,
             format!("{path}: in use"),
             "nothing, where a virtual machine runs on it; otherwise end the process that has it open",

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use super::map::{COLUMNS, Map, Row};
-use crate::check::report::{BAD, REMEDY};
+use crate::check::colours::{BAD, REMEDY};
 
 /// Prints the networks side by side, from the NAD down to the PF; then what disagrees, which is marked with `!` in the
 /// table, and what would fill its empty places.
