@@ -7,8 +7,8 @@ NODE_DIR=$REPOSITORY/tests/node
 CLUSTER_FOLDER=$NODE_CACHE/run
 TARGET=${CARGO_TARGET_DIR:-$REPOSITORY/target}/debug
 NODE_IMAGES=$NODE_CACHE/images
-NODE_STANDIN=$NODE_CACHE/standin
-export CLUSTER_FOLDER NODE_IMAGES NODE_STANDIN
+NODE_FAKES=$NODE_CACHE/fakes
+export CLUSTER_FOLDER NODE_IMAGES NODE_FAKES
 
 # What the folder of the real KubeVirt must hold; docs/lab.md says how it is filled.
 KUBEVIRT_FILES=(virt-api virt-controller sidecar-shim virt-handler.tar virt-launcher.tar crds.yaml)
@@ -56,8 +56,8 @@ node_prepare() {
     rm -rf "$CLUSTER_FOLDER" "$NODE_IMAGES"
     mkdir -p "$CLUSTER_FOLDER" "$NODE_IMAGES"
     # Every byte of it is read through the emulated machine.
-    strip -o "$NODE_STANDIN" "$TARGET/node-standin" && strip -o "$NODE_IMAGES/hook-client" "$TARGET/hook-client" &&
-        strip -o "$NODE_IMAGES/virt-launcher-monitor" "$TARGET/virt-launcher-monitor" || return 1
+    strip -o "$NODE_FAKES" "$TARGET/node-fakes" && strip -o "$NODE_IMAGES/hook-client" "$TARGET/hook-client" &&
+        strip -o "$NODE_IMAGES/virt-launcher-monitor" "$TARGET/fake-virt-launcher-monitor" || return 1
     "$NODE_DIR/images" "$NODE_IMAGES" >"$NODE_CACHE/images.log" || return 1
     cp "$(kernel_image)" "$NODE_IMAGES/guest-kernel" && guest_image "$NODE_IMAGES/guest.cpio" || return 1
     if [ -n "${KUBEVIRT_ASSETS:-}" ]; then

@@ -7,9 +7,9 @@
     reason = "this crate only drives tests: what it cannot do is a failed test"
 )]
 
+pub mod api_server;
 pub mod bench;
-pub mod cluster;
+pub mod fakes;
 pub mod hooks;
 pub mod hostdevs;
 pub mod node;
-pub mod standin;

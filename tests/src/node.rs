@@ -2,22 +2,22 @@
 //! kubelet, containerd and the VFs of an emulated card in a virtual machine.
 //!
 //! What no real component does here, this module does, and says so: virt-controller's part (pods of VMIs,
-//! network-info) is in [`kubevirt`] where KubeVirt is not real ([`real_kubevirt`]), the node controller's (the taint
+//! network-info) is in [`fake_kubevirt`] where KubeVirt is not real ([`real_kubevirt`]), the node controller's (the taint
 //! of a node that became ready) in [`Node::start`]. `tests/node/run` makes the programs and the images.
 
-pub mod kubevirt;
+pub mod fake_kubevirt;
 pub mod lab;
 mod machine;
 mod pod;
 pub mod real_kubevirt;
-pub mod scenarios;
+pub mod tier;
 
 pub use machine::{Answer, Machine};
 pub use pod::RunningPod;
 pub use real_kubevirt::RunningVmi;
 
-use crate::cluster::{ControlPlane, Kubectl, Process, Release, Webhook, asset};
-use kubevirt::Controller;
+use crate::api_server::{ControlPlane, Kubectl, Process, Release, Webhook, asset};
+use fake_kubevirt::Controller;
 use real_kubevirt::RealKubevirt;
 use std::fs;
 use std::path::Path;
@@ -66,7 +66,7 @@ impl Node {
         let kubevirt = match real_kubevirt::assets() {
             Some(assets) => Kubevirt::Real(RealKubevirt::start(&assets, &control_plane)),
             None => {
-                kubevirt::install(&control_plane.kubectl());
+                fake_kubevirt::install(&control_plane.kubectl());
                 Kubevirt::Played(Controller::start(control_plane.kubectl()))
             }
         };
@@ -155,7 +155,7 @@ impl Node {
     }
 
     fn apply_examples(&self) {
-        let networks = kubevirt::example("nads.yaml");
+        let networks = fake_kubevirt::example("nads.yaml");
         self.kubectl().apply(&networks).expect_success();
     }
 

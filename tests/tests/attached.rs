@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::time::Duration;
-use tests::cluster::Process;
+use tests::api_server::Process;
 
 fn shell(folder: &Path, script: &str) -> Process {
     Process::start(&folder.join("log"), Path::new("/bin/sh"), ["-c", script])

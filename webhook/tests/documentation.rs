@@ -250,7 +250,7 @@ fn every_code_of_doctor_has_its_anchor_and_the_other_way_round() {
     }
 }
 
-/// The metrics that only a webhook with a cluster has; `tests/tests/cluster/release.rs` looks at those.
+/// The metrics that only a webhook with a cluster has; `tests/cluster/scenarios/release.rs` looks at those.
 const WITH_A_CLUSTER: [&str; 2] = ["sriov_webhook_live_look_ups", "sriov_webhook_vmi_events"];
 
 /// Names and types of the documented metrics, without the ending that the type gives.

@@ -8,7 +8,7 @@ use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 
 use super::{Figures, Processors, Server, Spread};
-use crate::cluster::{ControlPlane, Kubectl};
+use crate::api_server::{ControlPlane, Kubectl};
 
 /// etcd and kube-apiserver, in which each thing that is compared has a namespace of its own.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::cluster::Process;
+use crate::api_server::Process;
 use crate::hooks::Hook;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../launcher-hook/tests/fixtures");

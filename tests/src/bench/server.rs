@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::Processors;
-use crate::cluster::{Process, http};
+use crate::api_server::{Process, http};
 
 /// Reading 100,000 networks on a busy machine.
 const START: Duration = Duration::from_secs(300);

@@ -10,7 +10,7 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, PostPa
 
 use super::ApiServer;
 use super::bodies::{TENANTS, network, tenant};
-use crate::cluster::nads;
+use crate::api_server::nads;
 
 /// NADs that are created side by side.
 const SIDE_BY_SIDE: usize = 16;

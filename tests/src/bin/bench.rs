@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use clap::{Parser, Subcommand};
+use tests::api_server::ServingCertificate;
 use tests::bench::helper;
 use tests::bench::{
     ApiServer, Load, Processors, Protocol, Round, Server, Spread, creation, measure, network_files, print,
     print_added, review, send, speaks,
 };
-use tests::cluster::ServingCertificate;
 use tokio::runtime::Runtime;
 
 /// Few networks and many.

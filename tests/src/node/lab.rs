@@ -1,6 +1,6 @@
 //! The node for a person: a shell beside it, until that ends.
 
-use super::kubevirt::{admit, example_pod, pod_of, vmi};
+use super::fake_kubevirt::{admit, example_pod, pod_of, vmi};
 use super::{Node, real_kubevirt};
 use contract::annotation;
 use serde_json::{Value, json};

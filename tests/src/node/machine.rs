@@ -1,7 +1,7 @@
 //! The virtual machine that is the node, seen from outside.
 
 use super::{NODE, copy, real_kubevirt};
-use crate::cluster::{ControlPlane, Process, free_address, run_folder};
+use crate::api_server::{ControlPlane, Process, free_address, run_folder};
 use serde_json::{Value, json};
 use std::env;
 use std::fs;
@@ -280,16 +280,16 @@ fn beat(folder: PathBuf, process: Arc<Mutex<Process>>, ending: Arc<AtomicBool>) 
 
 /// The programs of the node that are not in a Debian package, real or stand-ins; says which.
 fn lay_out(programs: &Path) -> String {
-    let standin = made_by_run("NODE_STANDIN");
-    copy(&standin, &programs.join("virt-handler"));
+    let fakes = made_by_run("NODE_FAKES");
+    copy(&fakes, &programs.join("virt-handler"));
     // For a scenario of its own, whichever plays the part otherwise.
     fs::create_dir_all(programs.join("silent")).unwrap();
-    copy(&standin, &programs.join("silent/sriovdp"));
+    copy(&fakes, &programs.join("silent/sriovdp"));
     let (mut said, mut count) = (String::new(), 0);
     let assets = env::var_os("SRIOV_ASSETS").map(PathBuf::from);
     for program in ["sriovdp", "multus", "sriov"] {
         let real = assets.as_ref().map(|folder| folder.join(program)).filter(|program| program.exists());
-        copy(real.as_ref().unwrap_or(&standin), &programs.join(program));
+        copy(real.as_ref().unwrap_or(&fakes), &programs.join(program));
         let version = match &real {
             Some(real) => version(real),
             None => "a stand-in of this project".to_owned(),

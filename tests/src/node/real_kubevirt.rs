@@ -10,7 +10,7 @@ pub mod vmi;
 pub use running::RunningVmi;
 
 use super::NODE;
-use crate::cluster::{ControlPlane, Kubectl, Process, free_address, manifest, run_folder};
+use crate::api_server::{ControlPlane, Kubectl, Process, free_address, manifest, run_folder};
 use authority::Authority;
 use k8s_openapi::ByteString;
 use serde_json::{Value, json};

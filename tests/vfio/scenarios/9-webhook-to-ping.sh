@@ -23,7 +23,7 @@ pod_start() {
         --output pod $RUN/pod.yaml >"$RUN/$1.stored.yaml" || fail "the webhook refused the pod"
     rm -rf $RUN/work $VOLUMES
     mkdir -p $RUN/work
-    "$PROGRAMS/acted-kubelet" "$RUN/$1.stored.yaml" $VOLUMES "$LAUNCHER_HOOK" "$2" "$PROGRAMS/acted-launcher" \
+    "$PROGRAMS/fake-kubelet" "$RUN/$1.stored.yaml" $VOLUMES "$LAUNCHER_HOOK" "$2" "$PROGRAMS/fake-launcher" \
         --hooks $VOLUMES/hook-sidecar-sockets \
         --network-info $VOLUMES/launcher-hook-network-info/network-info --vmi $RUN/vmi.json \
         --domain $RUN/domain.xml --work $RUN/work --read-back $RUN/read-back --exit-code 17 \

@@ -1,6 +1,6 @@
 //! Virtual machines as a user writes them, small enough for an emulated node.
 
-use crate::node::kubevirt;
+use crate::node::fake_kubevirt;
 use contract::annotation;
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// which pings the PF through each NIC.
 #[must_use]
 pub fn vmi(name: &str, networks: &[(&str, &str, &str)]) -> Value {
-    let mut vmi = kubevirt::vmi(name, networks);
+    let mut vmi = fake_kubevirt::vmi(name, networks);
     let spec = &mut vmi["spec"];
     spec["terminationGracePeriodSeconds"] = json!(0);
     let domain = &mut spec["domain"];

@@ -1,7 +1,7 @@
 //! A virt-launcher pod on the node.
 
-use super::{Machine, NAMESPACE, Node, kubevirt};
-use crate::cluster::{Kubectl, Output};
+use super::{Machine, NAMESPACE, Node, fake_kubevirt};
+use crate::api_server::{Kubectl, Output};
 use contract::helper;
 use serde_json::Value;
 use std::thread;
@@ -34,7 +34,7 @@ impl RunningPod {
     pub fn create(node: &Node, pod: &Value) -> Result<Self, String> {
         let kubectl = node.kubectl();
         let (vmi, pod) = if node.plays_kubevirt() {
-            let (vmi, pod) = kubevirt::admit(&kubectl, pod)?;
+            let (vmi, pod) = fake_kubevirt::admit(&kubectl, pod)?;
             (Some(vmi), pod)
         } else {
             (None, pod.clone())
@@ -54,7 +54,7 @@ impl RunningPod {
 
     /// Has virt-handler's report written into the VMI's status.
     pub fn report(&self) {
-        kubevirt::report(&self.kubectl, self, self.vmi.as_ref().expect("KubeVirt is played"));
+        fake_kubevirt::report(&self.kubectl, self, self.vmi.as_ref().expect("KubeVirt is played"));
     }
 
     fn vmi_name(&self) -> Option<&str> {

@@ -1,6 +1,6 @@
 //! A VMI that the real KubeVirt runs on the node.
 
-use crate::cluster::{Kubectl, Output};
+use crate::api_server::{Kubectl, Output};
 use crate::node::{Machine, NAMESPACE, Node};
 use contract::{annotation, network_status};
 use serde_json::Value;
