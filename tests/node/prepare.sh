@@ -13,15 +13,15 @@ export CLUSTER_FOLDER NODE_IMAGES NODE_FAKES
 # What the folder of the real KubeVirt must hold; docs/lab.md says how it is filled.
 KUBEVIRT_FILES=(virt-api virt-controller sidecar-shim virt-handler.tar virt-launcher.tar crds.yaml)
 
-# Ends the run where something is missing: a run that was asked for the real KubeVirt never plays it.
+# Ends the run where something is missing: a run that was asked for the real KubeVirt never takes the fake.
 kubevirt_check() {
     local file missing=()
     [ -n "${KUBEVIRT_ASSETS:-}" ] || return 0
     KUBEVIRT_ASSETS=$(readlink -f "$KUBEVIRT_ASSETS") && [ -d "$KUBEVIRT_ASSETS" ] ||
-        give_up "KUBEVIRT_ASSETS is not a folder: unset it to have KubeVirt played, or fill it as docs/lab.md says"
+        give_up "KUBEVIRT_ASSETS is not a folder: unset it for the fake KubeVirt, or fill it as docs/lab.md says"
     for file in "${KUBEVIRT_FILES[@]}"; do [ -s "$KUBEVIRT_ASSETS/$file" ] || missing+=("$file"); done
     [ ${#missing[@]} -eq 0 ] ||
-        give_up "KUBEVIRT_ASSETS=$KUBEVIRT_ASSETS lacks ${missing[*]}: unset it to have KubeVirt played, or fill it as docs/lab.md says"
+        give_up "KUBEVIRT_ASSETS=$KUBEVIRT_ASSETS lacks ${missing[*]}: unset it for the fake KubeVirt, or fill it as docs/lab.md says"
     export KUBEVIRT_ASSETS
 }
 

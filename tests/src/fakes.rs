@@ -1,4 +1,4 @@
-//! Stand-ins for the programs that a node has beside the kubelet: as small as they can be, and only where the
+//! Fakes of the programs that a node has beside the kubelet: as small as they can be, and only where the
 //! real ones are not at hand.
 //!
 //! They give the kubelet, the pod and the API what the real ones give: the same variables, device nodes,

@@ -1,27 +1,27 @@
 //! A whole node for tests and for people: etcd, kube-apiserver, kube-scheduler and the webhook on this machine;
 //! kubelet, containerd and the VFs of an emulated card in a virtual machine.
 //!
-//! What no real component does here, this module does, and says so: virt-controller's part (pods of VMIs,
+//! What no real component does here, this module does, and says so: virt-controller's work (pods of VMIs,
 //! network-info) is in [`fake_kubevirt`] where KubeVirt is not real ([`real_kubevirt`]), the node controller's (the taint
 //! of a node that became ready) in [`Node::start`]. `tests/node/run` makes the programs and the images.
 
 pub mod fake_kubevirt;
 pub mod lab;
 mod machine;
-mod pod;
 pub mod real_kubevirt;
+mod running;
 pub mod tier;
 
 pub use machine::{Answer, Machine};
-pub use pod::RunningPod;
-pub use real_kubevirt::RunningVmi;
+pub use running::{RunningPod, RunningVmi};
 
 use crate::api_server::{ControlPlane, Kubectl, Process, Release, Webhook, asset};
 use fake_kubevirt::Controller;
+use parking_lot::Mutex;
 use real_kubevirt::RealKubevirt;
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The API server finds a kubelet by its node's name, and this name leads to QEMU's forwarded port.
@@ -51,7 +51,7 @@ pub struct Node {
 #[derive(Debug)]
 enum Kubevirt {
     Real(RealKubevirt),
-    Played(#[expect(dead_code, reason = "works until it is dropped")] Controller),
+    Fake(#[expect(dead_code, reason = "works until it is dropped")] Controller),
 }
 
 impl Node {
@@ -67,7 +67,7 @@ impl Node {
             Some(assets) => Kubevirt::Real(RealKubevirt::start(&assets, &control_plane)),
             None => {
                 fake_kubevirt::install(&control_plane.kubectl());
-                Kubevirt::Played(Controller::start(control_plane.kubectl()))
+                Kubevirt::Fake(Controller::start(control_plane.kubectl()))
             }
         };
         if let Kubevirt::Real(_) = kubevirt {
@@ -122,7 +122,7 @@ impl Node {
         let replica = self.release.replica("webhook");
         self.release.balancer().add(replica.address());
         self.release.wait_until_asked();
-        *self.webhook.lock().unwrap_or_else(PoisonError::into_inner) = Some(replica);
+        *self.webhook.lock() = Some(replica);
     }
 
     /// Upgrades the chart with further arguments, and restarts the webhook as its Deployment then says.
@@ -133,23 +133,23 @@ impl Node {
         self.start_webhook();
     }
 
-    /// Which parts are real and which are played.
+    /// Which parts are real and which are fakes.
     pub fn versions(&self) -> String {
         let kubevirt = match &self.kubevirt {
             Kubevirt::Real(kubevirt) => kubevirt.version(),
-            Kubevirt::Played(_) => "virt-controller, virt-handler, virt-launcher: stand-ins of this project",
+            Kubevirt::Fake(_) => "virt-controller, virt-handler, virt-launcher: fakes of this project",
         };
         format!("{}{kubevirt}\n", self.machine.versions())
     }
 
-    /// Whether KubeVirt is played.
-    pub fn plays_kubevirt(&self) -> bool {
-        matches!(self.kubevirt, Kubevirt::Played(_))
+    /// Whether KubeVirt is a fake.
+    pub fn fakes_kubevirt(&self) -> bool {
+        matches!(self.kubevirt, Kubevirt::Fake(_))
     }
 
     /// Kills the webhook. Its registration stays.
     pub fn kill_webhook(&self) {
-        let webhook = self.webhook.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let webhook = self.webhook.lock().take();
         let webhook = webhook.expect("the webhook runs");
         self.release.balancer().remove(webhook.address());
     }
@@ -163,7 +163,7 @@ impl Node {
         let ready = format!("node/{NODE}");
         let arguments = ["wait", "--for=condition=Ready", "--timeout=300s", &ready];
         self.kubectl().run(arguments).expect_success();
-        // The node controller's part: without one the taint that new nodes have stays.
+        // The node controller's work: without one the taint that new nodes have stays.
         let taint = "node.kubernetes.io/not-ready:NoSchedule-";
         self.kubectl().run(["taint", "nodes", NODE, taint]).expect_success();
         let deadline = Instant::now() + Duration::from_secs(180);

@@ -23,11 +23,16 @@ type Modules = BTreeMap<Module, String>;
 #[case::contract("contract")]
 #[case::admission("webhook/admission")]
 #[case::webhook("webhook")]
+#[case::apiserver("certs/apiserver")]
+#[case::certs("certs")]
+#[case::launcher_hook("launcher-hook")]
+#[case::release("release")]
+#[case::tests("tests")]
 fn no_modules_use_each_other_in_a_circle(#[case] package: &str) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(package).join("src");
     let mut modules = Modules::new();
     collect(&source, &Module::new(), &mut modules);
-    assert!(modules.len() > 10, "{package}: {:?}", modules.keys());
+    assert!(modules.len() > 5, "{package}: {:?}", modules.keys());
     assert_eq!(circles(&modules), Vec::<String>::new(), "{package}");
 }
 

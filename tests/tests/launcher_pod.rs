@@ -1,4 +1,4 @@
-//! A virt-launcher pod acted out on this machine: the pod as `sriov-webhook review` returns it, the sidecar
+//! A virt-launcher pod on this machine, without a kubelet: the pod as `sriov-webhook review` returns it, the sidecar
 //! `launcher-hook` with the arguments that are in it, the postStart hook of `compute`, and in place of virt-launcher a
 //! program that behaves like it.
 #![allow(

@@ -1,4 +1,5 @@
-//! The walks through the code in `docs/design` lead through files and names that exist.
+//! The walks through the code in `docs/design` lead through files and names that exist, and the scenarios that
+//! `tests/README.md` shows are scenarios of the tiers.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test says what went wrong by stopping there")]
 
 use std::fs;
@@ -77,4 +78,27 @@ fn a_name_that_is_part_of_another_does_not_count() {
     assert!(is_declared("read", "pub fn read(body: &[u8])"));
     assert!(!is_declared("read", "pub fn read_vmi(body: &[u8])"));
     assert!(!is_declared("Pod", "struct Pods {}"));
+}
+
+/// The files in the scenarios of each tier.
+fn scenarios() -> Vec<String> {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = ["cluster", "vfio", "node"].map(|tier| tests.join(tier).join("scenarios"));
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap().map(Result::unwrap));
+    entries.map(|entry| fs::read_to_string(entry.path()).unwrap()).collect()
+}
+
+#[test]
+fn the_scenarios_of_the_page_are_those_that_run() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let scenarios = scenarios();
+    let mut shown = 0;
+    for language in ["```rust\n", "```shell\n"] {
+        for block in page.split(language).skip(1) {
+            let block = block.split("```").next().unwrap();
+            assert!(scenarios.iter().any(|scenario| scenario.contains(block)), "no scenario is:\n{block}");
+            shown += 1;
+        }
+    }
+    assert_eq!(shown, 3);
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the world around launcher-hook does, played inside the machine (L1): the SR-IOV CNI (MAC and
+# What the world around launcher-hook does, done inside the machine (L1): the SR-IOV CNI (MAC and
 # VLAN of a VF), the device plugin (variables), KubeVirt (VMI, domain, network-info) and virt-handler.
 #
 # Sourced by the scenarios and by the lab's shell. Needs SHARED (the folder brought out) to be set.

@@ -1,4 +1,4 @@
-//! What the node tier plays, in this order, on one node.
+//! The scenarios of the node tier, in this order, on one node.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -27,10 +27,13 @@ fn main() -> ExitCode {
 }
 
 /// All of them; those in which no guest boots come first. A guest of the real KubeVirt takes the place of those that
-/// boot in a pod of the played one.
+/// boot in a pod of the fake one.
 fn all() -> Vec<Scenario> {
-    let with_guests =
-        if tests::node::real_kubevirt::assets().is_some() { &real_kubevirt::ALL[..] } else { &PLAYED };
+    let with_guests = if tests::node::real_kubevirt::assets().is_some() {
+        &real_kubevirt::ALL[..]
+    } else {
+        &WITH_FAKE_KUBEVIRT
+    };
     [&WITHOUT_GUEST, with_guests].concat()
 }
 
@@ -43,8 +46,8 @@ const WITHOUT_GUEST: [Scenario; 5] = [
     ("a VF that is taken away before a container has it", neighbours::taken_away_before),
 ];
 
-/// Those in which the played KubeVirt boots a guest.
-const PLAYED: [Scenario; 8] = [
+/// Those in which a pod of the fake KubeVirt boots a guest.
+const WITH_FAKE_KUBEVIRT: [Scenario; 8] = [
     ("a program before KubeVirt's monitor costs it its capability", modes::in_front_of_the_monitor),
     ("the example VMI's pod, by network-info, to answered pings", two_networks::by_network_info),
     ("the example VMI's pod, by --assign multus, to answered pings", two_networks::by_order_of_multus),

@@ -112,7 +112,7 @@ impl Drop for BeforeMultus<'_> {
 /// How long containerd takes at most to see that its CNI configuration has changed.
 const CONFIGURATION_READ: Duration = Duration::from_secs(5);
 
-/// The stand-in in the device plugin's place, keeping what it knows to itself, until this is dropped.
+/// The fake in the device plugin's place, keeping what it knows to itself, until this is dropped.
 pub(crate) struct Silent<'n>(&'n Node);
 
 impl<'n> Silent<'n> {

@@ -1,8 +1,9 @@
 //! One address with several replicas behind it, as a Service is.
 
 use super::link::pass;
+use parking_lot::Mutex;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
 /// Passes each new connection on to one of its backends, in turn. Connections stay where they are when
@@ -23,7 +24,7 @@ impl Balancer {
         thread::spawn(move || {
             for (turn, client) in listener.incoming().flatten().enumerate() {
                 let backend = {
-                    let backends = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                    let backends = shared.lock();
                     match backends.len() {
                         0 => None,
                         count => backends.get(turn % count).copied(),
@@ -45,15 +46,11 @@ impl Balancer {
 
     /// New connections go there too.
     pub fn add(&self, backend: SocketAddr) {
-        self.backends().push(backend);
+        self.backends.lock().push(backend);
     }
 
     /// New connections go there no more.
     pub fn remove(&self, backend: SocketAddr) {
-        self.backends().retain(|one| *one != backend);
-    }
-
-    fn backends(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
-        self.backends.lock().unwrap_or_else(PoisonError::into_inner)
+        self.backends.lock().retain(|one| *one != backend);
     }
 }

@@ -2,12 +2,13 @@
 
 use super::{Kubectl, Process, ServingCertificate, asset, free_address, http, manifest, run_folder};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use parking_lot::Mutex;
 use rcgen::KeyPair;
 use serde_json::json;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -72,7 +73,7 @@ impl ControlPlane {
 
     /// The process ids of the API server and of etcd.
     pub fn processes(&self) -> [u32; 2] {
-        [self.api_server().id(), self.etcd.id()]
+        [self.api_server.lock().id(), self.etcd.id()]
     }
 
     /// Where the logs are.
@@ -114,14 +115,14 @@ impl ControlPlane {
 
     /// Kills the API server, as a node that loses power would. etcd goes on.
     pub fn kill_api_server(&self) {
-        let mut api_server = self.api_server();
+        let mut api_server = self.api_server.lock();
         api_server.signal("KILL");
         api_server.wait(Duration::from_secs(10));
     }
 
     /// Starts a killed API server again, at the same address, and waits until it is ready.
     pub fn restart_api_server(&self) {
-        *self.api_server() = start_api_server(&self.folder, self.etcd_address, self.address);
+        *self.api_server.lock() = start_api_server(&self.folder, self.etcd_address, self.address);
         self.wait_until_ready();
     }
 
@@ -137,10 +138,6 @@ impl ControlPlane {
         self.folder.join("admin.kubeconfig")
     }
 
-    fn api_server(&self) -> MutexGuard<'_, Process> {
-        self.api_server.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn wait_until_ready(&self) {
         let deadline = Instant::now() + READY_WITHIN;
         let kubectl = self.kubectl();
@@ -149,7 +146,7 @@ impl ControlPlane {
             if ready.success() {
                 return;
             }
-            let mut api_server = self.api_server();
+            let mut api_server = self.api_server.lock();
             let ended = api_server.ended();
             assert!(
                 ended.is_none() && Instant::now() < deadline,

@@ -1,8 +1,9 @@
 //! A network between two programs that a test can cut.
 
+use parking_lot::Mutex;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
 /// Passes TCP connections on to another address until it is cut.
@@ -28,7 +29,7 @@ impl Link {
         let shared = Arc::clone(&state);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut state = shared.lock();
                 state.accepted += 1;
                 if state.cut {
                     continue;
@@ -48,29 +49,25 @@ impl Link {
 
     /// Ends all connections; new ones get through.
     pub fn interrupt(&self) {
-        for stream in self.state().open.drain(..) {
+        for stream in self.state.lock().open.drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
 
     /// Ends all connections and refuses new ones until [`Link::mend`].
     pub fn cut(&self) {
-        self.state().cut = true;
+        self.state.lock().cut = true;
         self.interrupt();
     }
 
     /// Lets connections through again.
     pub fn mend(&self) {
-        self.state().cut = false;
+        self.state.lock().cut = false;
     }
 
     /// How many connections were asked for so far, those refused included.
     pub fn accepted(&self) -> usize {
-        self.state().accepted
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().accepted
     }
 }
 

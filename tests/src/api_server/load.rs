@@ -5,8 +5,9 @@ use super::{Pod, Sandbox, StoredPod};
 use k8s_openapi::api::core::v1;
 use kube::Api;
 use kube::api::PostParams;
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tokio::runtime::Builder;
@@ -100,7 +101,7 @@ impl Load {
     pub fn wait_for_more(&self, times: usize) {
         let (wanted, deadline) = (self.done() + times, Instant::now() + MORE_WITHIN);
         while self.done() < wanted {
-            let failures = self.shared.failures();
+            let failures = self.shared.failures.lock();
             let last = failures.last();
             assert!(Instant::now() < deadline, "not {times} times more in {MORE_WITHIN:?}: {last:?}");
             drop(failures);
@@ -112,7 +113,7 @@ impl Load {
     pub fn stop(mut self) -> Vec<String> {
         self.shared.stop.store(true, Ordering::SeqCst);
         self.thread.take().unwrap().join().unwrap();
-        self.shared.failures().clone()
+        self.shared.failures.lock().clone()
     }
 }
 
@@ -126,12 +127,8 @@ impl Shared {
             Ok(Err(failure)) => failure,
             Err(_) => format!("no answer in {ANSWERED_WITHIN:?}"),
         };
-        self.failures().push(failure);
+        self.failures.lock().push(failure);
         tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-
-    fn failures(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Runs a virt-launcher pod as a kubelet would, as far as launcher-hook goes: volumes as folders, annotations as
+//! A fake of the kubelet: runs a virt-launcher pod as a kubelet would, as far as launcher-hook goes: volumes as folders, annotations as
 //! files, the sidecar of launcher-hook until its startup probe succeeds, `compute` and its postStart hook. A
 //! sidecar that dies is started again; once `compute` ends, it is told to end, and so does this program, with
 //! the status of `compute`.

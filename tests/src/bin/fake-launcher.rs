@@ -1,4 +1,4 @@
-//! Behaves like virt-launcher between its start and the start of QEMU, as far as SR-IOV goes: collects as many
+//! A fake of virt-launcher without libvirt: does what virt-launcher does between its start and the start of QEMU, as far as SR-IOV goes: collects as many
 //! hook sockets as `--hook-sidecars` says, reads network-info as KubeVirt 1.7 does, writes the hostdevs that
 //! KubeVirt would, and has every hook define the domain, three times. Then it waits for SIGTERM.
 //!

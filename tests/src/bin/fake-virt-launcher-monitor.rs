@@ -1,4 +1,4 @@
-//! Stands in for KubeVirt's virt-launcher-monitor, the command of the container `compute`, in what a program of ours
+//! A fake of KubeVirt's virt-launcher-monitor, the command of the container `compute`, in what a program of ours
 //! could notice: virt-launcher gets NET_BIND_SERVICE ambient, and for that the monitor needs the file capability that
 //! KubeVirt's image gives it. Whatever is executed before it costs it the capability, and the container ends.
 //!

@@ -1,4 +1,4 @@
-//! Plays virt-launcher's side of the hook protocol, once: finds the one socket under a folder, asks what it
+//! virt-launcher's side of the hook protocol, once: finds the one socket under a folder, asks what it
 //! offers, has it define a domain and prints the answer. Or prints the hostdevs that virt-launcher itself writes.
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! Stand-ins for the programs of a node, told apart by the name that this program is called by: `sriovdp`,
+//! Fakes of the programs of a node, told apart by the name that this program is called by: `sriovdp`,
 //! `multus`, `sriov`, `virt-handler`.
 
 use anyhow::{Context as _, bail};

@@ -98,7 +98,7 @@ pub fn answer(
             let name = Path::new(&program).file_name().unwrap_or_default().to_string_lossy();
             println!(
                 "{}",
-                json!({"cniVersion": "0.3.1", "code": 999, "msg": format!("stand-in for {name}: {error:#}")})
+                json!({"cniVersion": "0.3.1", "code": 999, "msg": format!("fake of {name}: {error:#}")})
             );
             ExitCode::FAILURE
         }

@@ -37,7 +37,7 @@ fn pool(entry: &Value, device_info: bool) -> anyhow::Result<VfPool> {
     let name = entry["resourceName"].as_str().context("no resourceName")?;
     let selectors = match &entry["selectors"] {
         Value::Array(list) if list.len() == 1 => &list[0],
-        other => bail!("{name}: one set of selectors is all this stand-in knows, not {other}"),
+        other => bail!("{name}: one set of selectors is all this fake knows, not {other}"),
     };
     let texts = |key: &str| -> Vec<String> {
         let list = selectors[key].as_array().into_iter().flatten();

@@ -1,7 +1,7 @@
-//! Stands in for KubeVirt's virt-controller and for what virt-handler reports: the pods of VMIs, network-info on them,
+//! A fake of KubeVirt's virt-controller, and of what virt-handler reports: the pods of VMIs, network-info on them,
 //! the VMI's status.
 
-use super::{NAMESPACE, RunningPod};
+use super::NAMESPACE;
 use crate::api_server::{Kubectl, manifest};
 use contract::network_info::{NetworkInfo, NetworkInfoInterface};
 use contract::vmi::Vmi;
@@ -128,17 +128,15 @@ pub fn admit(kubectl: &Kubectl, pod: &Value) -> Result<(Value, Value), String> {
     Ok((vmi, pod))
 }
 
-/// virt-handler's part: the VMI's status says which interfaces the running domain has or, as long as there is none, why
-/// virt-launcher could not define it.
+/// virt-handler's work: the VMI's status says which interfaces the running `domain` has or, as long as there is none, why
+/// virt-launcher could not define it, as the `log` of `compute` has it.
 ///
 /// # Panics
 /// If the API server refuses the status.
-pub fn report(kubectl: &Kubectl, pod: &RunningPod, vmi: &Value) {
+pub fn report(kubectl: &Kubectl, vmi: &Value, log: &str, domain: impl FnOnce() -> String) {
     let name = vmi["metadata"]["name"].as_str().unwrap();
-    let log = pod.log(kubevirt::COMPUTE_CONTAINER);
     let status = if log.contains("launcher: started") {
-        let domain = pod.exec(&["virsh", "dumpxml", "1"]).expect_success();
-        json!({"phase": "Running", "interfaces": interfaces_in(&domain, vmi)})
+        json!({"phase": "Running", "interfaces": interfaces_in(&domain(), vmi)})
     } else {
         let failure = log.lines().filter_map(|line| line.strip_prefix("launcher: SyncVMI: ")).next_back();
         let message = failure.map(|failure| format!("server error. command SyncVMI failed: \"{failure}\""));
@@ -286,7 +284,7 @@ fn write_network_info(kubectl: &Kubectl) {
     for pod in pods["items"].as_array().into_iter().flatten() {
         let name = pod["metadata"]["name"].as_str().unwrap_or_default();
         let annotations = &pod["metadata"]["annotations"];
-        // A launcher that plays an older KubeVirt mounts no network-info.
+        // A launcher that behaves as an older KubeVirt mounts no network-info.
         let mounted = pod["spec"]["volumes"].to_string().contains(kubevirt::NETWORK_INFO);
         let not_now = !annotations[kubevirt::NETWORK_INFO].is_null() || !annotations[HELD_BACK].is_null();
         if pod["status"]["phase"] != "Running" || !mounted || not_now {

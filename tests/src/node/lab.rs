@@ -28,7 +28,7 @@ pub fn open(node: &Node) {
         .current_dir(&folder)
         .env("PATH", path)
         .env("NODE_SHARED", node.machine().folder())
-        .env("NODE_HINT", if real { "real" } else { "played" })
+        .env("NODE_HINT", if real { "real" } else { "fake" })
         .env("KUBECONFIG", node.control_plane().admin_kubeconfig())
         .status();
     shell.unwrap_or_else(|error| panic!("bash: {error}"));

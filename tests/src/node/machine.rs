@@ -2,13 +2,14 @@
 
 use super::{NODE, copy, real_kubevirt};
 use crate::api_server::{ControlPlane, Process, free_address, run_folder};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -95,7 +96,7 @@ impl Machine {
         &self.shared
     }
 
-    /// Which of the SR-IOV programs are real and which are stand-ins.
+    /// Which of the SR-IOV programs are real and which are fakes.
     pub fn versions(&self) -> String {
         fs::read_to_string(self.shared.join("versions")).unwrap()
     }
@@ -192,7 +193,7 @@ impl Machine {
     }
 
     fn check_alive(&self) {
-        let mut process = locked(&self.process);
+        let mut process = self.process.lock();
         if let Some(ended) = process.ended() {
             Self::give_up(ENDED);
             let console = fs::read_to_string(self.shared.join("log/console.log")).unwrap_or_default();
@@ -216,7 +217,7 @@ impl Drop for Machine {
         self.ending.store(true, Ordering::SeqCst);
         let _ = fs::write(self.shared.join("stop"), "");
         let deadline = Instant::now() + Duration::from_secs(20);
-        while locked(&self.process).ended().is_none() && Instant::now() < deadline {
+        while self.process.lock().ended().is_none() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(100));
         }
         // QEMU outlives its parents; the script that started it knows which one it is.
@@ -249,10 +250,6 @@ fn pulse(folder: &Path) -> String {
     fs::read_to_string(folder.join("pulse")).unwrap_or_default()
 }
 
-fn locked(process: &Mutex<Process>) -> MutexGuard<'_, Process> {
-    process.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Touches a file again and again, for the machine to see that somebody is there, and looks for the machine's own
 /// pulse.
 fn beat(folder: PathBuf, process: Arc<Mutex<Process>>, ending: Arc<AtomicBool>) -> impl FnOnce() {
@@ -264,7 +261,7 @@ fn beat(folder: PathBuf, process: Arc<Mutex<Process>>, ending: Arc<AtomicBool>) 
                 let _ = fs::write(folder.join("alive"), count.to_string());
                 let now = pulse(&folder);
                 let patience = if last.is_empty() { FIRST_PULSE_WITHIN } else { STANDS_STILL_AFTER };
-                if locked(&process).ended().is_some() && !Machine::stands_still() {
+                if process.lock().ended().is_some() && !Machine::stands_still() {
                     Machine::give_up(ENDED);
                 } else if now != last {
                     (last, felt) = (now, Instant::now());
@@ -278,11 +275,11 @@ fn beat(folder: PathBuf, process: Arc<Mutex<Process>>, ending: Arc<AtomicBool>) 
     }
 }
 
-/// The programs of the node that are not in a Debian package, real or stand-ins; says which.
+/// The programs of the node that are not in a Debian package, real or fakes; says which.
 fn lay_out(programs: &Path) -> String {
     let fakes = made_by_run("NODE_FAKES");
     copy(&fakes, &programs.join("virt-handler"));
-    // For a scenario of its own, whichever plays the part otherwise.
+    // One scenario needs the fake, whichever runs otherwise.
     fs::create_dir_all(programs.join("silent")).unwrap();
     copy(&fakes, &programs.join("silent/sriovdp"));
     let (mut said, mut count) = (String::new(), 0);
@@ -292,7 +289,7 @@ fn lay_out(programs: &Path) -> String {
         copy(real.as_ref().unwrap_or(&fakes), &programs.join(program));
         let version = match &real {
             Some(real) => version(real),
-            None => "a stand-in of this project".to_owned(),
+            None => "a fake of this project".to_owned(),
         };
         said += &format!("{program}: {version}\n");
         count += usize::from(real.is_some());

@@ -1,13 +1,10 @@
 //! The real KubeVirt in place of the fakes, from the folder that `KUBEVIRT_ASSETS` names.
 //!
 //! virt-api and virt-controller run on this machine, virt-handler in a pod of the node. virt-operator, which would
-//! deploy them, is the one part that is played: this module creates its objects, certificates and registrations.
+//! deploy them, is the one part that is not real: this module creates its objects, certificates and registrations.
 
 mod authority;
-mod running;
 pub mod vmi;
-
-pub use running::RunningVmi;
 
 use super::NODE;
 use crate::api_server::{ControlPlane, Kubectl, Process, free_address, manifest, run_folder};

@@ -1,4 +1,4 @@
-//! Starts a whole node and plays the scenarios of the node tier on it, or with `--lab` opens a shell beside it.
+//! Starts a whole node and runs the scenarios of the node tier on it, or with `--lab` opens a shell beside it.
 //! `tests/node/run` and `tests/lab --node` start this.
 
 use std::collections::VecDeque;
@@ -32,19 +32,19 @@ pub fn main(all: Vec<Scenario>) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let count = scenarios.len();
-    let passed = play_all(scenarios.into());
+    let passed = run_all(scenarios.into());
     println!("{passed} passed, {} failed", count - passed);
     if passed == count { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Plays them on one node, and those that are left on another where the emulated machine stands still; how many
+/// Runs them on one node, and those that are left on another where the emulated machine stands still; how many
 /// passed.
-fn play_all(mut waiting: VecDeque<Scenario>) -> usize {
+fn run_all(mut waiting: VecDeque<Scenario>) -> usize {
     let mut passed = 0;
     for boots_left in (0..BOOTS).rev() {
         let node = start();
-        while let (Ok(node), Some((title, play))) = (&node, waiting.front()) {
-            let well = passes(title, || play(node));
+        while let (Ok(node), Some((title, scenario))) = (&node, waiting.front()) {
+            let well = passes(title, || scenario(node));
             if !well && boots_left > 0 && node.machine().turns_out_still() {
                 break;
             }
@@ -70,10 +70,10 @@ fn start() -> std::thread::Result<Node> {
     Ok(node)
 }
 
-fn passes(title: &str, play: impl FnOnce()) -> bool {
+fn passes(title: &str, scenario: impl FnOnce()) -> bool {
     println!("{title} …");
     let started = Instant::now();
-    let passed = catch_unwind(AssertUnwindSafe(play)).is_ok();
+    let passed = catch_unwind(AssertUnwindSafe(scenario)).is_ok();
     let word = if passed { "ok" } else { "FAILED" };
     println!("{word} {:6.1} s  {title}", started.elapsed().as_secs_f32());
     passed

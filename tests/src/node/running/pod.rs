@@ -1,25 +1,19 @@
 //! A virt-launcher pod on the node.
 
-use super::{Machine, NAMESPACE, Node, fake_kubevirt};
+use super::{Object, line_with, wait_for};
 use crate::api_server::{Kubectl, Output};
-use contract::helper;
+use crate::node::{Machine, NAMESPACE, Node, fake_kubevirt};
+use contract::{helper, kubevirt};
 use serde_json::Value;
-use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a pod may take for one step; a guest is up after a minute on two idle cores.
-const STEP_WITHIN: Duration = Duration::from_secs(900);
-
-/// How often it is looked at: each look is work for an emulated processor.
-const INTERVAL: Duration = Duration::from_secs(1);
-
-/// How often a guest that lets one wait is looked at, which is work, too; most never let one wait for so long.
+/// How often a guest that keeps a scenario waiting is looked at, which is work, too; most are never waited for that long.
 const LOOK_AT_GUEST_EVERY: Duration = Duration::from_secs(240);
 
 /// What is said of a machine with a guest for which [`is_lost`] holds.
 const LOST: &str = "the emulator has lost a register of a guest's processor";
 
-/// A pod, and its VMI if KubeVirt is played; both are deleted when this is dropped.
+/// A pod, and its VMI if KubeVirt is a fake; both are deleted when this is dropped.
 #[derive(Debug)]
 pub struct RunningPod {
     kubectl: Kubectl,
@@ -33,7 +27,7 @@ impl RunningPod {
     /// pod of its own for the VMI, so the pod is alone there.
     pub fn create(node: &Node, pod: &Value) -> Result<Self, String> {
         let kubectl = node.kubectl();
-        let (vmi, pod) = if node.plays_kubevirt() {
+        let (vmi, pod) = if node.fakes_kubevirt() {
             let (vmi, pod) = fake_kubevirt::admit(&kubectl, pod)?;
             (Some(vmi), pod)
         } else {
@@ -45,16 +39,19 @@ impl RunningPod {
         if output.success() { Ok(created) } else { Err(output.stderr) }
     }
 
-    /// Its VMI as it is stored, for a KubeVirt that is played.
+    /// Its VMI as it is stored, if KubeVirt is a fake.
     #[track_caller]
     pub fn vmi(&self) -> String {
-        let vmi = self.vmi_name().expect("KubeVirt is played");
+        let vmi = self.vmi_name().expect("KubeVirt is a fake");
         self.kubectl.run(["get", "vmi", vmi, "--output", "json"]).expect_success()
     }
 
     /// Has virt-handler's report written into the VMI's status.
     pub fn report(&self) {
-        fake_kubevirt::report(&self.kubectl, self, self.vmi.as_ref().expect("KubeVirt is played"));
+        let vmi = self.vmi.as_ref().expect("KubeVirt is a fake");
+        let log = self.log(kubevirt::COMPUTE_CONTAINER);
+        let domain = || self.exec(&["virsh", "dumpxml", "1"]).expect_success();
+        fake_kubevirt::report(&self.kubectl, vmi, &log, domain);
     }
 
     fn vmi_name(&self) -> Option<&str> {
@@ -67,17 +64,20 @@ impl RunningPod {
         &self.name
     }
 
+    fn object(&self) -> Object<'_> {
+        Object { kubectl: &self.kubectl, kind: "pod", name: &self.name }
+    }
+
     /// A part of the pod, by its JSON path; empty if it is not there.
     #[must_use]
     pub fn field(&self, path: &str) -> String {
-        let output = format!("jsonpath={{{path}}}");
-        self.kubectl.run(["get", "pod", &self.name, "--output", &output]).stdout
+        self.object().field(path)
     }
 
     /// An annotation; `key` without its dots escaped.
     #[must_use]
     pub fn annotation(&self, key: &str) -> String {
-        self.field(&format!(".metadata.annotations.{}", key.replace('.', r"\.")))
+        self.object().annotation(key)
     }
 
     /// Removes an annotation.
@@ -89,7 +89,7 @@ impl RunningPod {
     /// What a container has printed so far.
     #[must_use]
     pub fn log(&self, container: &str) -> String {
-        self.kubectl.run(["logs", &self.name, "--container", container]).stdout
+        self.object().log(container)
     }
 
     /// Waits until the guest's console or the launcher has a line with all of these words.
@@ -103,9 +103,7 @@ impl RunningPod {
     pub fn wait_for_line_of(&self, container: &str, words: &[&str]) -> String {
         let mut found = None;
         self.wait_for(&format!("line with {words:?} in the log of {container}"), || {
-            let log = self.log(container);
-            let mut lines = log.lines().map(|line| line.trim_end_matches('\r'));
-            found = lines.find(|line| words.iter().all(|word| line.contains(word))).map(str::to_owned);
+            found = line_with(&self.log(container), words);
             found.is_some()
         });
         found.unwrap_or_default()
@@ -115,22 +113,18 @@ impl RunningPod {
     /// of the pod.
     #[track_caller]
     pub fn wait_for(&self, what: &str, mut is_so: impl FnMut() -> bool) {
-        let deadline = Instant::now() + STEP_WITHIN;
         let mut looked = Instant::now();
-        while !is_so() {
+        let is_so = || {
             if looked.elapsed() > LOOK_AT_GUEST_EVERY {
                 looked = Instant::now();
                 if self.guest_is_lost() {
                     Machine::give_up(LOST);
                 }
             }
-            assert!(!Machine::stands_still(), "no {what}: {}", Machine::why_given_up());
-            assert!(Instant::now() < deadline, "no {what} after {STEP_WITHIN:?}: {}", self.account());
-            // What came between the last look and the end counts.
-            let failed = self.field(".status.phase") == "Failed" && !is_so();
-            assert!(!failed, "no {what}, and the pod has failed: {}", self.account());
-            thread::sleep(INTERVAL);
-        }
+            is_so()
+        };
+        let has_failed = || self.field(".status.phase") == "Failed";
+        wait_for(what, is_so, has_failed, || self.account());
     }
 
     fn guest_is_lost(&self) -> bool {
@@ -147,8 +141,7 @@ impl RunningPod {
     /// Runs a command in a container.
     #[track_caller]
     pub fn exec_in(&self, container: &str, command: &[&str]) -> Output {
-        let head = ["exec", &self.name, "--container", container, "--"];
-        self.kubectl.run(head.iter().chain(command))
+        self.object().exec(container, command)
     }
 
     /// Runs a command in the container `compute`, with something on its standard input.

@@ -1,17 +1,11 @@
 //! A VMI that the real KubeVirt runs on the node.
 
+use super::{Object, line_with, wait_for};
 use crate::api_server::{Kubectl, Output};
 use crate::node::{Machine, NAMESPACE, Node};
 use contract::{annotation, network_status};
 use serde_json::Value;
 use std::thread;
-use std::time::{Duration, Instant};
-
-/// How long one step may take; a guest is up two minutes after its VMI was created on two idle cores.
-const STEP_WITHIN: Duration = Duration::from_secs(900);
-
-/// How often it is looked at: each look is work for an emulated processor.
-const INTERVAL: Duration = Duration::from_secs(1);
 
 /// A VMI, or a VirtualMachine with its VMI; it is deleted when this is dropped.
 #[derive(Debug)]
@@ -44,7 +38,7 @@ impl RunningVmi {
     /// A part of the VMI, by its JSON path; empty if there is none.
     #[must_use]
     pub fn field(&self, path: &str) -> String {
-        self.get("virtualmachineinstance", &self.name, path)
+        Object { kubectl: &self.kubectl, kind: "virtualmachineinstance", name: &self.name }.field(path)
     }
 
     /// The name of the pod that was made last for it, or an empty string.
@@ -63,34 +57,33 @@ impl RunningVmi {
         self.kubectl.run(arguments).stdout
     }
 
+    /// Asks something of its pod.
+    fn of_pod<T>(&self, ask: impl FnOnce(&Object<'_>) -> T) -> T {
+        ask(&Object { kubectl: &self.kubectl, kind: "pod", name: &self.pod() })
+    }
+
     /// A part of its pod.
     #[must_use]
     pub fn pod_field(&self, path: &str) -> String {
-        self.get("pod", &self.pod(), path)
+        self.of_pod(|pod| pod.field(path))
     }
 
     /// An annotation of its pod; `key` without its dots escaped.
     #[must_use]
     pub fn pod_annotation(&self, key: &str) -> String {
-        self.pod_field(&format!(".metadata.annotations.{}", key.replace('.', r"\.")))
-    }
-
-    fn get(&self, kind: &str, name: &str, path: &str) -> String {
-        self.kubectl.run(["get", kind, name, "--output", &format!("jsonpath={{{path}}}")]).stdout
+        self.of_pod(|pod| pod.annotation(key))
     }
 
     /// What a container of its pod has printed so far.
     #[must_use]
     pub fn log(&self, container: &str) -> String {
-        self.kubectl.run(["logs", &self.pod(), "--container", container]).stdout
+        self.of_pod(|pod| pod.log(container))
     }
 
     /// Runs a command in a container of its pod.
     #[must_use]
     pub fn exec(&self, container: &str, command: &[&str]) -> Output {
-        let pod = self.pod();
-        let head = ["exec", &pod, "--container", container, "--"];
-        self.kubectl.run(head.iter().chain(command))
+        self.of_pod(|pod| pod.exec(container, command))
     }
 
     /// The events about the VMI and its pods, the newest last.
@@ -128,12 +121,10 @@ impl RunningVmi {
     pub fn wait_for_line(&self, container: &str, words: &[&str]) -> String {
         let mut found = None;
         self.wait_for(&format!("{words:?} in the log of {container}"), || {
-            let log = self.log(container);
-            let mut lines = log.lines().map(|line| line.trim_end_matches('\r'));
-            found = lines.find(|line| words.iter().all(|word| line.contains(word))).map(str::to_owned);
+            found = line_with(&self.log(container), words);
             found.is_some()
         });
-        found.unwrap()
+        found.unwrap_or_default()
     }
 
     /// Waits until something is so. A VMI that has failed ends the wait.
@@ -149,15 +140,9 @@ impl RunningVmi {
     }
 
     #[track_caller]
-    fn wait(&self, what: &str, mut is_so: impl FnMut() -> bool, must_live: bool) {
-        let deadline = Instant::now() + STEP_WITHIN;
-        while !is_so() {
-            assert!(!Machine::stands_still(), "no {what}: {}", Machine::why_given_up());
-            let failed = must_live && self.field(".status.phase") == "Failed";
-            assert!(!failed, "no {what}, the VMI has failed: {}", self.account());
-            assert!(Instant::now() < deadline, "no {what} after {STEP_WITHIN:?}: {}", self.account());
-            thread::sleep(INTERVAL);
-        }
+    fn wait(&self, what: &str, is_so: impl FnMut() -> bool, must_live: bool) {
+        let has_failed = || must_live && self.field(".status.phase") == "Failed";
+        wait_for(what, is_so, has_failed, || self.account());
     }
 
     /// Changes the object that was created, by a JSON merge patch; what the API server says.
