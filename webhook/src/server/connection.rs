@@ -75,19 +75,7 @@ impl Server {
             .header_read_timeout(None)
             .max_buf_size(self.limits.head_bytes)
             .serve_connection(stream, service);
-        let mut connection = pin!(connection);
-        let result = tokio::select! {
-            result = connection.as_mut() => result,
-            () = self.shutdown.reached(Phase::Stopping) => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-            () = slot.is_needed() => {
-                connection.as_mut().graceful_shutdown();
-                leave(connection, slot).await
-            }
-        };
-        ended(result);
+        self.drive(connection, |connection| connection.graceful_shutdown(), slot).await;
     }
 
     async fn http2(
@@ -112,19 +100,31 @@ impl Server {
             .max_concurrent_streams(STREAMS)
             .max_header_list_size(u32::try_from(self.limits.head_bytes).unwrap_or(u32::MAX))
             .serve_connection(stream, service);
+        self.drive(connection, |connection| connection.graceful_shutdown(), slot).await;
+    }
+
+    /// Drives a connection to its end, which comes early if the server stops or its slot is needed: then `close` starts
+    /// hyper's graceful shutdown, for which the two versions of HTTP have no type in common.
+    async fn drive<C>(&self, connection: C, close: impl Fn(Pin<&mut C>), slot: &Slot)
+    where
+        C: Future<Output = hyper::Result<()>>,
+    {
         let mut connection = pin!(connection);
         let result = tokio::select! {
             result = connection.as_mut() => result,
             () = self.shutdown.reached(Phase::Stopping) => {
-                connection.as_mut().graceful_shutdown();
+                close(connection.as_mut());
                 connection.await
             }
             () = slot.is_needed() => {
-                connection.as_mut().graceful_shutdown();
+                close(connection.as_mut());
                 leave(connection, slot).await
             }
         };
-        ended(result);
+        if let Err(error) = result {
+            let reason = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::debug!(%error, reason, "connection ended");
+        }
     }
 
     async fn answer(
@@ -155,12 +155,5 @@ async fn leave<C: Future<Output = hyper::Result<()>>>(
         Some(result) => result,
         None if slot.activity().is_answering() => connection.await,
         None => Ok(()),
-    }
-}
-
-fn ended(result: hyper::Result<()>) {
-    if let Err(error) = result {
-        let reason = std::error::Error::source(&error).map(ToString::to_string);
-        tracing::debug!(%error, reason, "connection ended");
     }
 }
