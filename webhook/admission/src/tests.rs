@@ -1,7 +1,10 @@
 //! Whole decisions, from the body to the answer.
 
 mod bad_input;
+mod claims;
 mod final_look;
+mod holders;
+mod ignoring;
 mod launcher_hook;
 mod limits;
 mod podnetinfo;
@@ -117,4 +120,11 @@ fn patched(pod: &Value, decision: &Decision) -> Value {
 
 fn apply(patch: &Patch, to: &mut Value) {
     json_patch::patch(to, patch).unwrap();
+}
+
+/// What `compute` requests afterwards, as `limits` (always equal to `requests`).
+fn resources_of(pod: &Value, container: usize) -> Value {
+    let resources = &pod["spec"]["containers"][container]["resources"];
+    assert_eq!(resources["limits"], resources["requests"]);
+    resources["limits"].clone()
 }

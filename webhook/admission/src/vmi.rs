@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use contract::vmi::{Interface, Network as VmisNetwork, Vmi};
+use contract::vmi::{Interface, MultusNetwork, Network as VmisNetwork, Vmi};
 use contract::{NadName, Quoted, ResourceName, VmiNetwork, VmiNetworks, annotation, cut, helper};
 use serde_json::json;
 
@@ -30,79 +30,30 @@ pub fn decide_vmi(
     nodes: &impl Nodes,
     options: &Options,
 ) -> Verdict {
-    let mut known = VmiNetworks::default();
-    let mut unknown = Vec::new();
-    let mut warnings = BoundedMessages::default();
     let (listed, interfaces) = match vmi.spec.lists() {
         Ok(lists) => lists,
         Err(problem) => {
-            return Verdict {
-                warnings: vec![problem.to_string()],
-                ..Verdict::new(annotate(vmi, &known).into())
-            };
+            let nothing_known = annotate(vmi, &VmiNetworks::default());
+            return Verdict { warnings: vec![problem.to_string()], ..Verdict::new(nothing_known.into()) };
         }
     };
+    let mut found = Found::default();
     let ignored = Ignored::parse(own_annotation(vmi, annotation::IGNORE_NETWORKS), namespace);
     let ignored = ignored.unwrap_or_else(|error| {
-        warnings.add(|| format!("{error}; until then the virtual machine's pod is denied"));
+        found.warnings.add(|| format!("{error}; until then the virtual machine's pod is denied"));
         Ignored::default()
     });
-    let review = Review { vmi, interfaces, ignored, options };
-
-    let mut nads = Vec::new();
+    let review = Review { vmi, namespace, interfaces, ignored, options };
     for network in listed {
-        let Some(multus) = &network.multus else { continue };
-        let place = || format!("spec.networks {}", Quoted(&network.name));
-        let nad = match multus.nad(namespace, &options.multus_namespace) {
-            Ok(nad) => nad,
-            Err(problem) => {
-                warnings.add(|| format!("{}: multus.networkName: {problem}", place()));
-                continue;
-            }
-        };
-        nads.push(nad.clone());
-        if options.isolates(namespace, &nad, multus.default) {
-            warnings.add(|| {
-                format!(
-                    "{}: a pod in namespace {namespace} may not use NetworkAttachmentDefinition {nad}: the pod \
-                     will be refused",
-                    place()
-                )
-            });
-        }
-        let claim = match vmi.spec.claim(network) {
-            Ok(claim) => claim,
-            Err(problem) => {
-                warnings.add(|| format!("{}: {problem}", place()));
-                continue;
-            }
-        };
-        let resource = if review.ignored.contains(&nad) {
-            Ok(None)
-        } else {
-            let found = networks.get(&nad);
-            let found = if claim.is_some() { found.claimed() } else { found };
-            review.resource(network, &nad, found, nodes, &mut |problem| {
-                warnings.add(|| format!("{}: {problem}", place()));
-            })
-        };
-        match resource {
-            Ok(resource) => {
-                let sriov = review.has_interface(&network.name, Interface::is_sriov);
-                let entry = VmiNetwork { nad, resource, claim, sriov, default: multus.default };
-                known.0.insert(network.name.clone(), entry);
-            }
-            Err(Unknown::Missing) => {
-                let similar = suggestion(&nad, namespace, networks, options);
-                warnings.add(|| format!("{}: {}", place(), review.missing(&nad, similar.as_ref())));
-                unknown.push(nad);
-            }
-            Err(Unknown::Unusable) => {}
+        if let Some(multus) = &network.multus {
+            review.look_up(network, multus, networks, nodes, &mut found);
         }
     }
-    review.ignored.idle(|nad| nads.contains(nad)).for_each(|warning| warnings.add(|| warning));
+    let Found { known, selected, unknown, mut warnings } = found;
     review
-        .plugins()
+        .ignored
+        .idle(|nad| selected.contains(nad))
+        .chain(review.plugins())
         .chain(review.lonely(listed))
         .chain(review.alike(&known))
         .chain(review.unlocked(listed))
@@ -110,9 +61,21 @@ pub fn decide_vmi(
     Verdict { warnings: warnings.into_vec(), unknown, ..Verdict::new(annotate(vmi, &known).into()) }
 }
 
+/// What is found out about the networks of a VMI, one after the other.
+#[derive(Default)]
+struct Found {
+    known: VmiNetworks,
+    /// The NADs that the VMI names.
+    selected: Vec<NadName>,
+    /// Those of them that do not exist.
+    unknown: Vec<NadName>,
+    warnings: BoundedMessages,
+}
+
 /// What the sentences about one VMI depend on.
 struct Review<'v> {
     vmi: &'v Vmi,
+    namespace: &'v str,
     interfaces: &'v [Interface],
     ignored: Ignored,
     options: &'v Options,
@@ -127,6 +90,65 @@ enum Unknown {
 }
 
 impl<'v> Review<'v> {
+    /// Adds to `found` what stands behind one network, or why nothing does.
+    fn look_up(
+        &self,
+        network: &VmisNetwork,
+        multus: &MultusNetwork,
+        networks: &impl Networks,
+        nodes: &impl Nodes,
+        found: &mut Found,
+    ) {
+        let Found { known, selected, unknown, warnings } = found;
+        let place = || format!("spec.networks {}", Quoted(&network.name));
+        let nad = match multus.nad(self.namespace, &self.options.multus_namespace) {
+            Ok(nad) => nad,
+            Err(problem) => {
+                warnings.add(|| format!("{}: multus.networkName: {problem}", place()));
+                return;
+            }
+        };
+        selected.push(nad.clone());
+        if self.options.isolates(self.namespace, &nad, multus.default) {
+            warnings.add(|| {
+                format!(
+                    "{}: a pod in namespace {} may not use NetworkAttachmentDefinition {nad}: the pod will be refused",
+                    place(),
+                    self.namespace
+                )
+            });
+        }
+        let claim = match self.vmi.spec.claim(network) {
+            Ok(claim) => claim,
+            Err(problem) => {
+                warnings.add(|| format!("{}: {problem}", place()));
+                return;
+            }
+        };
+        let resource = if self.ignored.contains(&nad) {
+            Ok(None)
+        } else {
+            let looked_up = networks.get(&nad);
+            let looked_up = if claim.is_some() { looked_up.claimed() } else { looked_up };
+            self.resource(network, &nad, looked_up, nodes, &mut |problem| {
+                warnings.add(|| format!("{}: {problem}", place()));
+            })
+        };
+        match resource {
+            Ok(resource) => {
+                let sriov = self.has_interface(&network.name, Interface::is_sriov);
+                let entry = VmiNetwork { nad, resource, claim, sriov, default: multus.default };
+                known.0.insert(network.name.clone(), entry);
+            }
+            Err(Unknown::Missing) => {
+                let similar = suggestion(&nad, self.namespace, networks, self.options);
+                warnings.add(|| format!("{}: {}", place(), self.missing(&nad, similar.as_ref())));
+                unknown.push(nad);
+            }
+            Err(Unknown::Unusable) => {}
+        }
+    }
+
     /// The one resource of the NAD that stands behind `network`, if it has one.
     fn resource(
         &self,
