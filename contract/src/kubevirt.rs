@@ -20,9 +20,6 @@ pub const VMI_API_VERSION: &str = "kubevirt.io/v1";
 /// The container that runs libvirt and QEMU. It is first today; its place promises nothing.
 pub const COMPUTE_CONTAINER: &str = "compute";
 
-/// Annotation of short-lived pods that only provision something; no virtual machine runs in them.
-pub const EPHEMERAL_PROVISIONING: &str = "kubevirt.io/ephemeral-provisioning-object";
-
 /// Annotation that virt-controller fills once the pod's networks are up
 /// (see [`network_info`](crate::network_info)).
 pub const NETWORK_INFO: &str = "kubevirt.io/network-info";

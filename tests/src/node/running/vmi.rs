@@ -130,18 +130,7 @@ impl RunningVmi {
     /// Waits until something is so. A VMI that has failed ends the wait.
     #[track_caller]
     pub fn wait_for(&self, what: &str, is_so: impl FnMut() -> bool) {
-        self.wait(what, is_so, true);
-    }
-
-    /// The same for a VMI that is expected to fail.
-    #[track_caller]
-    pub fn wait_even_if_it_fails(&self, what: &str, is_so: impl FnMut() -> bool) {
-        self.wait(what, is_so, false);
-    }
-
-    #[track_caller]
-    fn wait(&self, what: &str, is_so: impl FnMut() -> bool, must_live: bool) {
-        let has_failed = || must_live && self.field(".status.phase") == "Failed";
+        let has_failed = || self.field(".status.phase") == "Failed";
         wait_for(what, is_so, has_failed, || self.account());
     }
 
