@@ -136,7 +136,7 @@ fn evaluate(
             decision.verdict.helper_added =
                 launcher_hook::inject(&mut patch, pod, index, target, attachments, settings)?;
         } else if options.podnetinfo && !decision.needs.is_empty() {
-            podnetinfo::put_in(&mut patch, pod)?;
+            podnetinfo::mount(&mut patch, pod)?;
         }
     }
     pod_patch::node_selector(&mut patch, pod, &labels);

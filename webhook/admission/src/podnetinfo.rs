@@ -17,8 +17,8 @@ const NAME_VARIABLE: &str = "CONTAINER_NAME";
 /// Sizes of hugepages, as Kubernetes and as the files call them.
 const HUGEPAGES: [(&str, &str); 2] = [("hugepages-1Gi", "hugepages_1G"), ("hugepages-2Mi", "hugepages_2M")];
 
-/// Puts the files in.
-pub(super) fn put_in(patch: &mut Patch, pod: &Pod<'_>) -> Result<(), Denial> {
+/// Mounts the files in each container.
+pub(super) fn mount(patch: &mut Patch, pod: &Pod<'_>) -> Result<(), Denial> {
     let unreadable = |error| Denial::unreadable("pod", &error);
     let volumes: Option<Vec<Named<'_>>> = read_deferred(pod.spec.volumes).map_err(unreadable)?;
     if volumes.iter().flatten().any(|volume| *volume.name == *VOLUME) {
