@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use launcher_hook::define::{Options, Sources, define};
+use launcher_hook::define::{Options, PodTexts, define};
 use launcher_hook::domain::Document;
 use quick_xml::events::Event;
 
@@ -36,7 +36,7 @@ fn tokenize(domain: &str) -> usize {
 
 fn domain(criterion: &mut Criterion) {
     let domain = large_domain();
-    let sources = Sources { network_info: Some(NETWORK_INFO), ..Sources::default() };
+    let sources = PodTexts { network_info: Some(NETWORK_INFO), ..PodTexts::default() };
     let options = Options::default();
     let edited = define(VMI, &domain, &sources, &options).expect("two hostdevs").xml.into_owned();
     assert_eq!(edited.matches("<hostdev").count(), 2);

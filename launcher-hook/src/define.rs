@@ -9,7 +9,7 @@ use contract::kubevirt::HOSTDEV_ALIAS_PREFIX;
 use contract::{PciAddress, check_label};
 use thiserror::Error;
 
-pub use crate::devices::Sources;
+pub use crate::devices::PodTexts;
 use crate::devices::{Devices, DevicesError};
 use crate::domain::{Document, DomainError, WantedHostdev};
 pub use crate::plan::{Ambiguity, Assign, Lack, Missing, Origin, PlanError, Remedy};
@@ -82,7 +82,7 @@ impl From<DevicesError> for DefineError {
 pub fn define<'d>(
     vmi: &str,
     domain: &'d str,
-    sources: &Sources<'_>,
+    sources: &PodTexts<'_>,
     options: &Options,
 ) -> Result<Definition<'d>, DefineError> {
     let document = Document::parse(domain)?;
@@ -119,7 +119,7 @@ fn decide(
     vmi: &Vmi,
     wanted: &[&str],
     aliases: &BTreeMap<String, PciAddress>,
-    sources: &Sources<'_>,
+    sources: &PodTexts<'_>,
     rule: Assign,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Assignment>, PlanError> {
@@ -151,7 +151,7 @@ fn decide(
 pub fn readdress<'d>(
     vmi: Option<&str>,
     domain: &'d str,
-    sources: &Sources<'_>,
+    sources: &PodTexts<'_>,
     options: &Options,
 ) -> Result<Definition<'d>, DefineError> {
     let document = Document::parse(domain)?;

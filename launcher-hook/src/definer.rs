@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use contract::PciAddress;
 use thiserror::Error;
 
-use crate::define::{DefineError, Definition, Options, Sources as Texts, define, readdress};
+use crate::define::{DefineError, Definition, Options, define, readdress};
 use crate::domain::{DomainError, hostdevs};
 use crate::given_nodes::GivenNodes;
 use crate::plan::{Assign, PlanError};
@@ -207,20 +207,6 @@ impl Definer {
         let given = GivenNodes::read(&sources.variables);
         let report = sources.device_report.as_ref();
         Ok(verify_all(&self.roots, self.verification, &given, report, addresses)?)
-    }
-}
-
-impl Sources {
-    /// The same, borrowed.
-    #[must_use]
-    pub fn texts(&self) -> Texts<'_> {
-        Texts {
-            variables: &self.variables,
-            network_info: self.network_info.as_deref(),
-            network_status: self.network_status.as_deref(),
-            networks_annotation: self.networks_annotation.as_deref(),
-            claims: &self.claims,
-        }
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) const DRIVER_DEVICE_PREFIX: &str = "SRIOVNETWORK_VF_DEVICE_";
 
 /// The texts that a pod has about its devices.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Sources<'a> {
+pub struct PodTexts<'a> {
     /// Environment variables: all of them, or those whose names start with `PCIDEVICE_`,
     /// `SRIOVNETWORK_`, `KUBEVIRT_RESOURCE_NAME_` and `SRIOV_NETWORK_RESOURCES`. The first of a name counts.
     pub variables: &'a [(String, String)],
@@ -120,7 +120,7 @@ impl Devices {
     ///
     /// # Errors
     /// The first one that is there and not what it should be.
-    pub fn read(sources: &Sources<'_>) -> Result<Self, DevicesError> {
+    pub fn read(sources: &PodTexts<'_>) -> Result<Self, DevicesError> {
         let mut devices = Self { claims: sources.claims.to_vec(), ..Self::default() };
         for (name, value) in sources.variables {
             devices.read_variable(name, value)?;

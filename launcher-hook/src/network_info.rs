@@ -13,7 +13,7 @@ use contract::network_info::{DeviceInfo, NetworkInfo, PciDevice};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
-use crate::define::Sources;
+use crate::define::PodTexts;
 use crate::devices::{Devices, DevicesError, Reported, reported};
 use crate::plan::{Assign, Assignment, Networks, Origin, PlanError, Request, plan};
 
@@ -76,7 +76,7 @@ impl From<DevicesError> for Unsettled {
 /// Completes KubeVirt's text. `vmi_networks` is the VMI's annotation as the webhook wrote it; `rule` decides
 /// where the variables leave a choice.
 #[must_use]
-pub fn complete(sources: &Sources<'_>, vmi_networks: Option<&str>, rule: Assign) -> Completion {
+pub fn complete(sources: &PodTexts<'_>, vmi_networks: Option<&str>, rule: Assign) -> Completion {
     let text = sources.network_info.map(str::to_owned).filter(|text| !text.trim().is_empty());
     match added(sources, vmi_networks, rule) {
         Err(reason) => Completion::Open { text, reason },
@@ -95,7 +95,7 @@ pub fn complete(sources: &Sources<'_>, vmi_networks: Option<&str>, rule: Assign)
 
 /// The devices that KubeVirt's text lacks.
 fn added(
-    sources: &Sources<'_>,
+    sources: &PodTexts<'_>,
     vmi_networks: Option<&str>,
     rule: Assign,
 ) -> Result<Vec<Assignment>, Unsettled> {
@@ -129,7 +129,7 @@ fn added(
 
 /// The networks that KubeVirt looks for: those whose interface is `sriov`, and what it lists itself without a
 /// device or with a PCI function, unless the VMI's annotation knows that its interface is not.
-fn wanted(sources: &Sources<'_>, vmi_networks: Option<&VmiNetworks>) -> Result<BTreeSet<String>, Unsettled> {
+fn wanted(sources: &PodTexts<'_>, vmi_networks: Option<&VmiNetworks>) -> Result<BTreeSet<String>, Unsettled> {
     let own = NetworkInfo::parse(sources.network_info.unwrap_or_default())
         .map_err(|error| DevicesError::NetworkInfo { problem: error.to_string() })?;
     if vmi_networks.is_none() && own.as_ref().is_none_or(|own| own.interfaces.is_empty()) {

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::claims;
 use crate::device_report;
-use crate::devices::{DRIVER_DEVICE_PREFIX, DRIVER_POOL};
+use crate::devices::{DRIVER_DEVICE_PREFIX, DRIVER_POOL, PodTexts};
 use crate::variables::{is_ours, is_utf_16, own_variables, variables_in};
 
 /// What to read instead of the usual.
@@ -76,6 +76,18 @@ pub struct Sources {
 }
 
 impl Sources {
+    /// The same, borrowed.
+    #[must_use]
+    pub fn texts(&self) -> PodTexts<'_> {
+        PodTexts {
+            variables: &self.variables,
+            network_info: self.network_info.as_deref(),
+            network_status: self.network_status.as_deref(),
+            networks_annotation: self.networks_annotation.as_deref(),
+            claims: &self.claims,
+        }
+    }
+
     /// The sources in which nothing was found, each with where it was looked for and what it lacks.
     #[must_use]
     pub fn silent(&self, arguments: &SourceArguments) -> Vec<String> {

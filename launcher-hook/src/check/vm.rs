@@ -13,7 +13,7 @@ pub mod report;
 use contract::{MacAddress, NadName, PciAddress};
 
 use super::processes::Qemu;
-use crate::define::{DefineError, Options, Sources, define};
+use crate::define::{DefineError, Options, PodTexts, define};
 use crate::devices::{Devices, Reported, reported};
 use crate::domain::hostdevs;
 use crate::given_nodes::{GivenNodes, Stale};
@@ -79,7 +79,7 @@ pub struct Texts<'a> {
     /// QEMU's command line, if it runs.
     pub qemu: Option<&'a Qemu>,
     /// What the pod was given.
-    pub sources: Sources<'a>,
+    pub sources: PodTexts<'a>,
 }
 
 impl Plan {

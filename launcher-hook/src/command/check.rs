@@ -17,7 +17,7 @@ use crate::check::{judge, report};
 use crate::cli::{CheckArguments, CheckOutput, MachineArguments};
 use crate::define::Options;
 use crate::definer::DefinitionArguments;
-use crate::devices::{Devices, Sources};
+use crate::devices::{Devices, PodTexts};
 use crate::given_nodes::GivenNodes;
 use crate::sysfs::Roots;
 
@@ -28,7 +28,7 @@ pub(super) fn run(arguments: CheckArguments, roots: &Roots) -> anyhow::Result<Ex
     let mut variables = sources.variables.clone();
     // The others name no devices: one that is wrong is not a reason to keep silent about the host.
     variables.retain(|(name, _)| name.starts_with(ResourceName::DEVICES_VARIABLE_PREFIX));
-    let devices = Devices::read(&Sources { variables: &variables, ..Sources::default() })?;
+    let devices = Devices::read(&PodTexts { variables: &variables, ..PodTexts::default() })?;
     let nodes = GivenNodes::read(&variables);
     let guest = texts.as_ref().and_then(|texts| vm::domain_name(&texts.vmi));
     let given = Given { addresses: devices.addresses(), nodes: nodes.clone(), guest };
@@ -80,7 +80,7 @@ impl MachineTexts {
     fn map(
         &self,
         definition: &DefinitionArguments,
-        sources: &Sources<'_>,
+        sources: &PodTexts<'_>,
         process: Option<&Process>,
         roots: &Roots,
         nodes: &GivenNodes,

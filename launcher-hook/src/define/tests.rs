@@ -51,7 +51,7 @@ fn inserted(before: &str, after: &str) -> String {
 #[test]
 fn network_info_against_the_order_of_the_variable() {
     let variables = variables(COMPUTE);
-    let sources = Sources { variables: &variables, network_info: Some(NETWORK_INFO), ..Sources::default() };
+    let sources = PodTexts { variables: &variables, network_info: Some(NETWORK_INFO), ..PodTexts::default() };
     let definition = define(VMI, BARE, &sources, &Options::default()).unwrap();
 
     assert_eq!(devices(&definition), both("0000:65:02.1", "0000:65:02.3", Origin::NetworkInfo));
@@ -62,7 +62,7 @@ fn network_info_against_the_order_of_the_variable() {
 #[test]
 fn without_network_info_a_refusal_names_networks_and_addresses() {
     let variables = variables(COMPUTE);
-    let sources = Sources { variables: &variables, network_info: Some(""), ..Sources::default() };
+    let sources = PodTexts { variables: &variables, network_info: Some(""), ..PodTexts::default() };
     let error = define(VMI, BARE, &sources, &Options::default()).unwrap_err();
     insta::assert_snapshot!(error);
 }
@@ -73,11 +73,11 @@ fn without_network_info_a_refusal_names_networks_and_addresses() {
 #[case::order_of_the_annotation(Some(NODE_ANNOTATION))]
 fn assigns_as_multus_did_on_a_node(#[case] networks_annotation: Option<&str>) {
     let variables = variables(NODE);
-    let sources = Sources { variables: &variables, networks_annotation, ..Sources::default() };
+    let sources = PodTexts { variables: &variables, networks_annotation, ..PodTexts::default() };
     let definition = define(VMI, BARE, &sources, &rule(Assign::Multus)).unwrap();
     assert_eq!(devices(&definition), both("0000:01:10.0", "0000:01:10.2", Origin::Multus));
 
-    let status = Sources { network_status: Some(NODE_STATUS), ..Sources::default() };
+    let status = PodTexts { network_status: Some(NODE_STATUS), ..PodTexts::default() };
     // Both networks are of one NAD there.
     let vmi = VMI.replace("net-admin/sriov-net-b", "sriov-net-a");
     let reported = define(&vmi, BARE, &status, &Options::default()).unwrap();
@@ -94,7 +94,7 @@ fn assigns_as_multus_did_on_a_node(#[case] networks_annotation: Option<&str>) {
 #[case::without_network_info(None)]
 fn a_domain_that_is_right_comes_back_as_it_is(#[case] network_info: Option<&str>) {
     let variables = variables(COMPUTE);
-    let sources = Sources { variables: &variables, network_info, ..Sources::default() };
+    let sources = PodTexts { variables: &variables, network_info, ..PodTexts::default() };
     let definition = define(VMI, READ_BACK, &sources, &Options::default()).unwrap();
     assert!(matches!(definition.xml, Cow::Borrowed(same) if same == READ_BACK));
     // KubeVirt itself writes no mode.
@@ -134,7 +134,7 @@ fn read_back(domain: &str) -> String {
 #[case::multus(None, Assign::Multus)]
 fn three_calls_are_stable_from_the_first(#[case] network_info: Option<&str>, #[case] assign: Assign) {
     let variables = variables(COMPUTE);
-    let sources = Sources { variables: &variables, network_info, ..Sources::default() };
+    let sources = PodTexts { variables: &variables, network_info, ..PodTexts::default() };
     let first = define(VMI, BARE, &sources, &rule(assign)).unwrap();
     let second_input = read_back(&first.xml);
     assert_ne!(second_input, first.xml);
@@ -150,7 +150,7 @@ fn three_calls_are_stable_from_the_first(#[case] network_info: Option<&str>, #[c
 #[test]
 fn network_info_corrects_what_the_domain_says() {
     let swapped = NETWORK_INFO.replace("02.1", "02.9").replace("02.3", "02.1").replace("02.9", "02.3");
-    let sources = Sources { network_info: Some(&swapped), ..Sources::default() };
+    let sources = PodTexts { network_info: Some(&swapped), ..PodTexts::default() };
     let definition = define(VMI, READ_BACK, &sources, &Options::default()).unwrap();
     assert_eq!(devices(&definition), both("0000:65:02.3", "0000:65:02.1", Origin::NetworkInfo));
     assert_eq!(definition.xml.len(), READ_BACK.len());
@@ -160,7 +160,7 @@ fn network_info_corrects_what_the_domain_says() {
 #[test]
 fn a_migration_target_without_data_is_a_success() {
     let options = Options { migration: true, ..Options::default() };
-    let definition = define(VMI, BARE, &Sources::default(), &options).unwrap();
+    let definition = define(VMI, BARE, &PodTexts::default(), &options).unwrap();
     assert!(matches!(definition.xml, Cow::Borrowed(same) if same == BARE));
     assert_eq!(definition.devices, []);
     assert_eq!(definition.warnings.len(), 1);
@@ -174,7 +174,7 @@ fn a_migration_target_without_data_is_a_success() {
 #[case::seen_in_the_vmi(VMI.replace("\"status\": {", "\"status\": {\"migrationState\": {},"), false)]
 fn a_migration_target_with_half_the_data_is_one_too(#[case] vmi: String, #[case] migration: bool) {
     let variables = variables(COMPUTE);
-    let sources = Sources { variables: &variables, ..Sources::default() };
+    let sources = PodTexts { variables: &variables, ..PodTexts::default() };
     let options = Options { migration, ..Options::default() };
     let definition = define(&vmi, BARE, &sources, &options).unwrap();
     assert!(matches!(definition.xml, Cow::Borrowed(same) if same == BARE));
@@ -188,7 +188,7 @@ fn an_alias_of_a_network_that_is_gone_is_left_alone() {
         "\"name\": \"sriov-net2\",\n            \"sriov\"",
         "\"name\": \"sriov-net2\",\n            \"bridge\"",
     );
-    let definition = define(&vmi, &domain, &Sources::default(), &Options::default()).unwrap();
+    let definition = define(&vmi, &domain, &PodTexts::default(), &Options::default()).unwrap();
     assert!(matches!(definition.xml, Cow::Borrowed(_)));
     insta::assert_snapshot!(definition.warnings.join("\n"), @"hostdev ua-sriov-gone belongs to no network of the VMI that needs a VF: left unchanged");
 }
@@ -196,20 +196,20 @@ fn an_alias_of_a_network_that_is_gone_is_left_alone() {
 #[test]
 fn a_device_of_another_pod_is_a_warning() {
     let variables = variables(NODE);
-    let sources = Sources { variables: &variables, network_info: Some(NETWORK_INFO), ..Sources::default() };
+    let sources = PodTexts { variables: &variables, network_info: Some(NETWORK_INFO), ..PodTexts::default() };
     let definition = define(VMI, BARE, &sources, &Options::default()).unwrap();
     assert_eq!(definition.warnings.len(), 2);
 }
 
 /// Sources that cannot be read, one each.
-fn broken(source: &str) -> (Vec<(String, String)>, Sources<'static>) {
+fn broken(source: &str) -> (Vec<(String, String)>, PodTexts<'static>) {
     let variables = match source {
         "variables" => variables("SRIOV_NETWORK_RESOURCES=[]"),
         _ => Vec::new(),
     };
     let network_info = (source == "network-info").then_some("{");
     let network_status = (source == "network-status").then_some("{");
-    (variables, Sources { network_info, network_status, ..Sources::default() })
+    (variables, PodTexts { network_info, network_status, ..PodTexts::default() })
 }
 
 #[rstest]
@@ -218,7 +218,7 @@ fn broken(source: &str) -> (Vec<(String, String)>, Sources<'static>) {
 #[case::network_status("network-status")]
 fn broken_sources_do_not_stop_a_machine_without_vf(#[case] source: &str) {
     let (variables, sources) = broken(source);
-    let sources = Sources { variables: &variables, ..sources };
+    let sources = PodTexts { variables: &variables, ..sources };
     let vmi = VMI.replace("\"sriov\"", "\"bridge\"");
     let options = Options::default();
     for definition in [define(&vmi, BARE, &sources, &options), readdress(None, BARE, &sources, &options)] {
@@ -232,7 +232,7 @@ fn broken_sources_do_not_stop_a_machine_without_vf(#[case] source: &str) {
 #[test]
 fn a_migration_target_with_devices_of_another_kind_is_one_too() {
     let variables = variables("PCIDEVICE_INTEL_COM_SRIOV_VFIO=mlx5_core.sf.4,mlx5_core.sf.5");
-    let sources = Sources { variables: &variables, ..Sources::default() };
+    let sources = PodTexts { variables: &variables, ..PodTexts::default() };
     let options = Options { migration: true, ..Options::default() };
     let definition = define(VMI, BARE, &sources, &options).unwrap();
     assert!(matches!(definition.xml, Cow::Borrowed(same) if same == BARE));

@@ -4,7 +4,7 @@ use rstest::rstest;
 fn read(variables: &[(&str, &str)]) -> Result<Devices, DevicesError> {
     let variables: Vec<_> =
         variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Devices::read(&Sources { variables: &variables, ..Sources::default() })
+    Devices::read(&PodTexts { variables: &variables, ..PodTexts::default() })
 }
 
 fn ids<'a>(devices: &'a Devices, variable: &str) -> Vec<&'a str> {
@@ -74,7 +74,7 @@ fn refuses_variables(#[case] name: &str, #[case] value: &str, #[case] message: &
 )]
 #[case::broken_status(None, Some("{"), "network-status cannot be read: ")]
 fn refuses_reports(#[case] info: Option<&str>, #[case] status: Option<&str>, #[case] message: &str) {
-    let sources = Sources { network_info: info, network_status: status, ..Sources::default() };
+    let sources = PodTexts { network_info: info, network_status: status, ..PodTexts::default() };
     let error = Devices::read(&sources).unwrap_err().to_string();
     assert!(error.starts_with(message), "{error}");
 }
@@ -85,7 +85,7 @@ fn reports() {
         {"network":"a","deviceInfo":{"type":"pci","version":"1.1.0","pci":{"pci-address":"0000:65:02.1"}}},
         {"network":"b","deviceInfo":{"type":"vdpa","vdpa":{"path":"/dev/vhost-vdpa-0"}}},
         {"network":"c","mac":"02:00:00:00:00:01"}]}"#;
-    let sources = Sources { network_info: Some(info), network_status: Some("\n"), ..Sources::default() };
+    let sources = PodTexts { network_info: Some(info), network_status: Some("\n"), ..PodTexts::default() };
     let devices = Devices::read(&sources).unwrap();
     let pci = Reported::Pci("0000:65:02.1".parse().unwrap());
     assert_eq!(devices.network_info("a"), Some(&pci));

@@ -49,7 +49,7 @@ fn run(
     rule: Assign,
 ) -> Completion {
     let sources =
-        Sources { variables, network_info, networks_annotation: Some(selections), ..Sources::default() };
+        PodTexts { variables, network_info, networks_annotation: Some(selections), ..PodTexts::default() };
     complete(&sources, vmi_networks, rule)
 }
 
@@ -185,7 +185,7 @@ fn a_rule_that_was_asked_for_decides(#[case] rule: Assign, #[case] order: [&str;
 fn multus_own_report_comes_before_the_variables() {
     let status = r#"[{"name": "ns/a", "interface": "podca978112ca1"}, {"name": "ns/b", "interface": "pod3e23e816003", "device-info": {"type": "pci", "version": "1.1.0", "pci": {"pci-address": "0000:01:10.0"}}}]"#;
     let variables = together("0000:01:10.2,0000:01:10.0");
-    let sources = Sources {
+    let sources = PodTexts {
         variables: &variables,
         network_info: None,
         networks_annotation: Some(SELECTIONS),
@@ -285,7 +285,7 @@ fn nothing_is_filled_in_for_a_network_that_is_not_attached(
     for networks_annotation in [None, Some(SELECTIONS)] {
         for rule in [Assign::Refuse, Assign::Multus, Assign::InOrder] {
             let network_status = Some(network_status);
-            let sources = Sources {
+            let sources = PodTexts {
                 variables: &variables,
                 network_info,
                 networks_annotation,
@@ -315,7 +315,7 @@ fn the_metadata_of_a_claim_says_what_kubevirt_does_not() {
             pci_bus_id: Some(ONE.to_owned()),
         }]),
     }];
-    let sources = Sources { claims: &claims, ..Sources::default() };
+    let sources = PodTexts { claims: &claims, ..PodTexts::default() };
     let completion = complete(&sources, Some(networks), Assign::Refuse);
     assert_eq!(text(completion), json!({"interfaces": [entry("a", ONE)]}));
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::devices::Sources;
+use crate::devices::PodTexts;
 use contract::{ClaimContent, ClaimDevice, ClaimKind, ClaimMetadata, ClaimRequest};
 use rstest::rstest;
 
@@ -75,7 +75,7 @@ impl Case<'_> {
     fn plan_with(&self, warnings: &mut Vec<String>) -> Planned {
         let variables: Vec<_> =
             self.variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let devices = Devices::read(&Sources {
+        let devices = Devices::read(&PodTexts {
             variables: &variables,
             network_info: self.network_info,
             network_status: self.network_status,

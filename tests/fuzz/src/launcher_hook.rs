@@ -5,7 +5,7 @@
 use contract::network_info::NetworkInfo;
 use contract::{ClaimContent, ClaimKind, ClaimMetadata, ClaimRequest};
 use launcher_hook::claims::parse;
-use launcher_hook::define::{Options, Sources, define};
+use launcher_hook::define::{Options, PodTexts, define};
 use launcher_hook::devices::Devices;
 use launcher_hook::domain::{Document, hostdevs};
 
@@ -17,7 +17,7 @@ pub fn domain_xml(bytes: &[u8]) {
     if Document::parse(domain).is_ok() {
         assert_well_formed(domain);
     }
-    let sources = Sources { network_info: Some(NETWORK_INFO), ..Sources::default() };
+    let sources = PodTexts { network_info: Some(NETWORK_INFO), ..PodTexts::default() };
     let options = Options::default();
     match define(VMI, domain, &sources, &options) {
         Ok(definition) => {
@@ -48,7 +48,7 @@ pub fn variables(bytes: &[u8]) {
         .filter_map(|line| line.split_once('='))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    let sources = Sources { variables: &variables, ..Sources::default() };
+    let sources = PodTexts { variables: &variables, ..PodTexts::default() };
     match Devices::read(&sources) {
         Ok(devices) => {
             for (name, devices) in devices.pools() {
@@ -72,8 +72,8 @@ pub fn network_info(bytes: &[u8]) {
         let written = serde_json::to_string(&info).unwrap();
         assert_eq!(NetworkInfo::parse(&written).unwrap(), Some(info));
     }
-    decide(&Sources { network_info: Some(text), ..Sources::default() });
-    decide(&Sources { network_status: Some(text), ..Sources::default() });
+    decide(&PodTexts { network_info: Some(text), ..PodTexts::default() });
+    decide(&PodTexts { network_status: Some(text), ..PodTexts::default() });
 }
 
 /// Reads the metadata of a claimed device, and the same as a report of `compute` would have it.
@@ -88,14 +88,14 @@ pub fn claim_metadata(bytes: &[u8]) {
     };
     let claims =
         [ClaimMetadata { of: of.clone(), file: String::from_utf8_lossy(bytes).into_owned(), content }];
-    let devices = Devices::read(&Sources { claims: &claims, ..Sources::default() }).unwrap();
+    let devices = Devices::read(&PodTexts { claims: &claims, ..PodTexts::default() }).unwrap();
     match devices.claimed(&of) {
         Ok(address) => assert!(address.is_some()),
         Err(error) => assert_sentence(&error.to_string()),
     }
 }
 
-fn decide(sources: &Sources<'_>) {
+fn decide(sources: &PodTexts<'_>) {
     match define(VMI, DOMAIN, sources, &Options::default()) {
         Ok(definition) => {
             roxmltree::Document::parse(&definition.xml).unwrap();

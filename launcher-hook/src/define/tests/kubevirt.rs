@@ -69,7 +69,7 @@ fn three_calls(
     #[case] origin: &str,
 ) {
     let variables = variables(VARIABLES);
-    let sources = Sources {
+    let sources = PodTexts {
         variables: &variables,
         network_info,
         network_status: network_status.as_deref(),
@@ -91,7 +91,7 @@ fn three_calls(
 /// KubeVirt's own hostdevs have no mode until libvirt has read them, and that is all that they lack.
 #[test]
 fn the_first_call_completes_kubevirts_hostdevs() {
-    let sources = Sources { network_info: Some(INFO), ..Sources::default() };
+    let sources = PodTexts { network_info: Some(INFO), ..PodTexts::default() };
     let definition = define(VMI, CALLS[0], &sources, &Options::default()).unwrap();
     let expected = CALLS[0].replace("<hostdev type=", "<hostdev mode=\"subsystem\" type=");
     assert_ne!(expected, CALLS[0]);
@@ -100,7 +100,7 @@ fn the_first_call_completes_kubevirts_hostdevs() {
 
 #[test]
 fn the_first_call_gets_a_binding_plugins_hostdevs() {
-    let sources = Sources { network_info: Some(INFO), ..Sources::default() };
+    let sources = PodTexts { network_info: Some(INFO), ..PodTexts::default() };
     let definition = define(&with_binding(), BINDING_CALLS[0], &sources, &Options::default()).unwrap();
     insta::assert_snapshot!(inserted(BINDING_CALLS[0], &definition.xml), @r#"
     		<hostdev mode="subsystem" type="pci" managed="no">
@@ -125,7 +125,7 @@ fn the_first_call_gets_a_binding_plugins_hostdevs() {
 #[case::in_order(Assign::InOrder)]
 fn no_call_passes_if_multus_attached_nothing(#[case] assign: Assign) {
     let variables = variables(VARIABLES);
-    let sources = Sources {
+    let sources = PodTexts {
         variables: &variables,
         network_info: Some(""),
         network_status: Some(ONLY_THE_POD),
@@ -150,12 +150,12 @@ fn no_call_passes_if_multus_attached_nothing(#[case] assign: Assign) {
 #[test]
 fn no_call_is_decided_before_network_status_has_arrived() {
     let variables = variables(VARIABLES);
-    let pending = Sources { variables: &variables, network_status: Some("\n"), ..Sources::default() };
+    let pending = PodTexts { variables: &variables, network_status: Some("\n"), ..PodTexts::default() };
     let error = define(VMI, CALLS[0], &pending, &rule(Assign::Multus)).unwrap_err();
     let DefineError::Plan(PlanError::Pending { networks }) = error else { panic!("{error}") };
     assert_eq!(networks, ["storage", "uplink"]);
     // KubeVirt makes its own file of it.
-    let reported = Sources { network_info: Some(INFO), ..pending };
+    let reported = PodTexts { network_info: Some(INFO), ..pending };
     define(VMI, CALLS[0], &reported, &Options::default()).unwrap();
 }
 
@@ -164,10 +164,10 @@ fn nothing_known_is_a_success_on_a_migration_target_only() {
     let binding = with_binding();
     for vmi in [VMI, binding.as_str()] {
         let domain = BINDING_CALLS[0];
-        let definition = define(&migrating(vmi), domain, &Sources::default(), &Options::default()).unwrap();
+        let definition = define(&migrating(vmi), domain, &PodTexts::default(), &Options::default()).unwrap();
         assert!(matches!(definition.xml, Cow::Borrowed(same) if same == domain));
         assert_eq!(definition.warnings.len(), 1);
-        let error = define(vmi, domain, &Sources::default(), &Options::default()).unwrap_err();
+        let error = define(vmi, domain, &PodTexts::default(), &Options::default()).unwrap_err();
         insta::allow_duplicates! {
             insta::assert_snapshot!(error, @"no device for network storage, uplink: no report names one, and there is no PCIDEVICE_ variable: check whether the container `compute` requests the resource of the network's NAD, as sriov-webhook makes it do, and whether the variable is passed on");
         }
@@ -178,7 +178,7 @@ fn nothing_known_is_a_success_on_a_migration_target_only() {
 #[test]
 fn reports_that_differ_are_refused() {
     let old = INFO.replace("10.2", "10.6");
-    let sources = Sources { network_info: Some(&old), network_status: Some(STATUS), ..Sources::default() };
+    let sources = PodTexts { network_info: Some(&old), network_status: Some(STATUS), ..PodTexts::default() };
     let error = define(VMI, CALLS[1], &sources, &Options::default()).unwrap_err();
     insta::assert_snapshot!(error, @"network storage has 0000:01:10.6 in network-info and 0000:01:10.2 in network-status: KubeVirt derives the first from the second, so one of them is stale; read both from the same pod, and restart the virtual machine if they are");
 }

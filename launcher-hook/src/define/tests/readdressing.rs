@@ -8,7 +8,7 @@ fn elsewhere() -> String {
 #[test]
 fn addresses_of_this_host_replace_the_others() {
     let info = elsewhere();
-    let sources = Sources { network_info: Some(&info), ..Sources::default() };
+    let sources = PodTexts { network_info: Some(&info), ..PodTexts::default() };
     let expected = READ_BACK
         .replace("bus=\"0x65\" slot=\"0x02\" function=\"0x1\"", "bus=\"0xb1\" slot=\"0x00\" function=\"0x4\"")
         .replace(
@@ -24,14 +24,14 @@ fn addresses_of_this_host_replace_the_others() {
 
 #[test]
 fn nothing_to_readdress() {
-    let definition = readdress(None, BARE, &Sources::default(), &Options::default()).unwrap();
+    let definition = readdress(None, BARE, &PodTexts::default(), &Options::default()).unwrap();
     assert!(matches!(definition.xml, Cow::Borrowed(same) if same == BARE));
     assert_eq!(definition.warnings, [""; 0]);
 }
 
 #[test]
 fn without_data_the_addresses_of_another_host_are_not_trusted() {
-    let error = readdress(None, READ_BACK, &Sources::default(), &Options::default()).unwrap_err();
+    let error = readdress(None, READ_BACK, &PodTexts::default(), &Options::default()).unwrap_err();
     assert_eq!(
         error,
         DefineError::Plan(PlanError::Missing {
@@ -47,7 +47,7 @@ fn without_data_the_addresses_of_another_host_are_not_trusted() {
 #[test]
 fn the_variables_alone_are_ambiguous_without_the_selections() {
     let variables = variables(NODE);
-    let mut sources = Sources { variables: &variables, ..Sources::default() };
+    let mut sources = PodTexts { variables: &variables, ..PodTexts::default() };
     for assign in [Assign::Refuse, Assign::Multus] {
         let error = readdress(None, READ_BACK, &sources, &rule(assign)).unwrap_err();
         assert!(matches!(error, DefineError::Plan(PlanError::Ambiguous { .. })), "{error}");
@@ -60,7 +60,7 @@ fn the_variables_alone_are_ambiguous_without_the_selections() {
 #[test]
 fn a_guest_address_and_a_boot_order_stay() {
     let info = elsewhere();
-    let sources = Sources { network_info: Some(&info), ..Sources::default() };
+    let sources = PodTexts { network_info: Some(&info), ..PodTexts::default() };
     let guests = |xml: &str| hostdevs(xml).unwrap().iter().map(|view| view.guest).collect::<Vec<_>>();
     let definition = readdress(None, READ_BACK, &sources, &Options::default()).unwrap();
     assert_eq!(guests(&definition.xml), guests(READ_BACK));
@@ -71,7 +71,7 @@ fn a_guest_address_and_a_boot_order_stay() {
 #[test]
 fn who_manages_the_device_stays() {
     let info = elsewhere();
-    let sources = Sources { network_info: Some(&info), ..Sources::default() };
+    let sources = PodTexts { network_info: Some(&info), ..PodTexts::default() };
     let managed = |xml: &str| xml.replace("managed=\"no\"", "managed=\"yes\"");
     let plain = readdress(None, READ_BACK, &sources, &Options::default()).unwrap();
     let domain = managed(READ_BACK);
@@ -89,7 +89,7 @@ fn one_network_and_one_device(#[case] networks_annotation: Option<&str>) {
     let variables = variables(
         "PCIDEVICE_INTEL_COM_VF=0000:b1:00.4\nSRIOV_NETWORK_RESOURCES={\"default/b\":\"intel.com/vf\"}",
     );
-    let sources = Sources { variables: &variables, networks_annotation, ..Sources::default() };
+    let sources = PodTexts { variables: &variables, networks_annotation, ..PodTexts::default() };
     let definition = readdress(None, &domain, &sources, &Options::default()).unwrap();
     let expected = ("sriov-net2".to_owned(), "0000:b1:00.4".to_owned(), Origin::Variables);
     assert_eq!(devices(&definition), [expected]);
@@ -111,7 +111,7 @@ fn the_namespace_is_that_of_the_domain(#[case] name: &str, #[case] found: bool) 
          SRIOV_NETWORK_RESOURCES={\"prod/a\":\"intel.com/a\",\"prod/b\":\"intel.com/b\"}",
     );
     let networks_annotation = Some("a@pode4620dba916,b@pod9b6a4757d26");
-    let sources = Sources { variables: &variables, networks_annotation, ..Sources::default() };
+    let sources = PodTexts { variables: &variables, networks_annotation, ..PodTexts::default() };
     let definition = readdress(None, &domain, &sources, &Options::default());
     assert_eq!(definition.is_ok(), found, "{definition:?}");
 }
@@ -124,7 +124,7 @@ fn one_network_and_the_device_of_another() {
         "PCIDEVICE_INTEL_COM_VF=0000:b1:00.4\nSRIOV_NETWORK_RESOURCES={\"default/b\":\"intel.com/vf\"}",
     );
     let networks_annotation = Some(r#"[{"name":"b","namespace":"default","interface":"pod3e23e816003"}]"#);
-    let sources = Sources { variables: &variables, networks_annotation, ..Sources::default() };
+    let sources = PodTexts { variables: &variables, networks_annotation, ..PodTexts::default() };
     let error = readdress(None, &domain, &sources, &Options::default()).unwrap_err();
     assert!(matches!(error, DefineError::Plan(PlanError::Ambiguous { .. })), "{error}");
 }
