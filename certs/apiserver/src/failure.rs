@@ -188,7 +188,8 @@ impl Failure {
 /// Whether the API server refuses that the client acts as another user; the permission that it lacks is not one on the
 /// object then.
 fn is_about_impersonation(reason: &str) -> bool {
-    reason.contains(" cannot impersonate resource ")
+    // Since Kubernetes 1.36 also "cannot impersonate-on:user-info:list resource".
+    reason.contains(" cannot impersonate")
 }
 
 /// Whether 404 is about the kind, and not about one object of it or its namespace. While an API server starts, it

@@ -84,6 +84,8 @@ fn a_pod_that_lacks_its_devices_is_not_stored() {
 
     // Nobody answers at all.
     release.balancer().remove(replica.address());
+    // An API server keeps its connections.
+    drop(replica);
     let refused =
         until(&release, &ours, |output| output.stderr.contains("failed calling webhook")).expect_failure();
     assert!(refused.contains("failed calling webhook \"final.kubevirt-sriov.io\""), "{refused}");

@@ -96,7 +96,9 @@ fn a_final_look_is_registered_where_it_is_asked_for() {
     let without = objects(NAMESPACE, "");
     assert!(of_kind(&without, "ValidatingWebhookConfiguration").is_empty());
     let permitted = |objects: &[Value]| {
-        let rules = only(objects, "ClusterRole")["rules"].to_string();
+        let roles = of_kind(objects, "ClusterRole");
+        let rules =
+            roles.iter().find(|role| role["metadata"]["name"] == NAMESPACE).unwrap()["rules"].to_string();
         (rules.contains("validatingwebhookconfigurations"), rules.contains("mutatingwebhookconfigurations"))
     };
     let flags = |objects: &[Value]| {
