@@ -43,7 +43,7 @@ pub enum Load {
     },
 }
 
-/// How long it may take until the answer is the one that is to be measured.
+/// How long it may take until the answer is the expected one.
 const RIGHT_WITHIN: Duration = Duration::from_secs(30);
 
 /// Reviews that can be under way at once on one HTTP/2 connection.
@@ -179,7 +179,7 @@ impl Client {
         }
     }
 
-    /// Sends one review until its answer is the one that is to be measured: an API server needs a moment to learn of
+    /// Sends one review until its answer is the expected one: an API server needs a moment to learn of
     /// a webhook.
     pub(super) async fn check(&mut self) {
         let deadline = Instant::now() + RIGHT_WITHIN;

@@ -35,7 +35,7 @@ impl ApiServer {
         &self.control_plane
     }
 
-    /// Dry-run creations in a namespace whose pods are nobody's to review.
+    /// Dry-run creations in a namespace whose pods no webhook reviews.
     pub fn without_webhook(&self) -> Server {
         self.creations("no webhook", |pod| !asks_for_vfs(pod))
     }
