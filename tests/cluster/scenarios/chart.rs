@@ -162,6 +162,9 @@ fn every_switch_works_by_itself() {
         // Of use in that scope only.
         let beside: &[&str] = match path.as_str() {
             "decisions.podnetinfo" => &["--set", "decisions.scope=all-pods"],
+            path if path.starts_with("webhook.finalLook.") && path != "webhook.finalLook.enabled" => {
+                &["--set", "decisions.scope=all-pods,webhook.finalLook.enabled=true"]
+            }
             _ => &[],
         };
         let usual = template("chart-system", beside);
