@@ -9,7 +9,15 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, ResourceExt as _};
 
 use crate::managed::{Configuration, Phase, Registration};
-use crate::store::Configurations;
+
+/// The webhook configurations whose entries get the bundle, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Configurations {
+    /// The MutatingWebhookConfiguration.
+    pub mutating: Option<String>,
+    /// The ValidatingWebhookConfiguration.
+    pub validating: Option<String>,
+}
 
 /// Who wrote a field, as `kubectl get --show-managed-fields` names it.
 pub(crate) const FIELD_MANAGER: &str = "sriov-webhook";

@@ -18,17 +18,10 @@ use kube::runtime::watcher;
 use kube::{Client, Resource as _};
 use tokio::sync::Notify;
 
+pub use crate::ca_bundle::Configurations;
+
 use crate::ca_bundle::{self, FIELD_MANAGER, Ours};
 use crate::managed::{Cluster, Phase, Registration, SecretReading};
-
-/// The webhook configurations whose entries get the bundle, by name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Configurations {
-    /// The MutatingWebhookConfiguration.
-    pub mutating: Option<String>,
-    /// The ValidatingWebhookConfiguration.
-    pub validating: Option<String>,
-}
 
 /// A Secret and webhook configurations, by name.
 #[derive(Clone)]

@@ -159,7 +159,8 @@ fn declaration(line: &str) -> Option<(bool, &str)> {
     let tree = after.strip_prefix("use ")?;
     // A line of a message may begin with the word as well.
     let path = tree.split([' ', '{', ';']).next().unwrap();
-    (path.contains("::") || path == tree).then_some((line.starts_with("pub"), tree))
+    let is_name = path == tree && path.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
+    (path.contains("::") || is_name).then_some((line.starts_with("pub"), tree))
 }
 
 /// The paths in a tree such as `a::{b, c::{d, e as f}}`.
@@ -196,7 +197,7 @@ fn expand(before: &[String], tree: &str, paths: &mut Vec<Vec<String>>) {
 #[case::three("use super::b::B;", "use crate::{c::C, d};", "use super::a;", &["a -> b -> c -> a"])]
 #[case::passed_on("use super::B;", "use super::A;", "", &["a -> b -> a"])]
 #[case::of_another_crate("use b::B;", "use a::A;", "", &[])]
-#[case::in_a_message("use super::b::B;", "const REMEDY: &str = \"bind it to\nuse super or {A};\";", "", &[])]
+#[case::in_a_message("use super::b::B;", "const REMEDY: &str = \"bind it to\nuse super or {A}; use network-info\";", "", &[])]
 fn circles_that_there_are(#[case] a: &str, #[case] b: &str, #[case] c: &str, #[case] expected: &[&str]) {
     let modules = [("", "pub use a::A;\npub use b::{B, Other};"), ("a", a), ("b", b), ("c", c)];
     let modules: Modules = modules

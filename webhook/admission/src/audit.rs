@@ -2,7 +2,6 @@
 //! of the webhook's entry.
 
 use super::attachments::Attachment;
-use super::decide::Decision;
 use super::needs::Need;
 
 /// No value is longer. An audit log is kept, and what stands in a pod is up to its author.
@@ -13,9 +12,9 @@ const REST: usize = 32;
 
 /// The annotations of a decision, besides the outcome itself: each network that the pod selects with its resources, and
 /// each resource with how many were needed, requested and added. None if nothing was looked at.
-pub(super) fn annotations(decision: &Decision) -> Vec<(&'static str, String)> {
-    let networks = listed(decision.attachments.iter().map(network));
-    let resources = listed(decision.needs.iter().map(resource));
+pub(super) fn annotations(attachments: &[Attachment], needs: &[Need]) -> Vec<(&'static str, String)> {
+    let networks = listed(attachments.iter().map(network));
+    let resources = listed(needs.iter().map(resource));
     [("networks", networks), ("resources", resources)]
         .into_iter()
         .filter(|(_, value)| !value.is_empty())

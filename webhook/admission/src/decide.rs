@@ -66,7 +66,7 @@ pub fn decide(request: &Request<'_>, networks: &impl Networks, options: &Options
     }
     decision.verdict.warnings = warnings.into_vec();
     decision.verdict.unknown = unknown(&decision);
-    decision.verdict.audit = audit::annotations(&decision);
+    decision.verdict.audit = audit::annotations(&decision.attachments, &decision.needs);
     decision
 }
 
