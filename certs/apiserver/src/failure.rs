@@ -57,6 +57,13 @@ pub enum Kind {
         /// How long it was waited for.
         limit: Duration,
     },
+    /// An error that no API server writes: a proxy, a load balancer or another program answers there.
+    Foreign {
+        /// The HTTP status.
+        code: u16,
+        /// The beginning of the text, in one line.
+        text: String,
+    },
     /// An answer that cannot be read.
     Unreadable {
         /// What is wrong with it.
@@ -104,8 +111,14 @@ impl Failure {
     /// What the API server answered instead of the object.
     #[must_use]
     pub fn of_status(verb: &'static str, object: Object, status: &Status) -> Self {
-        let reason = status.message.clone();
+        let reason = match one_line(&status.message) {
+            said if said.is_empty() => format!("it gives no reason (status {})", status.code),
+            said => said,
+        };
         let kind = match status.code {
+            code if is_foreign(verb, &object, status) => {
+                Kind::Foreign { code, text: one_line(&status.message) }
+            }
             401 => Kind::Unauthorized { reason },
             403 => Kind::Forbidden { reason },
             404 if is_about_kind(verb, &object, status) => Kind::NotServed,
@@ -120,6 +133,12 @@ impl Failure {
     #[must_use]
     pub fn is_conflict(&self) -> bool {
         self.kind == Kind::Conflict
+    }
+
+    /// Whether a permission is missing.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self.kind, Kind::Forbidden { .. })
     }
 
     /// Whether the cluster does not know the kind.
@@ -148,6 +167,12 @@ impl Failure {
             Kind::Refused { reason } => format!("{cannot}: the API server refuses it: {reason}"),
             Kind::Unreachable { reason } => format!("{cannot}: the API server does not answer: {reason}"),
             Kind::TimedOut { limit } => format!("{cannot}: {}", no_answer(*limit)),
+            Kind::Foreign { code, text } if text.is_empty() => {
+                format!("{cannot}: the answer is not an API server's: status {code} without a text")
+            }
+            Kind::Foreign { code, text } => {
+                format!("{cannot}: the answer is not an API server's: status {code}, {text}")
+            }
             Kind::Unreadable { reason } => format!("{cannot}: the answer cannot be read: {reason}"),
         }
     }
@@ -177,6 +202,11 @@ impl Failure {
                     object.role()
                 ))
             }
+            (Kind::Foreign { .. } | Kind::Unreadable { .. }, _) => Some(
+                "see whether an API server is at the address that is used (server in the kubeconfig), and not a proxy, a \
+                 load balancer or another program"
+                    .to_owned(),
+            ),
             (Kind::NotServed, Object::All { resource: Resource { installed_with: Some(what), .. }, .. }) => {
                 Some(format!("install {what}"))
             }
@@ -196,6 +226,32 @@ fn is_about_impersonation(reason: &str) -> bool {
 /// does not know the kinds of CustomResourceDefinitions yet, and says so without a Status.
 fn is_about_kind(verb: &str, object: &Object, status: &Status) -> bool {
     matches!(object, Object::All { .. }) && (matches!(verb, "list" | "watch") || status.reason != "NotFound")
+}
+
+/// What kube gives as the reason of an answer that is not a Status.
+const NO_STATUS: &str = "Failed to parse error data";
+
+/// Whether something else than an API server has answered. An API server writes no HTML; without a Status it says 404 where
+/// it does not know a kind, and 429 or 5xx where it has too much to do.
+fn is_foreign(verb: &str, object: &Object, status: &Status) -> bool {
+    // A Status that was sent has a sentence or a reason.
+    let is_status = status.reason != NO_STATUS && !(status.reason.is_empty() && status.message.is_empty());
+    let is_busy = matches!(status.code, 429 | 500..=599) && !status.message.trim_start().starts_with('<');
+    let is_unknown_kind = status.code == 404 && is_about_kind(verb, object, status);
+    !is_status && !is_busy && !is_unknown_kind
+}
+
+/// So much of what somebody else wrote goes into a sentence.
+const LONGEST: usize = 200;
+
+/// A text in one line, and not too long.
+fn one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line = words.join(" ");
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None => line,
+    }
 }
 
 /// That the API server took too long.
@@ -301,7 +357,37 @@ mod tests {
     fn an_answer_that_cannot_be_read_is_not_silence() {
         let error = serde_json::from_str::<u8>("{").unwrap_err();
         let failure = Failure::of_request("get", secret(), &kube::Error::SerdeError(error));
-        insta::assert_snapshot!(failure, @"cannot get Secret hooks/tls: the answer cannot be read: Error deserializing response: invalid type: map, expected u8 at line 1 column 0");
+        insta::assert_snapshot!(failure, @"cannot get Secret hooks/tls: the answer cannot be read: Error deserializing response: invalid type: map, expected u8 at line 1 column 0: see whether an API server is at the address that is used (server in the kubeconfig), and not a proxy, a load balancer or another program");
+    }
+
+    #[test]
+    fn what_is_not_an_api_server_is_not_taken_for_one() {
+        let foreign = |code: u16, text: &str| status(code, NO_STATUS, text);
+        let said = |status: Status| Failure::of_status("get", secret(), &status).to_string();
+        let lines = [
+            said(foreign(502, "<html>\n<body>Bad   Gateway</body>\n</html>")),
+            said(foreign(404, "not here")),
+            said(foreign(403, &"x".repeat(300))).replace(&"x".repeat(200), "X"),
+            said(foreign(302, "")),
+            // JSON, but of another program.
+            said(status(400, "", "")),
+            said(foreign(429, "Too many requests, please try again later.")),
+            said(foreign(500, "")),
+            said(status(503, "ServiceUnavailable", "")),
+            Failure::of_status("list", things(Scope::Cluster), &foreign(404, "404 page not found"))
+                .to_string(),
+        ];
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        cannot get Secret hooks/tls: the answer is not an API server's: status 502, <html> <body>Bad Gateway</body> </html>: see whether an API server is at the address that is used (server in the kubeconfig), and not a proxy, a load balancer or another program
+        cannot get Secret hooks/tls: the answer is not an API server's: status 404, not here: see whether an API server is at the address that is used (server in the kubeconfig), and not a proxy, a load balancer or another program
+        cannot get Secret hooks/tls: the answer is not an API server's: status 403, X…: see whether an API server is at the address that is used (server in the kubeconfig), and not a proxy, a load balancer or another program
+        cannot get Secret hooks/tls: the answer is not an API server's: status 302 without a text: see whether an API server is at the address that is used (server in the kubeconfig), and not a proxy, a load balancer or another program
+        cannot get Secret hooks/tls: the answer is not an API server's: status 400 without a text: see whether an API server is at the address that is used (server in the kubeconfig), and not a proxy, a load balancer or another program
+        cannot get Secret hooks/tls: the API server does not answer: Too many requests, please try again later.
+        cannot get Secret hooks/tls: the API server does not answer: it gives no reason (status 500)
+        cannot get Secret hooks/tls: the API server does not answer: it gives no reason (status 503)
+        cannot list things.example.com: the cluster does not know them: install the thing operator
+        ");
     }
 
     #[test]
