@@ -9,12 +9,14 @@ mod admission_options;
 mod certs;
 mod cluster_options;
 mod doctor;
+mod dump;
 mod launcher_hook_options;
 mod managed_options;
 mod map;
 #[cfg(feature = "plugin")]
 pub mod plugin;
 mod progress;
+mod release_flags;
 mod review;
 #[cfg(feature = "server")]
 mod serve;
@@ -43,6 +45,7 @@ enum Tool {
     Review(Box<review::Arguments>),
     Doctor(Box<doctor::Arguments>),
     Map(Box<map::Arguments>),
+    Dump(Box<dump::Arguments>),
     Certs(Box<certs::Arguments>),
 }
 
@@ -53,6 +56,7 @@ impl Tool {
             Self::Review(arguments) => arguments.admission.check(),
             Self::Doctor(arguments) => arguments.admission.check(),
             Self::Map(arguments) => arguments.admission.check(),
+            Self::Dump(arguments) => arguments.admission.check(),
             Self::Certs(_) => Ok(()),
         };
         if let Err(problem) = checked {
@@ -62,6 +66,7 @@ impl Tool {
             Self::Review(arguments) => review::run(&arguments),
             Self::Doctor(arguments) => doctor::run(*arguments),
             Self::Map(arguments) => map::run(*arguments),
+            Self::Dump(arguments) => dump::run(&arguments),
             Self::Certs(arguments) => certs::run(&arguments),
         }
     }

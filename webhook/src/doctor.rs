@@ -10,6 +10,7 @@ pub mod judge;
 pub mod map;
 pub mod network_map;
 mod object_ref;
+pub mod pre;
 pub mod report;
 
 use anstyle::Style;
@@ -29,8 +30,13 @@ pub const SCHEMA_VERSION: u32 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Check {
+    /// Is the API server recent enough, and may this user install the chart?
+    #[value(skip)]
+    Cluster,
     /// Is the webhook registered, does it answer, is its certificate trusted?
     Webhook,
+    /// Does the release behind the registration run, in this version, with a certificate that is trusted?
+    Release,
     /// Does another injector handle the same pods?
     Injector,
     /// Which KubeVirt is it, and does it leave VFs to a webhook?
@@ -44,15 +50,17 @@ pub enum Check {
 }
 
 impl Check {
-    /// All of them, in the order in which they build on each other.
-    pub const ALL: [Self; 6] =
-        [Self::Webhook, Self::Injector, Self::Kubevirt, Self::Nad, Self::Resource, Self::Vmi];
+    /// Those of a cluster with a release, in the order in which they build on each other.
+    pub const ALL: [Self; 7] =
+        [Self::Webhook, Self::Release, Self::Injector, Self::Kubevirt, Self::Nad, Self::Resource, Self::Vmi];
 
     /// The word for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Cluster => "cluster",
             Self::Webhook => "webhook",
+            Self::Release => "release",
             Self::Injector => "injector",
             Self::Kubevirt => "kubevirt",
             Self::Nad => "nad",
@@ -68,6 +76,8 @@ impl Check {
 pub enum State {
     /// As it should be.
     Ok,
+    /// It was not looked at, and nothing that was depends on it.
+    Note,
     /// It works, but deserves attention.
     Warning,
     /// It could not be seen and may be wrong.
@@ -82,6 +92,7 @@ impl State {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
+            Self::Note => "note",
             Self::Warning => "warning",
             Self::Unknown => "unknown",
             Self::Wrong => "WRONG",
@@ -92,6 +103,7 @@ impl State {
     fn style(self) -> Style {
         match self {
             Self::Ok => style::GOOD,
+            Self::Note => Style::new(),
             Self::Warning => style::ATTENTION,
             Self::Unknown => style::UNKNOWN,
             Self::Wrong => style::BAD,
@@ -116,7 +128,7 @@ impl FailOn {
             State::Wrong => 1,
             State::Warning if self == Self::Warning => 1,
             State::Unknown => 2,
-            State::Ok | State::Warning => 0,
+            State::Ok | State::Note | State::Warning => 0,
         };
         // What is wrong counts for more than what could not be seen.
         let statuses = states.into_iter().map(status).filter(|status| *status > 0);
@@ -160,6 +172,10 @@ impl Finding {
         }
     }
 
+    fn note(check: Check, code: Code, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::ok(check, found).not_ok(State::Note, code, remedy)
+    }
+
     fn warning(check: Check, code: Code, found: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::ok(check, found).not_ok(State::Warning, code, remedy)
     }
@@ -193,6 +209,14 @@ pub struct Report {
 }
 
 impl Report {
+    /// The report of these findings.
+    #[must_use]
+    pub fn of(findings: Vec<Finding>) -> Self {
+        let is_healthy =
+            |finding: &Finding| matches!(finding.state, State::Ok | State::Note | State::Warning);
+        Self { schema_version: SCHEMA_VERSION, healthy: findings.iter().all(is_healthy), findings }
+    }
+
     /// The worst state of all findings.
     #[must_use]
     pub fn state(&self) -> State {
@@ -208,6 +232,7 @@ mod tests {
     #[rstest]
     #[case::nothing(&[], 0, 0)]
     #[case::well(&[State::Ok], 0, 0)]
+    #[case::not_looked_at(&[State::Ok, State::Note], 0, 0)]
     #[case::a_warning(&[State::Ok, State::Warning], 0, 1)]
     #[case::not_seen(&[State::Unknown, State::Ok], 2, 2)]
     #[case::not_seen_beside_a_warning(&[State::Unknown, State::Warning], 2, 1)]

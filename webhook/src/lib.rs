@@ -7,6 +7,7 @@
 pub mod cluster;
 pub mod commands;
 pub mod doctor;
+pub mod dump;
 #[cfg(feature = "server")]
 pub mod events;
 pub mod kinds;

@@ -11,7 +11,7 @@ use rstest::rstest;
 
 #[rstest]
 #[case("templates/deployment.yaml", "serve", 20)]
-#[case("templates/tests/doctor.yaml", "doctor", 3)]
+#[case("templates/_helpers.tpl", "doctor", 3)]
 #[case("templates/NOTES.txt", "doctor", 1)]
 fn the_program_has_every_flag_of(#[case] template: &str, #[case] command: &str, #[case] at_least: usize) {
     let path = format!("{}/../charts/kubevirt-sriov/{template}", env!("CARGO_MANIFEST_DIR"));

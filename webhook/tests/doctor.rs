@@ -111,7 +111,7 @@ fn one_of_six_virtual_machines_has_its_device() {
     let pages =
         |kind: &str| asked.iter().filter(|path| path.split('?').next().unwrap().ends_with(kind)).count();
     assert_eq!(
-        (pages("/virtualmachineinstances"), pages("/pods") - 1, pages("/nodes")),
+        (pages("/virtualmachineinstances"), pages("/api/v1/pods"), pages("/nodes")),
         (6, 6, 1),
         "{asked:?}"
     );
@@ -243,4 +243,151 @@ fn a_resource_that_a_device_class_serves() {
     All is well.
     ");
     assert_eq!(output.status.code(), Some(0));
+}
+
+/// A proxy answers in place of the API server, at once or later.
+#[test]
+fn an_answer_of_another_program_is_one_sentence_with_a_remedy() {
+    let remedy = "see whether an API server is at the address that is used (server in the kubeconfig), and not a proxy, a load \
+                  balancer or another program";
+    let mut lists = one_of_six();
+    lists.insert("version", Ok(vec![json!("<html>\n  <body>Sign in</body>\n</html>")]));
+    let output = FakeApi::start(lists).doctor(&[]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert_eq!(
+        said,
+        format!(
+            "sriov-webhook doctor: cannot get the API server's version: the answer is not an API server's: status 403, \
+             <html> <body>Sign in</body> </html>: {remedy}\n"
+        )
+    );
+    let mut lists = one_of_six();
+    lists.insert("nodes", Ok(vec![json!("<html>\nBad Gateway")]));
+    let output = FakeApi::start(lists).doctor(&["--only", "resource", "--no-release-flags"]);
+    let said = stdout(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let line = "unknown  resource  cannot list nodes: the answer is not an API server's: status 403, <html> Bad Gateway\n";
+    assert!(
+        said.contains(line) && said.contains(remedy) && !said.contains("use a kubeconfig that may"),
+        "{said}"
+    );
+}
+
+#[test]
+fn before_an_install_that_is_possible() {
+    let mut lists = one_of_six();
+    lists.insert("mutatingwebhookconfigurations", Ok(Vec::new()));
+    let output = FakeApi::start(lists).doctor(&["--pre"]);
+    insta::assert_snapshot!(stdout(&output));
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn waiting_ends_when_the_time_is_up() {
+    let start = std::time::Instant::now();
+    let output = FakeApi::start(one_of_six()).doctor(&["--only", "vmi", "--wait", "2s", "--output", "short"]);
+    assert!(start.elapsed() >= std::time::Duration::from_secs(2));
+    // Only what was seen the last time is printed.
+    assert_eq!((output.status.code(), stdout(&output).lines().count()), (Some(1), 6));
+    let start = std::time::Instant::now();
+    assert_eq!(
+        FakeApi::start(one_of_six()).doctor(&["--only", "injector", "--wait", "1h"]).status.code(),
+        Some(0)
+    );
+    assert!(start.elapsed() < std::time::Duration::from_secs(60));
+}
+
+/// The schema of docs/doctor.schema.json that the JSON keeps.
+fn schema() -> Value {
+    use clap::ValueEnum as _;
+    use webhook::doctor::{Check, Code, SCHEMA_VERSION, State};
+    let states = [State::Ok, State::Note, State::Warning, State::Unknown, State::Wrong];
+    let checks: Vec<&str> = std::iter::once(Check::Cluster).chain(Check::ALL).map(Check::as_str).collect();
+    let codes: Vec<String> = Code::value_variants().iter().map(ToString::to_string).collect();
+    let text = json!({"type": "string"});
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "What sriov-webhook doctor --output json prints",
+        "type": "object",
+        "required": ["schema_version", "healthy", "findings"],
+        "properties": {
+            "schema_version": {"const": SCHEMA_VERSION},
+            "healthy": {"type": "boolean", "description": "whether nothing is wrong and nothing unknown"},
+            "findings": {"type": "array", "items": {"$ref": "#/$defs/finding"}},
+        },
+        "$defs": {
+            "finding": {
+                "type": "object",
+                "required": ["check", "state", "found"],
+                "properties": {
+                    "check": {"enum": checks},
+                    "state": {"enum": states},
+                    "code": {"enum": codes, "description": "present unless the state is ok; later versions have more"},
+                    "object": {"$ref": "#/$defs/object"},
+                    "found": text,
+                    "remedy": text,
+                    "url": {"type": "string", "format": "uri", "description": "where the code is explained"},
+                },
+            },
+            "object": {
+                "type": "object",
+                "required": ["kind", "name"],
+                "properties": {"kind": text, "namespace": text, "name": text},
+            },
+        },
+    })
+}
+
+/// After a change, `UPDATE_SCHEMA=1 cargo test --workspace --test doctor` writes it again.
+#[test]
+fn the_json_is_as_its_schema_says() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/doctor.schema.json");
+    let schema = schema();
+    let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        std::fs::write(path, &text).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap(), text);
+    let mut lists = one_of_six();
+    lists.insert("nodes", Err(()));
+    let printed = FakeApi::start(lists).doctor(&["--output", "json"]);
+    let report: Value = serde_json::from_str(&stdout(&printed)).unwrap();
+    keeps(&report, &schema, &schema, "report");
+    assert!(report["findings"].as_array().unwrap().len() > 10);
+}
+
+/// As far as this schema goes: types, required and known fields, lists of values.
+fn keeps(value: &Value, schema: &Value, whole: &Value, place: &str) {
+    if let Some(definition) = schema["$ref"].as_str() {
+        return keeps(value, whole.pointer(definition.trim_start_matches('#')).unwrap(), whole, place);
+    }
+    if let Some(values) = schema["enum"].as_array() {
+        assert!(values.contains(value), "{place}: {value} is not in {values:?}");
+    }
+    if let Some(expected) = schema.get("const") {
+        assert_eq!(value, expected, "{place}");
+    }
+    match schema["type"].as_str() {
+        Some("string") => assert!(value.is_string(), "{place}: {value}"),
+        Some("boolean") => assert!(value.is_boolean(), "{place}: {value}"),
+        Some("array") => {
+            value.as_array().unwrap().iter().for_each(|item| keeps(item, &schema["items"], whole, place));
+        }
+        Some("object") => {
+            let fields = value.as_object().unwrap();
+            for required in schema["required"].as_array().unwrap() {
+                assert!(
+                    fields.contains_key(required.as_str().unwrap()),
+                    "{place}: {value} has no {required}"
+                );
+            }
+            for (name, field) in fields {
+                let known = schema["properties"].get(name);
+                let known = known.unwrap_or_else(|| panic!("{place}: {name} is not in the schema"));
+                keeps(field, known, whole, &format!("{place}/{name}"));
+            }
+        }
+        _ => {}
+    }
 }

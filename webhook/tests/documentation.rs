@@ -72,6 +72,7 @@ fn documents_name_no_flag_that_is_not_there() {
         &["review"],
         &["doctor"],
         &["map"],
+        &["dump"],
         &["certs", "inspect"],
         &["certs", "renew"],
         &["certs", "roll-ca"],

@@ -21,6 +21,7 @@ fn run(arguments: &[&str], environment: &[(&str, &str)]) -> String {
 #[case::serve(&["serve"], 80)]
 #[case::review(&["review"], 42)]
 #[case::doctor(&["doctor"], 46)]
+#[case::dump(&["dump"], 40)]
 #[case::inspect(&["certs", "inspect"], 30)]
 #[case::renew(&["certs", "renew"], 30)]
 #[case::roll(&["certs", "roll-ca"], 30)]
@@ -41,6 +42,7 @@ fn short_help_fits_and_long_help_has_examples_and_exit_status(
 #[rstest]
 #[case::review("review")]
 #[case::doctor("doctor")]
+#[case::dump("dump")]
 fn the_flags_of_launcher_hook_are_left_to_the_long_help(#[case] command: &str) {
     assert!(!run(&[command, "-h"], &[]).contains("--launcher-hook"));
     assert!(run(&[command, "--help"], &[]).contains("--launcher-hook-cpu-request"));

@@ -81,7 +81,7 @@ impl Trust {
 }
 
 /// The certificates of a bundle, as an API server would read them: what is broken is skipped.
-fn certificates(bundle: &[u8]) -> Vec<CertificateDer<'static>> {
+pub fn certificates(bundle: &[u8]) -> Vec<CertificateDer<'static>> {
     use rustls_pki_types::pem::PemObject as _;
     CertificateDer::pem_slice_iter(bundle).flatten().collect()
 }

@@ -9,6 +9,7 @@ mod changes;
 mod chaos;
 mod chart;
 mod doctor;
+mod doctor_release;
 mod final_look;
 mod image;
 mod injection;

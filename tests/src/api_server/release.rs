@@ -200,8 +200,8 @@ impl Release {
         let arguments = pod["containers"][0]["args"].as_array().unwrap().iter();
         arguments
             .map(|argument| match argument.as_str().unwrap() {
-                "--listen=0.0.0.0:8443" => format!("--listen={address}"),
-                "--admin-listen=0.0.0.0:8080" => format!("--admin-listen={admin_address}"),
+                listen if listen.starts_with("--listen=") => format!("--listen={address}"),
+                listen if listen.starts_with("--admin-listen=") => format!("--admin-listen={admin_address}"),
                 other => other.to_owned(),
             })
             .collect()
@@ -231,6 +231,25 @@ impl Release {
         let common = ["doctor", "--kubeconfig", &kubeconfig, "--webhook-configuration", &name];
         let probe = ["--probe-namespace", &self.name];
         Webhook::command(&[&common[..], &probe[..], arguments].concat())
+    }
+
+    /// `sriov-webhook doctor` as administrator, of no release in particular.
+    pub fn doctor_of_nothing(&self, arguments: &[&str]) -> Output {
+        let kubeconfig = self.control_plane.admin_kubeconfig().display().to_string();
+        Webhook::command(&[&["doctor", "--kubeconfig", &kubeconfig], arguments].concat())
+    }
+
+    /// `sriov-webhook dump` as administrator.
+    pub fn dump(&self, file: &Path) -> Output {
+        let kubeconfig = self.control_plane.admin_kubeconfig().display().to_string();
+        let (name, file) = (self.full_name(), file.display().to_string());
+        let release = ["--webhook-configuration", &name, "--probe-namespace", &self.name];
+        Webhook::command(&[&["dump", "--kubeconfig", &kubeconfig, "--output", &file], &release[..]].concat())
+    }
+
+    /// A folder of the test's own.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// `sriov-webhook review` of what is in the cluster, as administrator.

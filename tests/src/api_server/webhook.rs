@@ -134,6 +134,11 @@ impl Webhook {
         sandbox.kubectl().apply(&registration(sandbox, address, ca)).expect_success();
     }
 
+    /// Where it answers probes and shows its metrics.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
     /// Where it takes reviews.
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -2,45 +2,52 @@
 
 use std::io;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
-use admission::Options;
 use anyhow::Context as _;
 use apiserver::{DEADLINE, Object, within};
 use clap::{Args, ValueEnum};
-use contract::NadName;
+use contract::{NadName, duration};
+use kube::Client;
 
 use super::cluster_options::ClusterOptions;
 use super::launcher_hook_options::hide_launcher_hook;
 use super::program;
-use super::progress::shown;
-use crate::commands::AdmissionOptions;
-use crate::doctor::collect::{Settings, collect};
+use super::progress::{Progress, shown};
+use super::release_flags::DecisionFlags;
+use crate::doctor::collect::{Settings, collect, collect_release};
 use crate::doctor::map::{self, Map};
-use crate::doctor::{Check, FailOn, Report, judge, report};
+use crate::doctor::{Check, FailOn, Report, State, judge, pre, report};
 
 /// Find out whether each virtual machine of a cluster gets the VFs that its networks need, and if not, why
 ///
-/// Reads webhook registrations, KubeVirts, NetworkAttachmentDefinitions, nodes, VMIs and virt-launcher pods, and the
-/// events of nodes that may have been restarted. Changes nothing: the one pod that it creates is a dry run, which the
-/// webhook denies.
+/// Reads webhook registrations, the Deployment behind them with its pods, metrics and certificate, KubeVirts,
+/// NetworkAttachmentDefinitions, nodes, VMIs and virt-launcher pods, and the events of nodes that may have been restarted.
+/// Changes nothing: the one pod that it creates is a dry run, which the webhook denies.
 #[derive(Debug, Args)]
 #[command(
     mut_args(hide_launcher_hook),
     after_long_help = "\
 Examples:
   sriov-webhook doctor
-  sriov-webhook doctor --scope all-pods --namespace-isolation
+  sriov-webhook doctor --only webhook --only release
   sriov-webhook doctor --output short --fail-on warning
   sriov-webhook doctor --output json | jq -r '.findings[] | select(.state != \"ok\") | .code'
   sriov-webhook doctor --only webhook --probe-namespace databases
+  sriov-webhook doctor --pre
+  sriov-webhook doctor --wait 5m --fail-on warning
   sriov-webhook doctor --map
   sriov-webhook doctor --map --vmi databases/postgres --output json
 
-Pods are decided by the flags under Decisions and launcher-hook, not by those of the replicas: give it the same ones.
+Pods are decided by the flags of the release's Deployment; those that are given here, under Decisions and \
+launcher-hook, take their place.
 
 --map shows for each VMI whose networks need devices the path of each device: network, NAD and what it wants, \
 resource, VF and PF, alias of the hostdev, MAC addresses, and what KubeVirt says of the running domain. A ! marks a \
 column that disagrees with another, a ? one that is not known; a line below says what is needed to know it.
+
+--pre checks what an install needs: the API server's version, this user's permissions, KubeVirt, Multus, other \
+injectors, nodes with devices.
 
 Each finding that is not ok has a code, which is never renamed. docs/findings.md explains each.
 
@@ -55,12 +62,24 @@ pub(super) struct Arguments {
     output: Output,
 
     /// Which findings make the command fail
-    #[arg(long, value_enum, value_name = "STATE", default_value_t = FailOn::Error, hide_possible_values = true)]
+    #[arg(long, value_enum, value_name = "STATE", default_value_t = FailOn::Error)]
     fail_on: FailOn,
 
     /// Run this check only; may be given several times
     #[arg(long, value_enum, value_name = "CHECK")]
     only: Vec<Check>,
+
+    /// Check what an install needs, before there is a release
+    #[arg(long, conflicts_with_all = ["only", "map"])]
+    pre: bool,
+
+    /// Namespace of the release that will be installed
+    #[arg(long, value_name = "NAMESPACE", default_value = "kubevirt-sriov", hide_short_help = true)]
+    release_namespace: String,
+
+    /// Check again until the exit status is 0, at most this long
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    wait: Option<Duration>,
 
     /// Show for each VMI the path of each device from the network to the domain, instead of the checks
     #[arg(long, conflicts_with = "only")]
@@ -82,7 +101,7 @@ pub(super) struct Arguments {
     cluster: ClusterOptions,
 
     #[command(flatten)]
-    pub(super) admission: AdmissionOptions,
+    pub(super) admission: DecisionFlags,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -96,8 +115,8 @@ enum Output {
 }
 
 pub(super) fn run(arguments: Arguments) -> ExitCode {
-    let (output, fail_on) = (arguments.output, arguments.fail_on);
-    let printed = examine(arguments).and_then(|seen| {
+    let output = arguments.output;
+    let printed = examined(arguments).and_then(|(seen, status)| {
         match (&seen, output) {
             (Seen::Report(report), Output::Table) => {
                 report::write_table(report, &mut anstream::stdout().lock())?;
@@ -112,10 +131,7 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
             (Seen::Map(map), Output::Table) => map::write_table(map, &mut anstream::stdout().lock())?,
             (Seen::Map(map), Output::Json) => map::write_json(map, &mut io::stdout().lock())?,
         }
-        Ok(match seen {
-            Seen::Report(report) => fail_on.exit_status(report.findings.iter().map(|finding| finding.state)),
-            Seen::Map(map) => fail_on.exit_status(map.states()),
-        })
+        Ok(status)
     });
     match printed {
         Ok(status) => ExitCode::from(status),
@@ -132,11 +148,27 @@ enum Seen {
     Map(Map),
 }
 
-fn examine(arguments: Arguments) -> anyhow::Result<Seen> {
+impl Seen {
+    fn states(&self) -> Vec<State> {
+        match self {
+            Self::Report(report) => report.findings.iter().map(|finding| finding.state).collect(),
+            Self::Map(map) => map.states().collect(),
+        }
+    }
+}
+
+/// How long --wait rests between two looks.
+const REST: Duration = Duration::from_secs(5);
+
+/// What was seen, the last time, and the exit status.
+fn examined(arguments: Arguments) -> anyhow::Result<(Seen, u8)> {
     let Arguments {
         output: _,
-        fail_on: _,
+        fail_on,
         only,
+        pre,
+        release_namespace,
+        wait,
         map,
         vmi,
         webhook_configuration,
@@ -144,33 +176,68 @@ fn examine(arguments: Arguments) -> anyhow::Result<Seen> {
         cluster,
         admission,
     } = arguments;
-    let options = Options::from(admission);
-    let checks = match (map, only.is_empty()) {
-        (true, _) => vec![Check::Vmi],
-        (false, true) => Check::ALL.to_vec(),
-        (false, false) => only,
+    let checks = match (map, pre, only.is_empty()) {
+        (true, ..) => vec![Check::Vmi],
+        (_, true, _) => pre::CHECKS.to_vec(),
+        (_, _, true) => Check::ALL.to_vec(),
+        (_, _, false) => only,
     };
-    let settings = Settings {
-        checks,
-        configuration: webhook_configuration,
-        probe_namespace,
-        resource_annotations: options.resource_annotations.clone(),
-    };
+    let settings = Settings { checks, configuration: webhook_configuration, probe_namespace };
+    let look = Look { settings, release_namespace, vmi, map, pre, admission };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start")?.block_on(async {
         let client = cluster.client().await?;
-        let facts = shown(async |progress| {
-            progress.doing("waiting for the API server");
-            // Otherwise everything below would fail for the same reason, one by one.
-            let version = Object::of_cluster("the API server's", "version");
-            within(DEADLINE, "get", &version, client.apiserver_version()).await?;
-            anyhow::Ok(collect(&client, &settings, |what| progress.doing(what)).await)
-        });
-        let facts = facts.await?;
-        Ok(if map {
-            Seen::Map(map::map(&facts, &vmi, &options))
-        } else {
-            Seen::Report(judge::judge(&facts, &settings.checks, &options))
+        shown(async |progress| {
+            let start = Instant::now();
+            loop {
+                let seen = look.once(&client, &progress).await.map(|seen| {
+                    let status = fail_on.exit_status(seen.states());
+                    (seen, status)
+                });
+                let is_well = matches!(seen, Ok((_, 0)));
+                match wait.and_then(|wait| wait.checked_sub(start.elapsed())) {
+                    Some(left) if !is_well && !left.is_zero() => {
+                        progress.doing("waiting for all to be well");
+                        tokio::time::sleep(REST.min(left)).await;
+                    }
+                    _ => return seen,
+                }
+            }
         })
+        .await
     })
+}
+
+/// What to look at.
+struct Look {
+    settings: Settings,
+    release_namespace: String,
+    vmi: Vec<NadName>,
+    map: bool,
+    pre: bool,
+    admission: DecisionFlags,
+}
+
+impl Look {
+    async fn once(&self, client: &Client, progress: &Progress) -> anyhow::Result<Seen> {
+        let Self { settings, release_namespace, vmi, map, pre, admission } = self;
+        let doing = |what| progress.doing(what);
+        doing("waiting for the API server");
+        // Otherwise everything below would fail for the same reason, one by one.
+        let version = Object::of_cluster("the API server's", "version");
+        let version = within(DEADLINE, "get", &version, client.apiserver_version()).await?;
+        let facts = collect_release(client, settings, admission.wants_release() && !pre, doing).await;
+        let decisions = admission.with_release(&facts);
+        let facts = collect(client, settings, &decisions.options.resource_annotations, facts, doing).await;
+        if *pre {
+            doing("asking for permissions");
+            let before = pre::collect(client, (version.major, version.minor), release_namespace.clone());
+            return Ok(Seen::Report(pre::judge(&before.await, &facts)));
+        }
+        Ok(if *map {
+            Seen::Map(map::map(&facts, vmi, &decisions))
+        } else {
+            Seen::Report(judge::judge(&facts, &settings.checks, &decisions))
+        })
+    }
 }

@@ -3,7 +3,6 @@
 use std::io;
 use std::process::ExitCode;
 
-use admission::Options;
 use anyhow::{Context as _, bail};
 use apiserver::{DEADLINE, Object, within};
 use clap::{Args, ValueEnum};
@@ -14,8 +13,8 @@ use super::cluster_options::{ClusterOptions, NamespaceOptions};
 use super::launcher_hook_options::hide_launcher_hook;
 use super::program;
 use super::progress::shown;
-use crate::commands::AdmissionOptions;
-use crate::doctor::collect::{Settings, collect};
+use super::release_flags::DecisionFlags;
+use crate::doctor::collect::{Settings, collect, collect_release};
 use crate::doctor::map::{self, Map};
 use crate::doctor::{Check, State};
 
@@ -34,7 +33,8 @@ Examples:
   sriov-webhook map databases/postgres --output json
   sriov-webhook map --all-namespaces
 
-Pods are decided by the flags under Decisions and launcher-hook, not by those of the replicas: give it the same ones.
+Pods are decided by the flags of the release's Deployment; those that are given here, under Decisions and \
+launcher-hook, take their place.
 
 Exit status:
   0  nothing is wrong
@@ -57,7 +57,7 @@ pub(super) struct Arguments {
     namespaces: NamespaceOptions,
 
     #[command(flatten)]
-    pub(super) admission: AdmissionOptions,
+    pub(super) admission: DecisionFlags,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -78,7 +78,7 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
         Ok(map.state())
     });
     match printed {
-        Ok(State::Ok | State::Warning) => ExitCode::SUCCESS,
+        Ok(State::Ok | State::Note | State::Warning) => ExitCode::SUCCESS,
         Ok(State::Wrong) => ExitCode::from(1),
         Ok(State::Unknown) => ExitCode::from(2),
         Err(error) => {
@@ -90,13 +90,11 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
 
 fn draw(arguments: Arguments) -> anyhow::Result<Map> {
     let Arguments { machines, output: _, cluster, namespaces, admission } = arguments;
-    let options = Options::from(admission);
     let settings = Settings {
         checks: vec![Check::Vmi],
         configuration: None,
         // The probe belongs to another check.
         probe_namespace: String::new(),
-        resource_annotations: options.resource_annotations.clone(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start")?.block_on(async {
@@ -106,16 +104,20 @@ fn draw(arguments: Arguments) -> anyhow::Result<Map> {
         let facts = shown(async |progress| {
             progress.doing("waiting for the API server");
             ready(&client).await?;
-            anyhow::Ok(collect(&client, &settings, |what| progress.doing(what)).await)
+            let doing = |what| progress.doing(what);
+            let facts = collect_release(&client, &settings, admission.wants_release(), doing).await;
+            let decisions = admission.with_release(&facts);
+            let annotations = &decisions.options.resource_annotations;
+            anyhow::Ok((collect(&client, &settings, annotations, facts, doing).await, decisions))
         });
-        let mut facts = facts.await?;
+        let (mut facts, decisions) = facts.await?;
         if names.is_empty()
             && !within_namespaces.is_empty()
             && let Some(Ok(machines)) = &mut facts.machines
         {
             machines.retain(|machine| within_namespaces.contains(&machine.namespace));
         }
-        Ok(map::map(&facts, &names, &options))
+        Ok(map::map(&facts, &names, &decisions))
     })
 }
 

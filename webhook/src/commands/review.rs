@@ -13,13 +13,16 @@ use admission::{Decision, Network, Networks, Options, Unreadable, Verdict, decid
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use contract::NadName;
+use kube::Client;
 use serde_json::Value;
 
 use super::cluster_options::{ClusterOptions, NamespaceOptions};
 use super::launcher_hook_options::hide_launcher_hook;
 use super::program;
 use super::progress::{Progress, shown};
-use crate::commands::AdmissionOptions;
+use super::release_flags::DecisionFlags;
+use crate::doctor::collect::{Depth, entries, release};
+use crate::doctor::facts::{Facts, Source};
 use crate::networks::file;
 use crate::{cluster, manifests};
 
@@ -44,7 +47,8 @@ Examples:
   sriov-webhook review --from-cluster --all-namespaces --context lab
   sriov-webhook review --from-cluster --scope all-pods --namespace-isolation pod.yaml
 
-Pods are decided by the flags under Decisions and launcher-hook, not by those of the replicas: give it the same ones.
+With --from-cluster pods are decided by the flags of the release's Deployment; those that are given here, under \
+Decisions and launcher-hook, take their place. Without a cluster, give the same flags as to the replicas.
 
 Exit status:
   0  every pod would be admitted
@@ -77,7 +81,7 @@ pub(super) struct Arguments {
     namespaces: NamespaceOptions,
 
     #[command(flatten)]
-    pub(super) admission: AdmissionOptions,
+    pub(super) admission: DecisionFlags,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -125,18 +129,14 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 
 /// Whether every pod would pass.
 fn review(arguments: &Arguments, output: &mut impl Write) -> anyhow::Result<bool> {
-    let options = Options::from(arguments.admission.clone());
-    let Input { networks, objects } = if arguments.from_cluster {
+    let Input { networks, objects, options } = if arguments.from_cluster {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime
-            .context("cannot start")?
-            .block_on(shown(|progress| from_cluster(arguments, &options, progress)))?
+        runtime.context("cannot start")?.block_on(shown(|progress| from_cluster(arguments, progress)))?
     } else {
         let namespace = arguments.namespaces.of_file(None);
-        Input {
-            networks: networks_of_files(arguments, &options)?,
-            objects: objects(&arguments.pods, namespace)?,
-        }
+        let options = arguments.admission.alone();
+        let networks = networks_of_files(arguments, &options)?;
+        Input { networks, objects: objects(&arguments.pods, namespace)?, options }
     };
     let mut all_pass = true;
     let count = objects.len();
@@ -164,18 +164,23 @@ struct Input {
     networks: BTreeMap<NadName, Network>,
     /// Each with the place that it was found at.
     objects: Vec<(String, Value)>,
+    options: Options,
 }
 
-async fn from_cluster(arguments: &Arguments, options: &Options, progress: Progress) -> anyhow::Result<Input> {
-    progress.doing("reading NetworkAttachmentDefinitions");
+async fn from_cluster(arguments: &Arguments, progress: Progress) -> anyhow::Result<Input> {
+    progress.doing("reading the release");
     let client = arguments.cluster.client().await?;
+    let options = options_of_release(arguments, &client).await;
+    let options = &options;
+    progress.doing("reading NetworkAttachmentDefinitions");
     let networks = match arguments.networks {
         Some(_) => networks_of_files(arguments, options)?,
         None => cluster::networks(&client, &options.resource_annotations).await?,
     };
     if !arguments.pods.is_empty() {
         let namespace = arguments.namespaces.of_file(Some(&client));
-        return Ok(Input { networks, objects: objects(&arguments.pods, namespace)? });
+        let objects = objects(&arguments.pods, namespace)?;
+        return Ok(Input { networks, objects, options: options.clone() });
     }
     progress.doing("reading virt-launcher pods");
     let mut objects = Vec::new();
@@ -189,7 +194,28 @@ async fn from_cluster(arguments: &Arguments, options: &Options, progress: Progre
         }
         objects.push(("the cluster".to_owned(), object));
     }
-    Ok(Input { networks, objects })
+    Ok(Input { networks, objects, options: options.clone() })
+}
+
+/// How the release decides, as far as it can be read. Where it cannot, standard error says so.
+async fn options_of_release(arguments: &Arguments, client: &Client) -> Options {
+    let mut facts = Facts::default();
+    if arguments.admission.wants_release() {
+        let entries = entries(client, None).await;
+        if let Ok(entries) = &entries {
+            facts.release = release(client, entries, Depth::Flags).await;
+        }
+        facts.entries = Some(entries);
+    }
+    let decisions = arguments.admission.with_release(&facts);
+    if let Source::Unread { reason } = &decisions.source {
+        eprintln!(
+            "{} review: the flags of the release are not known, and pods are decided by those of this command \
+             line: {reason}; to decide by these anyway, add --no-release-flags",
+            program()
+        );
+    }
+    decisions.options
 }
 
 fn networks_of_files(arguments: &Arguments, options: &Options) -> anyhow::Result<BTreeMap<NadName, Network>> {

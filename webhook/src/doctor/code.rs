@@ -12,6 +12,12 @@ use serde::Serialize;
 pub enum Code {
     /// Something could not be read, so nothing is known of it.
     CannotRead,
+    /// The API server is older than the chart needs.
+    KubernetesTooOld,
+    /// The version of the API server is not understood.
+    KubernetesVersionUnknown,
+    /// This user may not create what the chart has.
+    InstallNotPermitted,
     /// No registration sends pods to this webhook.
     WebhookNotRegistered,
     /// Several registrations send pods to this webhook.
@@ -28,6 +34,40 @@ pub enum Code {
     WebhookNotCalled,
     /// The dry run did not reach the webhook.
     WebhookAnswerUnknown,
+    /// While no replica answers, no VMI can be created.
+    WebhookVmisFailurePolicyFail,
+    /// Something was not looked at, and nothing that was depends on it.
+    NotLookedAt,
+    /// The Service of the registration does not exist.
+    ReleaseServiceMissing,
+    /// Which Deployment is behind the Service is not known.
+    ReleaseDeploymentUnknown,
+    /// No replica is ready.
+    ReleaseNotReady,
+    /// Fewer replicas are ready than there should be.
+    ReleaseReplicasMissing,
+    /// Some replicas are of an older template.
+    ReleaseRolloutUnfinished,
+    /// The replicas are of another version than this program.
+    ReleaseVersionDiffers,
+    /// The version of the replicas is not known.
+    ReleaseVersionUnknown,
+    /// The flags of the release could not be read, so pods are decided by others.
+    ReleaseFlagsUnknown,
+    /// The Secret has no serving certificate.
+    ReleaseCertificateMissing,
+    /// The serving certificate has expired, or is not valid yet.
+    ReleaseCertificateExpired,
+    /// The serving certificate should have been renewed.
+    ReleaseCertificateEnding,
+    /// The serving certificate is for other names than the Service's.
+    ReleaseCertificateName,
+    /// The registration does not trust the CA of the serving certificate.
+    ReleaseCaMismatch,
+    /// A replica counted internal errors.
+    ReleaseInternalErrors,
+    /// A replica has had no news of NADs.
+    ReleaseNetworksStale,
     /// Another injector handles the same pods.
     InjectorCompeting,
     /// The cluster has no KubeVirt.

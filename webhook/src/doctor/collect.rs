@@ -1,9 +1,11 @@
 //! Reads a cluster for [`judge`](super::judge).
 
+mod release;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use apiserver::{Failure, Resource, Scope, list, within};
+use apiserver::{Failure, Kind, Resource, Scope, list, within};
 use contract::{annotation, kubevirt};
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhook, MutatingWebhookConfiguration, RuleWithOperations,
@@ -23,6 +25,8 @@ use super::judge::may_be_stale;
 use crate::cluster;
 use crate::kinds::{DEVICE_CLASSES, KUBEVIRTS, RESOURCE_CLAIMS, RESOURCE_SLICES, VMIS};
 
+pub use release::{Depth, metrics, release};
+
 /// How long the API server may take for the pod that is requested: it waits for webhooks, for one at most 30 seconds.
 const PROBE: Duration = Duration::from_secs(60);
 
@@ -35,18 +39,41 @@ pub struct Settings {
     pub configuration: Option<String>,
     /// Namespace of the dry run.
     pub probe_namespace: String,
-    /// Annotations of a NAD that name its resource.
-    pub resource_annotations: Vec<String>,
 }
 
-/// Reads what the checks need of the cluster, and tells `doing` what it reads.
-pub async fn collect(client: &Client, settings: &Settings, doing: impl Fn(&'static str)) -> Facts {
+/// Reads the registrations, and the release that they lead to, as far as the checks need them: how the release decides
+/// has to be known before NADs are read. Tells `doing` what it reads.
+pub async fn collect_release(
+    client: &Client,
+    settings: &Settings,
+    flags: bool,
+    doing: impl Fn(&'static str),
+) -> Facts {
     let wants = |checks: &[Check]| checks.iter().any(|check| settings.checks.contains(check));
     let mut facts = Facts::default();
-    if wants(&[Check::Webhook, Check::Injector, Check::Kubevirt]) {
+    let needs_release =
+        wants(&[Check::Release]) || flags && wants(&[Check::Nad, Check::Resource, Check::Vmi]);
+    if needs_release || wants(&[Check::Webhook, Check::Injector, Check::Kubevirt]) {
         doing("reading webhook registrations");
         facts.entries = Some(entries(client, settings.configuration.as_deref()).await);
     }
+    if needs_release && let Some(Ok(entries)) = &facts.entries {
+        doing("reading the release");
+        let depth = if wants(&[Check::Release]) { Depth::Everything } else { Depth::Flags };
+        facts.release = release(client, entries, depth).await;
+    }
+    facts
+}
+
+/// Reads what else the checks need of the cluster, and tells `doing` what it reads.
+pub async fn collect(
+    client: &Client,
+    settings: &Settings,
+    resource_annotations: &[String],
+    mut facts: Facts,
+    doing: impl Fn(&'static str),
+) -> Facts {
+    let wants = |checks: &[Check]| checks.iter().any(|check| settings.checks.contains(check));
     if wants(&[Check::Webhook]) {
         doing("trying a pod that the webhook denies (a dry run)");
         facts.probe = Some(probe(client, &settings.probe_namespace).await);
@@ -57,7 +84,7 @@ pub async fn collect(client: &Client, settings: &Settings, doing: impl Fn(&'stat
     }
     if wants(&[Check::Nad, Check::Resource, Check::Vmi]) {
         doing("reading NetworkAttachmentDefinitions");
-        facts.networks = Some(cluster::nads(client, &settings.resource_annotations).await.map(Nads));
+        facts.networks = Some(cluster::nads(client, resource_annotations).await.map(Nads));
     }
     if wants(&[Check::Resource, Check::Vmi]) {
         doing("reading nodes");
@@ -82,7 +109,12 @@ pub async fn collect(client: &Client, settings: &Settings, doing: impl Fn(&'stat
     facts
 }
 
-async fn entries(client: &Client, ours: Option<&str>) -> Result<Vec<Entry>, Failure> {
+/// The entries of MutatingWebhookConfigurations that are about pods, and those of ours that are about VMIs; of ours only
+/// those of the configuration that is named, if one is.
+///
+/// # Errors
+/// If they cannot be listed.
+pub async fn entries(client: &Client, ours: Option<&str>) -> Result<Vec<Entry>, Failure> {
     let api: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
     let api = &api;
     let object = Resource::of::<MutatingWebhookConfiguration>().within(Scope::Cluster);
@@ -92,10 +124,12 @@ async fn entries(client: &Client, ours: Option<&str>) -> Result<Vec<Entry>, Fail
     for configuration in configurations {
         let name = configuration.name_any();
         for webhook in configuration.webhooks.unwrap_or_default() {
-            let entry = entry(&name, &webhook);
+            let is_about_pods = webhook.rules.iter().flatten().any(is_about_pods);
+            let about_vmis = !is_about_pods && webhook.rules.iter().flatten().any(is_about_vmis);
+            let entry = entry(&name, &webhook, about_vmis);
             // Another release of ours is not the one that was named.
             let other = entry.is_ours() && ours.is_some_and(|ours| ours != name);
-            if !other && webhook.rules.iter().flatten().any(is_about_pods) {
+            if !other && (is_about_pods || about_vmis && entry.is_ours()) {
                 entries.push(entry);
             }
         }
@@ -103,7 +137,7 @@ async fn entries(client: &Client, ours: Option<&str>) -> Result<Vec<Entry>, Fail
     Ok(entries)
 }
 
-fn entry(configuration: &str, webhook: &MutatingWebhook) -> Entry {
+fn entry(configuration: &str, webhook: &MutatingWebhook, about_vmis: bool) -> Entry {
     let client = &webhook.client_config;
     let target = match (&client.service, &client.url) {
         (Some(service), _) => format!("Service {}/{}", service.namespace, service.name),
@@ -113,16 +147,26 @@ fn entry(configuration: &str, webhook: &MutatingWebhook) -> Entry {
         configuration: configuration.to_owned(),
         name: webhook.name.clone(),
         target,
-        has_bundle: client.ca_bundle.as_ref().is_some_and(|bundle| !bundle.0.is_empty()),
+        service: client.service.as_ref().map(|service| (service.namespace.clone(), service.name.clone())),
+        bundle: client.ca_bundle.as_ref().map(|bundle| bundle.0.clone()).unwrap_or_default(),
+        about_vmis,
         ignores_failure: webhook.failure_policy.as_deref() == Some("Ignore"),
     }
 }
 
 fn is_about_pods(rule: &RuleWithOperations) -> bool {
+    is_about(rule, "", "pods")
+}
+
+fn is_about_vmis(rule: &RuleWithOperations) -> bool {
+    is_about(rule, VMIS.group, VMIS.plural)
+}
+
+fn is_about(rule: &RuleWithOperations, group: &str, resource: &str) -> bool {
     let has = |list: &Option<Vec<String>>, word: &str| {
         list.iter().flatten().any(|item| item == word || item == "*")
     };
-    has(&rule.resources, "pods") && has(&rule.api_groups, "") && has(&rule.operations, "CREATE")
+    has(&rule.resources, resource) && has(&rule.api_groups, group) && has(&rule.operations, "CREATE")
 }
 
 /// Creates, as a dry run, a pod that our webhook denies whatever networks there are.
@@ -146,7 +190,13 @@ async fn probe(client: &Client, namespace: &str) -> Probe {
     let object = Resource::of::<Pod>().within(Scope::Namespace(namespace.to_owned()));
     match within(PROBE, "create", &object, async { Ok(pods.create(&parameters, &pod).await) }).await {
         Ok(Ok(_)) => Probe::Passed { namespace: namespace.to_owned() },
-        Ok(Err(kube::Error::Api(status))) => said(&status.message),
+        Ok(Err(kube::Error::Api(status))) => {
+            let failure = Failure::of_status("create", object, &status);
+            match failure.kind {
+                Kind::Foreign { .. } => Probe::Hindered { reason: failure.to_string() },
+                _ => said(&status.message),
+            }
+        }
         Ok(Err(error)) => {
             Probe::Hindered { reason: Failure::of_request("create", object, &error).to_string() }
         }

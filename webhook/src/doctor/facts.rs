@@ -1,21 +1,25 @@
 //! What can be seen of a cluster, without judging it.
 
+mod counters;
 mod dra;
 mod machine;
 mod nad;
 mod node;
 mod pod;
+mod release;
 
 use std::collections::BTreeMap;
 
 use apiserver::Failure;
 use k8s_openapi::jiff::Timestamp;
 
+pub use counters::Counters;
 pub use dra::{Allocated, Attribute, Claim, Device as DraDevice, DeviceClass, DeviceId, Dra, Offer};
 pub use machine::{Machine, MachineNetwork};
 pub use nad::{Misspelt, Nad, Nads};
 pub use node::{Node, Ready};
 pub use pod::{Device, Ended, LauncherPod};
+pub use release::{Decisions, Deployment, Release, Replica, Served, Source};
 
 /// What entries of ours are called, behind a name of their own.
 pub const OUR_DOMAIN: &str = ".kubevirt-sriov.io";
@@ -23,8 +27,10 @@ pub const OUR_DOMAIN: &str = ".kubevirt-sriov.io";
 /// Everything that [`judge`](super::judge::judge) needs to know. What was not read is `None`.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    /// Entries of MutatingWebhookConfigurations that are about pods.
+    /// Entries of MutatingWebhookConfigurations that are about pods, and ours about VMIs.
     pub entries: Option<Result<Vec<Entry>, Failure>>,
+    /// What the registration leads to; `None` if it leads to no Service.
+    pub release: Option<Release>,
     /// What the API server did with a pod that our webhook refuses.
     pub probe: Option<Probe>,
     /// NADs.
@@ -53,8 +59,12 @@ pub struct Entry {
     pub name: String,
     /// `Service NAMESPACE/NAME` or a URL.
     pub target: String,
-    /// Whether it has a caBundle.
-    pub has_bundle: bool,
+    /// Namespace and name of the Service, if it is one.
+    pub service: Option<(String, String)>,
+    /// The caBundle; empty if it has none.
+    pub bundle: Vec<u8>,
+    /// Whether it is about VMIs and not about pods.
+    pub about_vmis: bool,
     /// Whether a pod passes while nobody answers.
     pub ignores_failure: bool,
 }
@@ -64,6 +74,12 @@ impl Entry {
     #[must_use]
     pub fn is_ours(&self) -> bool {
         self.name.ends_with(OUR_DOMAIN)
+    }
+
+    /// Whether it has a caBundle.
+    #[must_use]
+    pub fn has_bundle(&self) -> bool {
+        !self.bundle.is_empty()
     }
 }
 

@@ -7,6 +7,7 @@ mod holding;
 mod kubevirt;
 mod machines;
 mod nads;
+mod release;
 mod resources;
 mod stale;
 mod wants;
@@ -14,21 +15,30 @@ mod webhook;
 mod wording;
 
 pub(super) use machines::{Judged, judge_machines};
+pub(super) use release::unread_flags;
 pub(super) use stale::may_be_stale;
 
 use admission::Options;
 use apiserver::Failure;
 
-use super::facts::{Entry, Facts};
-use super::{Check, Code, Finding, Report, SCHEMA_VERSION, State};
+use super::facts::{Decisions, Entry, Facts, Source};
+use super::{Check, Code, Finding, Report};
 
-/// Judges what was seen. What could not be seen is [unknown](State::Unknown), never well.
+/// Judges what was seen. What could not be seen is [unknown](super::State::Unknown), never well.
 #[must_use]
-pub fn judge(facts: &Facts, checks: &[Check], options: &Options) -> Report {
+pub fn judge(facts: &Facts, checks: &[Check], decisions: &Decisions) -> Report {
+    let options = &decisions.options;
     let mut findings = Vec::new();
+    if let Source::Unread { reason } = &decisions.source
+        && !checks.contains(&Check::Release)
+    {
+        findings.push(unread_flags(reason));
+    }
     for check in Check::ALL.into_iter().filter(|check| checks.contains(check)) {
         findings.extend(match check {
+            Check::Cluster => Vec::new(),
             Check::Webhook => webhook::registration(facts),
+            Check::Release => release::release(facts, decisions),
             Check::Injector => webhook::injectors(facts),
             Check::Kubevirt => kubevirt::versions(facts),
             Check::Nad => nads::networks(facts, checks, options),
@@ -36,8 +46,17 @@ pub fn judge(facts: &Facts, checks: &[Check], options: &Options) -> Report {
             Check::Vmi => machines::machines(facts, options),
         });
     }
-    let is_healthy = |finding: &Finding| matches!(finding.state, State::Ok | State::Warning);
-    Report { schema_version: SCHEMA_VERSION, healthy: findings.iter().all(is_healthy), findings }
+    Report::of(findings)
+}
+
+/// Judges what an install needs of the cluster, before there is a release.
+pub(super) fn before_install(facts: &Facts) -> Vec<Finding> {
+    let mut findings = webhook::registered_already(facts);
+    findings.extend(webhook::injectors(facts));
+    findings.extend(kubevirt::before_install(facts));
+    findings.extend(nads::networks(facts, &[], &Options::default()));
+    findings.extend(resources::before_install(facts));
+    findings
 }
 
 /// What was not looked at has nothing to be said about.
@@ -46,22 +65,36 @@ fn seen<T>(check: Check, look: Option<&Result<T, Failure>>) -> Result<&T, Vec<Fi
         None => Err(Vec::new()),
         Some(Ok(seen)) => Ok(seen),
         Some(Err(unseen)) => {
-            let remedy = match unseen.remedy().filter(|_| unseen.is_not_served()) {
-                Some(remedy) => format!("{remedy}, or leave this out with --only"),
-                None => {
-                    "use a kubeconfig that may list them (examples/doctor.yaml), or leave this out with --only"
-                        .to_owned()
-                }
-            };
+            let remedy = format!("{}, or leave this out with --only", remedy(unseen));
             Err(vec![Finding::unknown(check, Code::CannotRead, unseen.sentence(), remedy)])
         }
     }
 }
 
-/// The entries of this project among those about pods.
+/// What to do about something that could not be seen.
+fn remedy(unseen: &Failure) -> String {
+    if unseen.is_forbidden() {
+        return "use a kubeconfig that may list them (examples/doctor.yaml)".to_owned();
+    }
+    unseen.remedy().unwrap_or_else(|| {
+        "try again; if it stays so, kubectl get --raw '/readyz?verbose' shows how the API server is"
+            .to_owned()
+    })
+}
+
+/// The entries of this project that are about pods.
 fn ours(facts: &Facts) -> Vec<&Entry> {
+    all_ours(facts).filter(|entry| !entry.about_vmis).collect()
+}
+
+/// The entries of this project that are about VMIs.
+fn ours_of_vmis(facts: &Facts) -> Vec<&Entry> {
+    all_ours(facts).filter(|entry| entry.about_vmis).collect()
+}
+
+fn all_ours(facts: &Facts) -> impl Iterator<Item = &Entry> {
     let entries = facts.entries.as_ref().and_then(|entries| entries.as_ref().ok());
-    entries.into_iter().flatten().filter(|entry| entry.is_ours()).collect()
+    entries.into_iter().flatten().filter(|entry| entry.is_ours())
 }
 
 /// Entries of other injectors of SR-IOV resources.

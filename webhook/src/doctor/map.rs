@@ -4,14 +4,13 @@
 
 mod report;
 
-use admission::Options;
 use contract::NadName;
 use serde::Serialize;
 
 pub use report::{write_json, write_table};
 
-use super::facts::Facts;
-use super::judge::{Judged, judge_machines};
+use super::facts::{Decisions, Facts, Source};
+use super::judge::{Judged, judge_machines, unread_flags};
 use super::network_map::PodMap;
 use super::{Check, Code, Finding, ObjectRef, SCHEMA_VERSION, State};
 
@@ -45,8 +44,8 @@ pub struct MachineMap {
 
 /// Draws the map of the VMIs with these names, or of all.
 #[must_use]
-pub fn map(facts: &Facts, names: &[NadName], options: &Options) -> Map {
-    let judged = match judge_machines(facts, options) {
+pub fn map(facts: &Facts, names: &[NadName], decisions: &Decisions) -> Map {
+    let judged = match judge_machines(facts, &decisions.options) {
         Ok(judged) => judged,
         Err(findings) => {
             return Map { schema_version: SCHEMA_VERSION, healthy: false, machines: Vec::new(), findings };
@@ -60,6 +59,9 @@ pub fn map(facts: &Facts, names: &[NadName], options: &Options) -> Map {
         judged.machines.iter().filter(|one| wanted(one)).map(machine).collect();
     machines.sort_by(|one, other| (&one.namespace, &one.name).cmp(&(&other.namespace, &other.name)));
     let mut findings = judged.findings;
+    if let Source::Unread { reason } = &decisions.source {
+        findings.push(unread_flags(reason));
+    }
     findings.extend(names.iter().filter(|name| !machines.iter().any(|one| one.is(name))).map(|name| {
         Finding::unknown(
             Check::Vmi,
@@ -70,7 +72,7 @@ pub fn map(facts: &Facts, names: &[NadName], options: &Options) -> Map {
         .about(ObjectRef::in_namespace("VirtualMachineInstance", name.namespace(), name.name()))
     }));
     let mut map = Map { schema_version: SCHEMA_VERSION, healthy: true, machines, findings };
-    map.healthy = matches!(map.state(), State::Ok | State::Warning);
+    map.healthy = matches!(map.state(), State::Ok | State::Note | State::Warning);
     map
 }
 

@@ -18,10 +18,14 @@ pub fn write_table(report: &Report, out: &mut impl Write) -> io::Result<()> {
     let count = |state| report.findings.iter().filter(|finding| finding.state == state).count();
     let things = |number: usize| if number == 1 { "1 thing".to_owned() } else { format!("{number} things") };
     let (wrong, unknown, warnings) = (count(State::Wrong), count(State::Unknown), count(State::Warning));
+    let notes = count(State::Note);
     let unknown =
         if unknown > 0 { format!("; {} could not be seen", things(unknown)) } else { String::new() };
     let verdict = match (wrong, warnings) {
-        (0, 0) if unknown.is_empty() => "All is well".to_owned(),
+        (0, 0) if unknown.is_empty() && notes == 0 => "All is well".to_owned(),
+        (0, 0) if unknown.is_empty() => {
+            format!("All that was looked at is well; {} not looked at", were(notes))
+        }
         (0, 0) => "Nothing wrong was seen".to_owned(),
         (0, warnings) if unknown.is_empty() => format!("Nothing is wrong; {} to look at", things(warnings)),
         (0, warnings) => format!("Nothing wrong was seen; {} to look at", things(warnings)),
@@ -32,6 +36,10 @@ pub fn write_table(report: &Report, out: &mut impl Write) -> io::Result<()> {
     writeln!(out)?;
     write_page(&report.findings, out)?;
     writeln!(out, "{style}{verdict}{unknown}.{style:#}")
+}
+
+fn were(number: usize) -> String {
+    if number == 1 { "1 thing was".to_owned() } else { format!("{number} things were") }
 }
 
 /// What to do about a finding, and its code.

@@ -26,7 +26,8 @@ pub(crate) struct FakeApi {
     kubeconfig: String,
 }
 
-/// A list by the last part of its path; `Err` is forbidden.
+/// A list by the last part of its path; `Err` is forbidden. `replicas` are the pods of the release's namespace, and
+/// `metrics` the page of each.
 pub(crate) type Lists = BTreeMap<&'static str, Result<Vec<Value>, ()>>;
 
 /// What a cluster has whatever its virtual machines are: the registration of a release of this name, KubeVirt 1.9, and
@@ -49,7 +50,33 @@ pub(crate) fn around(release: &str, allocatable: &Value) -> Lists {
         "metadata": {"name": "rack1"},
         "status": {"allocatable": allocatable, "conditions": ready},
     });
+    let labels = json!({"app": release});
+    let version = env!("CARGO_PKG_VERSION");
+    let service = json!({"metadata": {"name": release, "namespace": release}, "spec": {"selector": labels}});
+    let webhook = json!({
+        "name": "webhook", "image": format!("example.com/sriov-webhook:{version}"), "args": ["serve", "--scope=virt-launcher"],
+        "ports": [{"name": "metrics", "containerPort": 8080}],
+    });
+    let deployment = json!({
+        "metadata": {"name": release, "namespace": release, "labels": labels},
+        "spec": {"replicas": 1, "selector": {"matchLabels": labels},
+                 "template": {"metadata": {"labels": labels}, "spec": {"containers": [webhook]}}},
+        "status": {"readyReplicas": 1, "updatedReplicas": 1},
+    });
+    let replica = json!({
+        "metadata": {"name": format!("{release}-5d8f7-x2x7q"), "namespace": release, "labels": labels},
+        "spec": {"containers": [webhook]},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+    });
+    let metrics = format!(
+        "sriov_webhook_build_info{{version=\"{version}\"}} 1\nsriov_webhook_networks_listed 1\n\
+         sriov_webhook_reviews_total{{kind=\"pod\",outcome=\"patched\",reason=\"\"}} 3\n"
+    );
     BTreeMap::from([
+        ("services", Ok(vec![service])),
+        ("deployments", Ok(vec![deployment])),
+        ("replicas", Ok(vec![replica])),
+        ("metrics", Ok(vec![json!(metrics)])),
         ("mutatingwebhookconfigurations", Ok(vec![registration])),
         ("kubevirts", Ok(vec![kubevirt])),
         ("nodes", Ok(vec![node])),
@@ -106,6 +133,12 @@ impl FakeApi {
         path.display().to_string()
     }
 
+    /// Another command that talks to it.
+    pub(crate) fn run(&self, command: &str, arguments: &[&str]) -> Output {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_sriov-webhook"));
+        process.args([command, "--kubeconfig", &self.kubeconfig]).args(arguments).output().unwrap()
+    }
+
     /// `doctor`, with its other arguments still to come.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sriov-webhook"));
@@ -136,7 +169,7 @@ fn answer(stream: TcpStream, lists: &Lists, log: &Mutex<Vec<String>>, headers: &
     let (method, path) = (parts.next().unwrap(), parts.next().unwrap_or_default());
     log.lock().unwrap().push(path.to_owned());
     let (code, body) = respond(method, path, lists);
-    let body = body.to_string();
+    let body = body.as_str().map_or_else(|| body.to_string(), str::to_owned);
     let head = format!("HTTP/1.1 {code} .\r\nContent-Type: application/json\r\nConnection: close\r\n");
     write!(reader.get_mut(), "{head}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
 }
@@ -148,6 +181,20 @@ fn respond(method: &str, path: &str, lists: &Lists) -> (u16, Value) {
         (status["code"], status["reason"], status["message"]) = (json!(code), json!(reason), json!(message));
         (code, status)
     };
+    let path_only = path.split('?').next().unwrap();
+    let kind = path_only.rsplit('/').next().unwrap();
+    // A page of another program, in place of the object.
+    if let Some(Ok(items)) = lists.get(kind)
+        && let Some(page) = items.first().and_then(Value::as_str).filter(|page| page.starts_with('<'))
+    {
+        return (403, json!(page));
+    }
+    if kind == "selfsubjectaccessreviews" {
+        return (
+            201,
+            json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {}, "status": {"allowed": true}}),
+        );
+    }
     if method == "POST" {
         return status(
             422,
@@ -163,7 +210,24 @@ fn respond(method: &str, path: &str, lists: &Lists) -> (u16, Value) {
         texts.into_iter().for_each(|key| version[key] = json!("x"));
         return (200, version);
     }
-    let kind = path.rsplit('/').next().unwrap();
+    let mut parts = path.rsplit('/');
+    let (last, parent) = (parts.next().unwrap(), parts.next().unwrap_or_default());
+    if last == "metrics" && parent == "proxy" || last == "log" {
+        return match lists.get(last) {
+            Some(Ok(pages)) => (200, pages[0].clone()),
+            _ => status(403, "Forbidden", "the subresource of pods is forbidden"),
+        };
+    }
+    // One object, by its name.
+    if let Some(Err(())) = lists.get(parent) {
+        return status(403, "Forbidden", &format!("{parent} is forbidden"));
+    }
+    if let Some(Ok(items)) = lists.get(parent) {
+        let found = items.iter().find(|item| item["metadata"]["name"] == last);
+        return found.map_or_else(|| status(404, "NotFound", "there is none"), |found| (200, found.clone()));
+    }
+    let of_release = last == "pods" && path.contains("/namespaces/");
+    let kind = if of_release { "replicas" } else { last };
     match lists.get(kind) {
         None => status(404, "NotFound", "the server could not find the requested resource"),
         Some(Err(())) => status(403, "Forbidden", &format!("{kind} is forbidden")),

@@ -11,6 +11,19 @@ const CHECK: Check = Check::Kubevirt;
 const GATE: &str = "ExternalNetResourceInjection";
 
 pub(super) fn versions(facts: &Facts) -> Vec<Finding> {
+    each(facts, |kubevirt| one(kubevirt, facts))
+}
+
+/// Before there is a webhook, that there is none is not wrong.
+pub(super) fn before_install(facts: &Facts) -> Vec<Finding> {
+    let one = |kubevirt: &KubeVirt| match left_to_us(kubevirt) {
+        Err(finding) => *finding,
+        Ok((found, _)) => Finding::ok(CHECK, found),
+    };
+    each(facts, one)
+}
+
+fn each(facts: &Facts, one: impl Fn(&KubeVirt) -> Finding) -> Vec<Finding> {
     if let Some(Err(failure)) = &facts.kubevirts
         && failure.is_not_served()
     {
@@ -28,9 +41,7 @@ pub(super) fn versions(facts: &Facts) -> Vec<Finding> {
                 remedy,
             )]
         }
-        Ok(kubevirts) => {
-            kubevirts.iter().map(|kubevirt| one(kubevirt, facts).about(object(kubevirt))).collect()
-        }
+        Ok(kubevirts) => kubevirts.iter().map(|kubevirt| one(kubevirt).about(object(kubevirt))).collect(),
     }
 }
 
@@ -38,26 +49,29 @@ fn object(kubevirt: &KubeVirt) -> ObjectRef {
     ObjectRef::in_namespace("KubeVirt", &kubevirt.namespace, &kubevirt.name)
 }
 
-fn one(kubevirt: &KubeVirt, facts: &Facts) -> Finding {
+/// What a version means for its VFs, and its number if it leaves them to a webhook.
+type Meaning = (String, Option<(u32, u32)>);
+
+fn left_to_us(kubevirt: &KubeVirt) -> Result<Meaning, Box<Finding>> {
     let KubeVirt { namespace, name, version, gates, disabled_gates } = kubevirt;
     let name = format!("{namespace}/{name}");
     let Some(version) = version else {
         let remedy = format!("kubectl describe kubevirt of {name} shows the progress of its installation");
-        return Finding::unknown(
+        return Err(Box::new(Finding::unknown(
             CHECK,
             Code::KubevirtVersionUnknown,
             format!("{name}: no version yet"),
             remedy,
-        );
+        )));
     };
     let Some(minor) = minor(version) else {
         let remedy = "KubeVirt requests VFs itself up to 1.8, and needs the webhook from 1.9 on: find out which version it is";
-        return Finding::unknown(
+        return Err(Box::new(Finding::unknown(
             CHECK,
             Code::KubevirtVersionUnknown,
             format!("{name}: version {version:?} is not understood"),
             remedy,
-        );
+        )));
     };
     let has = |gates: &[String]| gates.iter().any(|gate| gate == GATE);
     let left_to_us = match minor {
@@ -67,12 +81,17 @@ fn one(kubevirt: &KubeVirt, facts: &Facts) -> Finding {
         _ => true,
     };
     if !left_to_us {
-        return Finding::ok(
-            CHECK,
-            format!("{name}: {version} requests VFs itself; the webhook has nothing to add"),
-        );
+        return Ok((format!("{name}: {version} requests VFs itself; the webhook has nothing to add"), None));
     }
-    let found = format!("{name}: {version} leaves VFs to a webhook");
+    Ok((format!("{name}: {version} leaves VFs to a webhook"), Some(minor)))
+}
+
+fn one(kubevirt: &KubeVirt, facts: &Facts) -> Finding {
+    let (found, minor) = match left_to_us(kubevirt) {
+        Err(finding) => return *finding,
+        Ok((found, None)) => return Finding::ok(CHECK, found),
+        Ok((found, Some(minor))) => (found, minor),
+    };
     if !ours(facts).is_empty() {
         return Finding::ok(CHECK, found);
     }

@@ -63,10 +63,7 @@ pub(super) fn resources(facts: &Facts) -> Vec<Finding> {
     findings
         .extend(note.map(|why| Finding::ok(CHECK, format!("DeviceClasses (DRA) are not looked at: {why}"))));
     findings.extend(nodes.iter().filter_map(|node| silent(node, &needed)));
-    // Only what stands beside a resource that a NAD names, or is the device plugin's or the operator's own, is
-    // taken for SR-IOV: graphics cards and KubeVirt's own devices are advertised in the same way.
-    let domains: BTreeSet<&str> =
-        needed.keys().filter_map(|resource| domain(resource)).chain(["intel.com", "openshift.io"]).collect();
+    let domains = domains(needed.keys());
     let advertised: BTreeSet<&String> = nodes.iter().flat_map(|node| node.allocatable.keys()).collect();
     for resource in advertised {
         if !needed.contains_key(resource) && domain(resource).is_some_and(|domain| domains.contains(domain)) {
@@ -80,6 +77,45 @@ pub(super) fn resources(facts: &Facts) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Before an install: which nodes have devices.
+pub(super) fn before_install(facts: &Facts) -> Vec<Finding> {
+    let nodes = match seen(CHECK, facts.nodes.as_ref()) {
+        Ok(nodes) => nodes,
+        Err(findings) => return findings,
+    };
+    let named = facts.networks.as_ref().and_then(|networks| networks.as_ref().ok()).map(resources_of);
+    let named = named.unwrap_or_default();
+    let domains = domains(named.keys());
+    let advertised: BTreeSet<&String> = nodes.iter().flat_map(|node| node.allocatable.keys()).collect();
+    let is_ours = |resource: &&&String| {
+        named.contains_key(**resource) || domain(resource).is_some_and(|domain| domains.contains(domain))
+    };
+    let one = |resource: &&String| {
+        let found = format!("{resource}: {}", supply(resource, nodes));
+        Finding::ok(CHECK, found).about(ObjectRef::resource(resource))
+    };
+    let findings: Vec<Finding> = advertised.iter().filter(is_ours).map(one).collect();
+    if !findings.is_empty() {
+        return findings;
+    }
+    vec![Finding::warning(
+        CHECK,
+        Code::ResourceNotAdvertised,
+        format!(
+            "no node of {} advertises a resource of an SR-IOV device plugin or one that a NAD names",
+            nodes.len()
+        ),
+        "install the SR-IOV device plugin or operator; a resource with another prefix than intel.com and openshift.io is \
+         known by a NAD that names it",
+    )]
+}
+
+/// The prefixes of resources that are taken for SR-IOV: graphics cards and KubeVirt's own devices are advertised in the
+/// same way.
+fn domains<'r>(named: impl Iterator<Item = &'r String>) -> BTreeSet<&'r str> {
+    named.filter_map(|resource| domain(resource)).chain(["intel.com", "openshift.io"]).collect()
 }
 
 /// Each resource, and the NADs that name it.

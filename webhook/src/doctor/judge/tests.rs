@@ -1,5 +1,6 @@
 mod dra;
 mod machines;
+mod release;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +12,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::doctor::State;
 use crate::doctor::facts::{KubeVirt, LauncherPod, Machine, Nad, Nads, Node, Probe, Ready};
 use crate::doctor::report::write_table;
 use crate::kinds::{KUBEVIRTS, NADS, VMIS};
@@ -22,7 +24,9 @@ fn entry(configuration: &str, name: &str) -> Entry {
         configuration: configuration.to_owned(),
         name: name.to_owned(),
         target: format!("Service {configuration}/{configuration}"),
-        has_bundle: true,
+        service: Some((configuration.to_owned(), configuration.to_owned())),
+        bundle: release::authority().certificate_pem().into_bytes(),
+        about_vmis: false,
         ignores_failure: false,
     }
 }
@@ -121,6 +125,7 @@ fn pod(networks: &str, limits: &Value) -> LauncherPod {
 fn well() -> Facts {
     Facts {
         entries: Some(Ok(vec![entry("kubevirt-sriov", "pods.kubevirt-sriov.io")])),
+        release: Some(release::running()),
         probe: Some(Probe::Refused { entry: "pods.kubevirt-sriov.io".to_owned() }),
         networks: nads([(nad("storage"), network(RESOURCE)), (nad("plain"), network(""))]),
         nodes: Some(Ok(vec![
@@ -136,7 +141,7 @@ fn well() -> Facts {
 }
 
 fn judged(facts: &Facts) -> Report {
-    judge(facts, &Check::ALL, &Options::default())
+    judge(facts, &Check::ALL, &release::decisions(Options::default()))
 }
 
 fn table(report: &Report) -> String {
@@ -152,6 +157,12 @@ fn a_cluster_in_which_all_is_well() {
     insta::assert_snapshot!(table(&report), @r"
     ok       webhook   kubevirt-sriov: pods go to Service kubevirt-sriov/kubevirt-sriov (pods.kubevirt-sriov.io)
     ok       webhook   the API server reaches it and trusts its certificate
+    ok       release   Deployment kubevirt-sriov/kubevirt-sriov: 2 of 2 replicas are ready
+    ok       release   the replicas are of this program's version
+    ok       release   pods are decided by the flags of Deployment kubevirt-sriov/kubevirt-sriov: all have their defaults
+    ok       release   the serving certificate in Secret kubevirt-sriov/tls is valid until 2024-12-23T00:00:00Z
+    ok       release   replica hook-1 since its start: 7 reviews, 0 denials; no errors
+    ok       release   replica hook-2 since its start: 7 reviews, 0 denials; no errors
     ok       injector  no other injector of SR-IOV resources
     ok       kubevirt  kubevirt/kubevirt: v1.9.0 leaves VFs to a webhook
     ok       nad       2 valid, 1 of them name a resource
@@ -178,7 +189,7 @@ fn a_cluster_in_which_little_is() {
 /// What one change makes of a cluster in which all is well: the only finding that is not ok.
 #[rstest]
 #[case::no_bundle(
-    |facts: &mut Facts| facts.entries = Some(Ok(vec![Entry { has_bundle: false, ..entry("sriov", "pods.kubevirt-sriov.io") }])),
+    |facts: &mut Facts| facts.entries = Some(Ok(vec![Entry { bundle: Vec::new(), ..entry("sriov", "pods.kubevirt-sriov.io") }])),
     Check::Webhook, State::Wrong, Code::WebhookCaMissing, "no caBundle"
 )]
 #[case::failure_policy(
@@ -342,7 +353,7 @@ fn versions(#[case] version: &str, #[case] on: &[&str], #[case] off: &[&str], #[
     let mut facts = well();
     facts.kubevirts =
         Some(Ok(vec![KubeVirt { gates: texts(on), disabled_gates: texts(off), ..kubevirt(version) }]));
-    let report = judge(&facts, &[Check::Kubevirt], &Options::default());
+    let report = judge(&facts, &[Check::Kubevirt], &release::decisions(Options::default()));
     let found: Vec<_> = report.findings.iter().map(|finding| finding.found.as_str()).collect();
     assert!(found.len() == 1 && found[0].contains(text), "{found:?}");
 }
@@ -360,7 +371,7 @@ fn a_kubevirt_that_relies_on_a_webhook_that_is_not_there_is_the_worst(
     facts.entries = Some(Ok(Vec::new()));
     let gates = vec!["ExternalNetResourceInjection".to_owned()];
     facts.kubevirts = Some(Ok(vec![KubeVirt { gates, ..kubevirt(version) }]));
-    let report = judge(&facts, &[Check::Kubevirt], &Options::default());
+    let report = judge(&facts, &[Check::Kubevirt], &release::decisions(Options::default()));
     assert!(report.findings[0].found.contains("virtual machines start without their VFs"), "{report:?}");
     assert!(!report.healthy);
     let remedy = report.findings[0].remedy.as_deref().unwrap();
@@ -385,6 +396,7 @@ fn a_pod_with_the_helper_is_well_whatever_its_image() {
 fn what_may_not_be_seen_is_neither_well_nor_wrong() {
     let facts = Facts {
         entries: Some(forbidden(Resource::of::<MutatingWebhookConfiguration>())),
+        release: None,
         probe: Some(Probe::Hindered { reason: "pods is forbidden".to_owned() }),
         networks: Some(forbidden(NADS)),
         nodes: Some(forbidden(Resource::of::<KubernetesNode>())),
@@ -401,7 +413,7 @@ fn what_may_not_be_seen_is_neither_well_nor_wrong() {
     let checks: BTreeSet<_> = report.findings.iter().map(|finding| finding.check).collect();
     assert_eq!(checks, BTreeSet::from(Check::ALL));
     assert!(
-        table(&report).ends_with("\nNothing wrong was seen; 7 things could not be seen.\n"),
+        table(&report).ends_with("\nNothing wrong was seen; 8 things could not be seen.\n"),
         "{}",
         table(&report)
     );
@@ -409,6 +421,6 @@ fn what_may_not_be_seen_is_neither_well_nor_wrong() {
 
 #[test]
 fn what_was_not_asked_for_is_not_said() {
-    let report = judge(&well(), &[Check::Nad], &Options::default());
+    let report = judge(&well(), &[Check::Nad], &release::decisions(Options::default()));
     assert_eq!(report.findings.iter().map(|finding| finding.check).collect::<Vec<_>>(), [Check::Nad]);
 }

@@ -1,6 +1,6 @@
 //! The registration, the answer, the certificate; and who else does the same.
 
-use super::{others, ours, seen};
+use super::{others, ours, ours_of_vmis, seen};
 use crate::doctor::facts::{Entry, Facts, Probe};
 use crate::doctor::{Check, Code, Finding, ObjectRef};
 
@@ -29,6 +29,8 @@ pub(super) fn registration(facts: &Facts) -> Vec<Finding> {
             "no resource is added twice, but each pod waits for all of them: uninstall the releases that are not needed",
         ));
     }
+    findings
+        .extend(ours_of_vmis(facts).into_iter().map(|entry| of_vmis(entry).about(registration_of(entry))));
     findings.extend(answer(facts).map(|finding| match ours[..] {
         [entry] => finding.about(registration_of(entry)),
         _ => finding,
@@ -41,9 +43,9 @@ fn registration_of(entry: &Entry) -> ObjectRef {
 }
 
 fn one(entry: &Entry) -> Finding {
-    let Entry { configuration, name, target, has_bundle, ignores_failure } = entry;
+    let Entry { configuration, name, target, ignores_failure, .. } = entry;
     let found = format!("{configuration}: pods go to {target} ({name})");
-    if !has_bundle {
+    if !entry.has_bundle() {
         return Finding::wrong(
             CHECK,
             Code::WebhookCaMissing,
@@ -62,6 +64,45 @@ fn one(entry: &Entry) -> Finding {
         );
     }
     Finding::ok(CHECK, found)
+}
+
+/// A release that is there already.
+pub(super) fn registered_already(facts: &Facts) -> Vec<Finding> {
+    let one = |entry: &&Entry| {
+        Finding::warning(
+            CHECK,
+            Code::WebhookRegisteredTwice,
+            format!("{}: pods go to {} already ({})", entry.configuration, entry.target, entry.name),
+            "upgrade that release instead: with two of them each pod waits for both",
+        )
+        .about(registration_of(entry))
+    };
+    ours(facts).iter().map(one).collect()
+}
+
+/// The entry for VMIs, which only brings warnings to their authors and is never in the way.
+fn of_vmis(entry: &Entry) -> Finding {
+    let Entry { configuration, name, target, ignores_failure, .. } = entry;
+    if !entry.has_bundle() {
+        return Finding::warning(
+            CHECK,
+            Code::WebhookCaMissing,
+            format!("{configuration}: {name} has no caBundle: authors of virtual machines get no warnings"),
+            "see the log of the replicas, which write it (certificates.mode=managed), or of cert-manager's CA \
+             injector; with certificates.mode=secret set certificates.secret.caBundle",
+        );
+    }
+    if !ignores_failure {
+        return Finding::warning(
+            CHECK,
+            Code::WebhookVmisFailurePolicyFail,
+            format!(
+                "{configuration}: failurePolicy of {name} is Fail: while no replica answers, no VMI can be created or changed"
+            ),
+            "set it to Ignore, as the chart does: it only brings warnings",
+        );
+    }
+    Finding::ok(CHECK, format!("{configuration}: VMIs go to {target} ({name})"))
 }
 
 /// What the API server did with a pod that our webhook refuses.

@@ -34,7 +34,7 @@ pub fn write_table(map: &Map, out: &mut impl Write) -> io::Result<()> {
     let style = map.state().style();
     match (map.state(), map.machines.len()) {
         (_, 0) => Ok(()),
-        (State::Ok | State::Warning, all) => {
+        (State::Ok | State::Note | State::Warning, all) => {
             writeln!(out, "{style}{} with devices; nothing disagrees.{style:#}", vmis(all))
         }
         (State::Unknown, all) => {

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use admission::Options;
 use apiserver::{Failure, Kind, Resource, Scope};
 use contract::{NadName, annotation};
 use k8s_openapi::api::core::v1::Pod;
@@ -8,6 +9,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::doctor::facts::{LauncherPod, Machine, Nad, Nads, Node};
+
+fn decisions() -> Decisions {
+    Decisions { options: Options::default(), source: Source::CommandLine }
+}
 
 const RED: &str = "example.com/red";
 
@@ -116,7 +121,7 @@ impl Sides {
 }
 
 fn drawn(facts: &Facts) -> Map {
-    map(facts, &[], &Options::default())
+    map(facts, &[], &decisions())
 }
 
 fn table(map: &Map) -> String {
@@ -231,8 +236,8 @@ fn without_a_pod_it_shows_what_is_wanted() {
 fn one_vmi_of_many() {
     let facts = Sides::default().facts();
     let name = |name: &str| NadName::new("lab", name).unwrap();
-    assert_eq!(map(&facts, &[name("postgres")], &Options::default()).machines.len(), 1);
-    let other = map(&facts, &[name("other")], &Options::default());
+    assert_eq!(map(&facts, &[name("postgres")], &decisions()).machines.len(), 1);
+    let other = map(&facts, &[name("other")], &decisions());
     assert_eq!((other.machines.len(), other.healthy), (0, false));
     assert!(table(&other).contains("lab/other: there is no such VMI"), "{}", table(&other));
 }

@@ -68,7 +68,7 @@ fn dra(facts: &mut Facts) -> &mut Dra {
 fn said(change: impl FnOnce(&mut Facts)) -> String {
     let mut facts = served();
     change(&mut facts);
-    let report = judge(&facts, &[Check::Resource], &Options::default());
+    let report = judge(&facts, &[Check::Resource], &release::decisions(Options::default()));
     let line = |finding: &Finding| {
         let remedy = finding.remedy.as_ref().map(|remedy| format!("\n-> {remedy}")).unwrap_or_default();
         format!("{} {}{remedy}", finding.state.as_str(), finding.found)
@@ -185,7 +185,7 @@ fn claimed(results: &[&str]) -> Facts {
 }
 
 fn of_vmis(facts: &Facts) -> String {
-    table(&judge(facts, &[Check::Nad, Check::Vmi], &Options::default()))
+    table(&judge(facts, &[Check::Nad, Check::Vmi], &release::decisions(Options::default())))
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn a_claimed_network() {
 #[test]
 fn the_map_shows_claims() {
     let map = |facts: &Facts| {
-        let map = crate::doctor::map::map(facts, &[], &Options::default());
+        let map = crate::doctor::map::map(facts, &[], &release::decisions(Options::default()));
         let network = map.machines[0].pods[0].networks[0].clone();
         (network.resource.value.unwrap_or_default(), network.vf.value.unwrap_or_default())
     };

@@ -15,7 +15,7 @@ fn with(annotations: &[(&str, &str)], plugin: &str) -> Nad {
 
 /// What is found about VMIs and NADs that is not well.
 fn odd(facts: &Facts) -> String {
-    let report = judge(facts, &[Check::Nad, Check::Vmi], &Options::default());
+    let report = judge(facts, &[Check::Nad, Check::Vmi], &release::decisions(Options::default()));
     let lines = report.findings.iter().filter(|finding| finding.state != State::Ok);
     lines
         .map(|finding| {
@@ -83,7 +83,7 @@ fn five_of_six_without_their_device() {
     WRONG vmi device-missing: default/tap: pod virt-launcher-tap-abcde holds 0 of 1 macvtap.network.kubevirt.io/bond0
     WRONG vmi device-missing: default/plugged: pod virt-launcher-plugged-abcde holds 0 of 1 example.com/blue
     ");
-    let report = judge(&facts, &[Check::Vmi], &Options::default());
+    let report = judge(&facts, &[Check::Vmi], &release::decisions(Options::default()));
     assert!(!report.healthy);
     insta::assert_snapshot!(report.findings[0].found, @"1 of 6 VMIs with networks that need devices hold them; of 1 Multus has not yet said what it attached");
 }
@@ -199,7 +199,7 @@ fn what_the_webhook_warns_of_is_not_well() {
     let mut facts = one(&json!({"sriov": {}}), &json!({"phase": "Running"}), &json!({}), &json!({}));
     facts.networks = nads([]);
     let options = Options { on_unresolved: admission::Unresolved::Warn, ..Options::default() };
-    let report = judge(&facts, &[Check::Vmi], &options);
+    let report = judge(&facts, &[Check::Vmi], &release::decisions(options));
     let odd: Vec<_> = report.findings.iter().filter(|finding| finding.state == State::Warning).collect();
     assert_eq!(odd.len(), 1, "{report:?}");
     assert!(odd[0].found.contains("NetworkAttachmentDefinition default/blue does not exist"), "{report:?}");
@@ -295,7 +295,7 @@ mod restarts {
             "message": "Pod was rejected: Allocate failed due to no healthy devices present",
         }});
         let facts = one(&json!({"sriov": {}}), &json!({"phase": phase}), &json!({BLUE: "1"}), &status);
-        let report = judge(&facts, &[Check::Vmi], &Options::default());
+        let report = judge(&facts, &[Check::Vmi], &release::decisions(Options::default()));
         let wrong: Vec<_> = report.findings.iter().filter(|finding| finding.state == State::Wrong).collect();
         assert_eq!(
             wrong[0].found,
