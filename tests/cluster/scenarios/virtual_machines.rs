@@ -49,7 +49,8 @@ async fn each_mistake_is_a_warning_that_kubectl_shows() {
     let kubectl = sandbox.kubectl();
     // The permission that the chart grants if nodes are watched.
     let account = format!("{}:{}", sandbox.system_namespace(), sandbox.webhook_name());
-    let role = ["create", "clusterrole", "mistakes-nodes", "--verb=list,watch", "--resource=nodes"];
+    let resources = "--resource=nodes,deviceclasses.resource.k8s.io";
+    let role = ["create", "clusterrole", "mistakes-nodes", "--verb=list,watch", resources];
     kubectl.run(role).expect_success();
     let binding = ["create", "clusterrolebinding", "mistakes-nodes", "--clusterrole=mistakes-nodes"];
     let account = format!("--serviceaccount={account}");
