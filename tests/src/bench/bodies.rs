@@ -20,7 +20,7 @@ pub(super) fn pod() -> Value {
     serde_json::from_slice(&pod).unwrap()
 }
 
-/// The API server's review of [`pod`], or of the same with so many networks.
+/// The API server's review of that pod, or of the same with so many networks.
 pub fn review(selections: Option<usize>) -> Vec<u8> {
     let mut pod = pod();
     if let Some(selections) = selections {
