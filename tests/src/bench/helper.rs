@@ -93,7 +93,7 @@ pub async fn start(program: &Path, folder: &Path, group: Option<&Tenth>) -> Star
     let begin = Instant::now();
     let mut process = Process::start(&folder.join("log"), Path::new("/bin/sh"), arguments);
     let ready = Command::new(program)
-        .args(["ready", &socket_dir, "--patience=30s"])
+        .args(["ready", &socket_dir, "--patience=30"])
         .stdout(Stdio::null())
         .status()
         .unwrap();
