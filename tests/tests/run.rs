@@ -29,7 +29,8 @@ fn tree(tiers: &[(&str, &str)]) -> TempDir {
 }
 
 fn run(tree: &TempDir, arguments: &[&str]) -> Output {
-    Command::new(tree.path().join("tests/run")).args(arguments).output().unwrap()
+    // A file that was just written cannot be executed while a process that another test starts has it open still.
+    Command::new("bash").arg(tree.path().join("tests/run")).args(arguments).output().unwrap()
 }
 
 /// A tier that passes one test, after `wait` has come true for ten seconds at most.
