@@ -3,10 +3,12 @@
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
+use anyhow::Context as _;
 use clap::{CommandFactory, Parser, Subcommand};
 
 mod admission_options;
 mod certs;
+mod cluster_look;
 mod cluster_options;
 mod doctor;
 mod dump;
@@ -94,6 +96,18 @@ pub fn run() -> ExitCode {
 fn cannot_work(problem: &str) -> ExitCode {
     eprintln!("{}: {problem}", program());
     ExitCode::from(2)
+}
+
+/// Says why a command for people could not do its work.
+fn failed(command: &str, error: &anyhow::Error) -> ExitCode {
+    eprintln!("{} {command}: {}", program(), apiserver::chain(&**error));
+    ExitCode::from(2)
+}
+
+/// Runs the work of a command for people, which waits for one thing at a time.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("cannot start")?.block_on(work)
 }
 
 /// What a person typed to start this program, if it is not its name.

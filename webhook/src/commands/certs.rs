@@ -17,8 +17,8 @@ use contract::duration;
 
 use super::cluster_options::ClusterOptions;
 use super::managed_options::ManagedOptions;
-use super::program;
 use super::progress::shown;
+use super::{block_on, failed, program};
 
 /// Show or renew the serving certificate and its CAs
 ///
@@ -126,23 +126,17 @@ struct RollArguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let outcome = runtime.context("cannot start").and_then(|runtime| {
-        runtime.block_on(async {
-            match &arguments.command {
-                Command::Inspect(arguments) => inspect(arguments).await,
-                Command::Renew(arguments) => renew(arguments).await.map(|()| true),
-                Command::RollCa(arguments) => roll(arguments).await.map(|()| true),
-            }
-        })
+    let outcome = block_on(async {
+        match &arguments.command {
+            Command::Inspect(arguments) => inspect(arguments).await,
+            Command::Renew(arguments) => renew(arguments).await.map(|()| true),
+            Command::RollCa(arguments) => roll(arguments).await.map(|()| true),
+        }
     });
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
-        Err(error) => {
-            eprintln!("{} certs: {}", program(), apiserver::chain(&*error));
-            ExitCode::from(2)
-        }
+        Err(error) => failed("certs", &error),
     }
 }
 

@@ -4,18 +4,17 @@ use std::io;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use apiserver::{DEADLINE, Object, within};
 use clap::{Args, ValueEnum};
 use contract::{NadName, duration};
 use kube::Client;
 
+use super::cluster_look::{ClusterLook, RegistrationOptions, look};
 use super::cluster_options::ClusterOptions;
 use super::launcher_hook_options::hide_launcher_hook;
-use super::program;
 use super::progress::{Progress, shown};
 use super::release_flags::DecisionFlags;
-use crate::doctor::collect::{Settings, collect, collect_release};
+use super::{block_on, failed};
+use crate::doctor::collect::Settings;
 use crate::doctor::map::{self, Map};
 use crate::doctor::{Check, FailOn, Report, State, judge, pre, report};
 
@@ -89,13 +88,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAMESPACE/NAME", requires = "map")]
     vmi: Vec<NadName>,
 
-    /// MutatingWebhookConfiguration of the release, if there are several
-    #[arg(long, value_name = "NAME")]
-    webhook_configuration: Option<String>,
-
-    /// Namespace for the dry run of a pod that the webhook denies
-    #[arg(long, value_name = "NAMESPACE", default_value = "default")]
-    probe_namespace: String,
+    #[command(flatten)]
+    registration: RegistrationOptions,
 
     #[command(flatten)]
     cluster: ClusterOptions,
@@ -135,10 +129,7 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
     });
     match printed {
         Ok(status) => ExitCode::from(status),
-        Err(error) => {
-            eprintln!("{} doctor: {}", program(), apiserver::chain(&*error));
-            ExitCode::from(2)
-        }
+        Err(error) => failed("doctor", &error),
     }
 }
 
@@ -171,8 +162,7 @@ fn examined(arguments: Arguments) -> anyhow::Result<(Seen, u8)> {
         wait,
         map,
         vmi,
-        webhook_configuration,
-        probe_namespace,
+        registration,
         cluster,
         admission,
     } = arguments;
@@ -182,10 +172,9 @@ fn examined(arguments: Arguments) -> anyhow::Result<(Seen, u8)> {
         (_, _, true) => Check::ALL.to_vec(),
         (_, _, false) => only,
     };
-    let settings = Settings { checks, configuration: webhook_configuration, probe_namespace };
+    let settings = registration.settings(checks);
     let look = Look { settings, release_namespace, vmi, map, pre, admission };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("cannot start")?.block_on(async {
+    block_on(async {
         let client = cluster.client().await?;
         shown(async |progress| {
             let start = Instant::now();
@@ -221,16 +210,11 @@ struct Look {
 impl Look {
     async fn once(&self, client: &Client, progress: &Progress) -> anyhow::Result<Seen> {
         let Self { settings, release_namespace, vmi, map, pre, admission } = self;
-        let doing = |what| progress.doing(what);
-        doing("waiting for the API server");
-        // Otherwise everything below would fail for the same reason, one by one.
-        let version = Object::of_cluster("the API server's", "version");
-        let version = within(DEADLINE, "get", &version, client.apiserver_version()).await?;
-        let facts = collect_release(client, settings, admission.wants_release() && !pre, doing).await;
-        let decisions = admission.with_release(&facts);
-        let facts = collect(client, settings, &decisions.options.resource_annotations, facts, doing).await;
+        let wants_release = admission.wants_release() && !pre;
+        let ClusterLook { version, facts, decisions } =
+            look(client, settings, admission, wants_release, progress).await?;
         if *pre {
-            doing("asking for permissions");
+            progress.doing("asking for permissions");
             let before = pre::collect(client, (version.major, version.minor), release_namespace.clone());
             return Ok(Seen::Report(pre::judge(&before.await, &facts)));
         }

@@ -6,15 +6,14 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
-use apiserver::{DEADLINE, Object, within};
 use clap::Args;
 
+use super::cluster_look::{ClusterLook, RegistrationOptions, look};
 use super::cluster_options::ClusterOptions;
 use super::launcher_hook_options::hide_launcher_hook;
-use super::program;
 use super::progress::{Progress, shown};
 use super::release_flags::DecisionFlags;
-use crate::doctor::collect::{self as doctor, collect_release};
+use super::{block_on, failed};
 use crate::doctor::{Check, judge, report};
 use crate::dump::{Bundle, Settings, collect, masked, redacted};
 
@@ -52,13 +51,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NUMBER", default_value_t = 2000, value_parser = clap::value_parser!(i64).range(0..))]
     log_lines: i64,
 
-    /// MutatingWebhookConfiguration of the release, if there are several
-    #[arg(long, value_name = "NAME")]
-    webhook_configuration: Option<String>,
-
-    /// Namespace for the dry run of a pod that the webhook denies
-    #[arg(long, value_name = "NAMESPACE", default_value = "default")]
-    probe_namespace: String,
+    #[command(flatten)]
+    registration: RegistrationOptions,
 
     #[command(flatten)]
     cluster: ClusterOptions,
@@ -71,10 +65,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match dump(arguments) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
-        Err(error) => {
-            eprintln!("{} dump: {}", program(), apiserver::chain(&*error));
-            ExitCode::from(2)
-        }
+        Err(error) => failed("dump", &error),
     }
 }
 
@@ -94,8 +85,7 @@ fn dump(arguments: &Arguments) -> anyhow::Result<bool> {
     if !is_stdout && !is_folder && output.exists() {
         bail!("--output {}: exists already; name another file", output.display());
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let bundle = runtime.context("cannot start")?.block_on(shown(|progress| read(arguments, progress)))?;
+    let bundle = block_on(shown(|progress| read(arguments, progress)))?;
     let missed = bundle.missed().to_vec();
     let bundle = bundle.closed();
     let place = write(&bundle, &root, now, output, is_stdout, is_folder)
@@ -139,22 +129,11 @@ fn written(now: SystemTime) -> String {
 }
 
 async fn read(arguments: &Arguments, progress: Progress) -> anyhow::Result<Bundle> {
-    let Arguments { output: _, log_lines, webhook_configuration, probe_namespace, cluster, admission } =
-        arguments;
-    let doing = |what| progress.doing(what);
-    doing("waiting for the API server");
+    let Arguments { output: _, log_lines, registration, cluster, admission } = arguments;
     let client = cluster.client().await?;
-    let object = Object::of_cluster("the API server's", "version");
-    let version = within(DEADLINE, "get", &object, client.apiserver_version()).await?;
-    let settings = doctor::Settings {
-        checks: Check::ALL.to_vec(),
-        configuration: webhook_configuration.clone(),
-        probe_namespace: probe_namespace.clone(),
-    };
-    let facts = collect_release(&client, &settings, admission.wants_release(), doing).await;
-    let decisions = admission.with_release(&facts);
-    let annotations = &decisions.options.resource_annotations;
-    let facts = doctor::collect(&client, &settings, annotations, facts, doing).await;
+    let settings = registration.clone().settings(Check::ALL.to_vec());
+    let ClusterLook { version, facts, decisions } =
+        look(&client, &settings, admission, admission.wants_release(), &progress).await?;
     let found = judge::judge(&facts, &settings.checks, &decisions);
     let mut bundle = Bundle::default();
     bundle.json(
@@ -171,6 +150,11 @@ async fn read(arguments: &Arguments, progress: Progress) -> anyhow::Result<Bundl
     report::write_table(&found, &mut table)?;
     let table = anstream::adapter::strip_bytes(&table).into_vec();
     bundle.text("doctor.txt", masked(&String::from_utf8_lossy(&table)));
-    bundle.extend(collect(&client, facts.release.as_ref(), &Settings { log_lines: *log_lines }, doing).await);
+    bundle.extend(
+        collect(&client, facts.release.as_ref(), &Settings { log_lines: *log_lines }, |what| {
+            progress.doing(what);
+        })
+        .await,
+    );
     Ok(bundle)
 }

@@ -4,17 +4,16 @@ use std::io;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use apiserver::{DEADLINE, Object, within};
 use clap::{Args, ValueEnum};
 use contract::NadName;
-use kube::Client;
 
+use super::cluster_look::{ClusterLook, look};
 use super::cluster_options::{ClusterOptions, NamespaceOptions};
 use super::launcher_hook_options::hide_launcher_hook;
-use super::program;
 use super::progress::shown;
 use super::release_flags::DecisionFlags;
-use crate::doctor::collect::{Settings, collect, collect_release};
+use super::{block_on, failed};
+use crate::doctor::collect::Settings;
 use crate::doctor::map::{self, Map};
 use crate::doctor::{Check, State};
 
@@ -81,36 +80,21 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
         Ok(State::Ok | State::Note | State::Warning) => ExitCode::SUCCESS,
         Ok(State::Wrong) => ExitCode::from(1),
         Ok(State::Unknown) => ExitCode::from(2),
-        Err(error) => {
-            eprintln!("{} map: {}", program(), apiserver::chain(&*error));
-            ExitCode::from(2)
-        }
+        Err(error) => failed("map", &error),
     }
 }
 
 fn draw(arguments: Arguments) -> anyhow::Result<Map> {
     let Arguments { machines, output: _, cluster, namespaces, admission } = arguments;
-    let settings = Settings {
-        checks: vec![Check::Vmi],
-        configuration: None,
-        // The probe belongs to another check.
-        probe_namespace: String::new(),
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("cannot start")?.block_on(async {
+    let settings = Settings::without_probe(Check::Vmi);
+    block_on(async {
         let client = cluster.client().await?;
         let within_namespaces = namespaces.of_cluster(&client);
         let names = names(&machines, &within_namespaces)?;
-        let facts = shown(async |progress| {
-            progress.doing("waiting for the API server");
-            ready(&client).await?;
-            let doing = |what| progress.doing(what);
-            let facts = collect_release(&client, &settings, admission.wants_release(), doing).await;
-            let decisions = admission.with_release(&facts);
-            let annotations = &decisions.options.resource_annotations;
-            anyhow::Ok((collect(&client, &settings, annotations, facts, doing).await, decisions))
-        });
-        let (mut facts, decisions) = facts.await?;
+        let wants_release = admission.wants_release();
+        let seen =
+            shown(async |progress| look(&client, &settings, &admission, wants_release, &progress).await);
+        let ClusterLook { mut facts, decisions, version: _ } = seen.await?;
         if names.is_empty()
             && !within_namespaces.is_empty()
             && let Some(Ok(machines)) = &mut facts.machines
@@ -119,13 +103,6 @@ fn draw(arguments: Arguments) -> anyhow::Result<Map> {
         }
         Ok(map::map(&facts, &names, &decisions))
     })
-}
-
-/// Otherwise everything that is read would fail for the same reason, one by one.
-async fn ready(client: &Client) -> anyhow::Result<()> {
-    let version = Object::of_cluster("the API server's", "version");
-    within(DEADLINE, "get", &version, client.apiserver_version()).await?;
-    Ok(())
 }
 
 /// The VMIs with these names. A name without a namespace is of the one namespace that the command is about.

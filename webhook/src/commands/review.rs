@@ -18,11 +18,12 @@ use serde_json::Value;
 
 use super::cluster_options::{ClusterOptions, NamespaceOptions};
 use super::launcher_hook_options::hide_launcher_hook;
-use super::program;
 use super::progress::{Progress, shown};
 use super::release_flags::DecisionFlags;
-use crate::doctor::collect::{Depth, entries, release};
-use crate::doctor::facts::{Facts, Source};
+use super::{block_on, failed, program};
+use crate::doctor::Check;
+use crate::doctor::collect::{Settings, collect_release};
+use crate::doctor::facts::Source;
 use crate::networks::file;
 use crate::{cluster, manifests};
 
@@ -115,10 +116,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{} review: {}", program(), apiserver::chain(&*error));
-            ExitCode::from(2)
-        }
+        Err(error) => failed("review", &error),
     }
 }
 
@@ -130,8 +128,7 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 /// Whether every pod would pass.
 fn review(arguments: &Arguments, output: &mut impl Write) -> anyhow::Result<bool> {
     let Input { networks, objects, options } = if arguments.from_cluster {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.context("cannot start")?.block_on(shown(|progress| from_cluster(arguments, progress)))?
+        block_on(shown(|progress| from_cluster(arguments, progress)))?
     } else {
         let namespace = arguments.namespaces.of_file(None);
         let options = arguments.admission.alone();
@@ -168,9 +165,8 @@ struct Input {
 }
 
 async fn from_cluster(arguments: &Arguments, progress: Progress) -> anyhow::Result<Input> {
-    progress.doing("reading the release");
     let client = arguments.cluster.client().await?;
-    let options = options_of_release(arguments, &client).await;
+    let options = options_of_release(arguments, &client, &progress).await;
     let options = &options;
     progress.doing("reading NetworkAttachmentDefinitions");
     let networks = match arguments.networks {
@@ -198,15 +194,10 @@ async fn from_cluster(arguments: &Arguments, progress: Progress) -> anyhow::Resu
 }
 
 /// How the release decides, as far as it can be read. Where it cannot, standard error says so.
-async fn options_of_release(arguments: &Arguments, client: &Client) -> Options {
-    let mut facts = Facts::default();
-    if arguments.admission.wants_release() {
-        let entries = entries(client, None).await;
-        if let Ok(entries) = &entries {
-            facts.release = release(client, entries, Depth::Flags).await;
-        }
-        facts.entries = Some(entries);
-    }
+async fn options_of_release(arguments: &Arguments, client: &Client, progress: &Progress) -> Options {
+    let settings = Settings::without_probe(Check::Nad);
+    let wants_release = arguments.admission.wants_release();
+    let facts = collect_release(client, &settings, wants_release, |what| progress.doing(what)).await;
     let decisions = arguments.admission.with_release(&facts);
     if let Source::Unread { reason } = &decisions.source {
         eprintln!(

@@ -25,7 +25,8 @@ use super::judge::may_be_stale;
 use crate::cluster;
 use crate::kinds::{DEVICE_CLASSES, KUBEVIRTS, RESOURCE_CLAIMS, RESOURCE_SLICES, VMIS};
 
-pub use release::{Depth, metrics, release};
+pub use release::metrics;
+use release::{Depth, release};
 
 /// How long the API server may take for the pod that is requested: it waits for webhooks, for one at most 30 seconds.
 const PROBE: Duration = Duration::from_secs(60);
@@ -39,6 +40,14 @@ pub struct Settings {
     pub configuration: Option<String>,
     /// Namespace of the dry run.
     pub probe_namespace: String,
+}
+
+impl Settings {
+    /// What to read for a check that needs no dry run, of whichever release there is.
+    #[must_use]
+    pub fn without_probe(check: Check) -> Self {
+        Self { checks: vec![check], configuration: None, probe_namespace: String::new() }
+    }
 }
 
 /// Reads the registrations, and the release that they lead to, as far as the checks need them: how the release decides
@@ -114,7 +123,7 @@ pub async fn collect(
 ///
 /// # Errors
 /// If they cannot be listed.
-pub async fn entries(client: &Client, ours: Option<&str>) -> Result<Vec<Entry>, Failure> {
+async fn entries(client: &Client, ours: Option<&str>) -> Result<Vec<Entry>, Failure> {
     let api: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
     let api = &api;
     let object = Resource::of::<MutatingWebhookConfiguration>().within(Scope::Cluster);

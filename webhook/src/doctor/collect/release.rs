@@ -14,7 +14,7 @@ use crate::doctor::facts::{Counters, Deployment, Entry, Release, Replica, Served
 
 /// How much of it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Depth {
+pub(super) enum Depth {
     /// The Deployment, for its flags.
     Flags,
     /// Pods, metrics and certificate as well.
@@ -22,7 +22,7 @@ pub enum Depth {
 }
 
 /// The release to which the first of our entries leads; `None` if none leads to a Service.
-pub async fn release(client: &Client, entries: &[Entry], depth: Depth) -> Option<Release> {
+pub(super) async fn release(client: &Client, entries: &[Entry], depth: Depth) -> Option<Release> {
     let (namespace, name) = entries
         .iter()
         .filter(|entry| entry.is_ours() && !entry.about_vmis)
