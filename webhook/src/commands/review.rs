@@ -11,8 +11,10 @@ use std::sync::Arc;
 
 use admission::{Decision, Network, Networks, Options, Unreadable, Verdict, decide, read, review_of};
 use anyhow::{Context, anyhow, bail};
+use apiserver::Resource;
 use clap::{Args, ValueEnum};
 use contract::NadName;
+use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use serde_json::Value;
 
@@ -181,14 +183,9 @@ async fn from_cluster(arguments: &Arguments, progress: Progress) -> anyhow::Resu
     progress.doing("reading virt-launcher pods");
     let mut objects = Vec::new();
     for mut pod in cluster::launcher_pods(&client, &arguments.namespaces.of_cluster(&client)).await? {
-        // A pod in a list has neither; who reads the output wants a whole one.
+        // Who reads the output does not want to know who wrote which field.
         pod.metadata.managed_fields = None;
-        let mut object = serde_json::to_value(&pod)?;
-        if let Some(fields) = object.as_object_mut() {
-            fields.insert("apiVersion".to_owned(), "v1".into());
-            fields.insert("kind".to_owned(), "Pod".into());
-        }
-        objects.push(("the cluster".to_owned(), object));
+        objects.push(("the cluster".to_owned(), cluster::whole(&pod, Resource::of::<Pod>())?));
     }
     Ok(Input { networks, objects, options: options.clone() })
 }

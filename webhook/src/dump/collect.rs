@@ -1,6 +1,6 @@
 //! Reads the parts of a dump.
 
-use apiserver::{DEADLINE, Failure, Object, Resource, Scope, list, within};
+use apiserver::{DEADLINE, Failure, Object, Resource, Scope, within};
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
@@ -10,13 +10,14 @@ use k8s_openapi::api::core::v1::{ConfigMap, Event, Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::{DynamicObject, ListParams, LogParams};
+use kube::api::{ListParams, LogParams};
 use kube::{Api, Client};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Bundle;
 use super::mask::mask;
 use super::redact;
+use crate::cluster;
 use crate::doctor::collect::metrics;
 use crate::doctor::facts::{OUR_DOMAIN, Release};
 use crate::kinds::{KUBEVIRTS, NADS, VMIS};
@@ -82,8 +83,7 @@ pub async fn collect(
     add(&mut bundle, "kubevirts.json", kubevirts, |kubevirt| Some(redact::object(kubevirt.clone())));
     let vmis = all(client, VMIS, &everywhere, every()).await;
     add(&mut bundle, "machines/vmis.json", vmis, |vmi| has_networks(vmi).then(|| redact::machine(vmi)));
-    let label = format!("{}={}", contract::kubevirt::LAUNCHER_LABEL, contract::kubevirt::LAUNCHER);
-    let pods = all(client, Resource::of::<Pod>(), &everywhere, every().labels(&label)).await;
+    let pods = all(client, Resource::of::<Pod>(), &everywhere, cluster::of_launchers()).await;
     add(&mut bundle, "machines/pods.json", pods, |pod| {
         selects_networks(pod).then(|| redact::launcher_pod(pod))
     });
@@ -173,24 +173,9 @@ async fn all(
     scope: &Scope,
     parameters: ListParams,
 ) -> Result<Vec<Value>, Failure> {
-    let kind = resource.api_resource();
-    let api: Api<DynamicObject> = match scope {
-        Scope::Namespace(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
-        Scope::Cluster | Scope::AllNamespaces => Api::all_with(client.clone(), &kind),
-    };
-    let api = &api;
-    let object = resource.within(scope.clone());
-    let found = list(&object, parameters, |page| async move { api.list(&page).await }).await?;
-    let one = |object: DynamicObject| {
-        // An object that came as JSON can be written as JSON. In a list it has no kind.
-        let mut object = serde_json::to_value(object).unwrap_or_default();
-        if let Some(fields) = object.as_object_mut() {
-            fields.insert("apiVersion".to_owned(), json!(kind.api_version));
-            fields.insert("kind".to_owned(), json!(kind.kind));
-        }
-        object
-    };
-    Ok(found.into_iter().map(one).collect())
+    let found = cluster::matching(client, resource, scope.clone(), parameters).await?;
+    // An object that came as JSON can be written as JSON.
+    Ok(found.iter().map(|object| cluster::whole(object, resource).unwrap_or_default()).collect())
 }
 
 /// Adds a list as `keep` leaves each of its objects.

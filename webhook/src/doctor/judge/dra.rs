@@ -1,10 +1,10 @@
 //! Resources that a DeviceClass serves: Dynamic Resource Allocation (DRA).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use apiserver::Failure;
 
-use super::wording::{said, some};
+use super::wording::{on_nodes, pods_wait, said, some};
 use crate::doctor::facts::{DeviceClass, DeviceId, Dra, DraDevice, LauncherPod};
 use crate::doctor::{Check, Code, Finding};
 
@@ -92,13 +92,12 @@ impl Served<'_> {
             return Finding::ok(CHECK, format!("{served}; {held}{end}"));
         };
         let pods: Vec<&str> = waiting.iter().map(|(pod, _)| pod.as_str()).collect();
-        let wait =
-            if pods.len() == 1 { "1 pod waits".to_owned() } else { format!("{} pods wait", pods.len()) };
         Finding::warning(
             CHECK,
             Code::ResourceExhausted,
             format!(
-                "{served}; {wait} for it: {} (the scheduler says: {}); {held}{end}",
+                "{served}; {} for it: {} (the scheduler says: {}); {held}{end}",
+                pods_wait(pods.len()),
                 some(&pods),
                 said(reason)
             ),
@@ -147,15 +146,10 @@ impl Served<'_> {
 
 impl std::fmt::Display for Count<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut nodes: BTreeMap<&str, usize> = BTreeMap::new();
-        for node in self.devices.iter().filter_map(|device| device.node.as_deref()) {
-            *nodes.entry(node).or_default() += 1;
-        }
+        let nodes: BTreeSet<&str> = self.devices.iter().filter_map(|device| device.node.as_deref()).collect();
         write!(f, "{}", self.devices.len())?;
-        match nodes.len() {
-            0 => {}
-            1 => f.write_str(" on 1 node")?,
-            several => write!(f, " on {several} nodes")?,
+        if !nodes.is_empty() {
+            write!(f, " {}", on_nodes(nodes.len()))?;
         }
         if self.tainted > 0 {
             write!(f, ", {} of them tainted", self.tainted)?;

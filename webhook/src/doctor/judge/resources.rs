@@ -7,7 +7,7 @@ use apiserver::Failure;
 use contract::NadName;
 
 use super::demand::{held, waiting};
-use super::wording::some;
+use super::wording::{on_nodes, pods_wait, some};
 use super::{dra, seen};
 use crate::doctor::facts::{Dra, Facts, LauncherPod, Nads, Node, Ready};
 use crate::doctor::{Check, Code, Finding, ObjectRef};
@@ -188,16 +188,12 @@ fn one(
         let held = held(resource, nodes, pods).into_iter();
         let held: Vec<_> =
             held.map(|one| format!("{} of {} on {}", one.held, one.allocatable, one.node)).collect();
-        let wait = if waiting.len() == 1 {
-            "1 pod waits".to_owned()
-        } else {
-            format!("{} pods wait", waiting.len())
-        };
         return Finding::warning(
             CHECK,
             Code::ResourceExhausted,
             format!(
-                "{resource}: {wait} for it: {}; virtual machines hold {}; {by}",
+                "{resource}: {} for it: {}; virtual machines hold {}; {by}",
+                pods_wait(waiting.len()),
                 some(&waiting),
                 some(&held)
             ),
@@ -259,10 +255,7 @@ fn supply(resource: &str, nodes: &[Node]) -> String {
     let cordoned =
         nodes.iter().filter(|node| node.cordoned && node.allocatable.contains_key(resource)).count();
     let cordoned = if cordoned > 0 { format!(", {cordoned} of them cordoned") } else { String::new() };
-    match counts.len() {
-        1 => format!("{total} on 1 node{cordoned}"),
-        several => format!("{total} on {several} nodes{cordoned}"),
-    }
+    format!("{total} {}{cordoned}", on_nodes(counts.len()))
 }
 
 fn domain(resource: &str) -> Option<&str> {

@@ -6,6 +6,10 @@ use crate::doctor::{Check, Code, Finding, ObjectRef};
 
 const CHECK: Check = Check::Webhook;
 
+/// What to do about an entry without a caBundle.
+const NO_BUNDLE: &str = "see the log of the replicas, which write it (certificates.mode=managed), or of cert-manager's CA \
+                         injector; with certificates.mode=secret set certificates.secret.caBundle";
+
 pub(super) fn registration(facts: &Facts) -> Vec<Finding> {
     if let Err(findings) = seen(CHECK, facts.entries.as_ref()) {
         return findings.into_iter().chain(answer(facts)).collect();
@@ -50,8 +54,7 @@ fn one(entry: &Entry) -> Finding {
             CHECK,
             Code::WebhookCaMissing,
             format!("{configuration}: {name} has no caBundle, so no API server trusts the webhook"),
-            "see the log of the replicas, which write it (certificates.mode=managed), or of cert-manager's CA \
-             injector; with certificates.mode=secret set certificates.secret.caBundle",
+            NO_BUNDLE,
         );
     }
     if *ignores_failure {
@@ -88,8 +91,7 @@ fn of_vmis(entry: &Entry) -> Finding {
             CHECK,
             Code::WebhookCaMissing,
             format!("{configuration}: {name} has no caBundle: authors of virtual machines get no warnings"),
-            "see the log of the replicas, which write it (certificates.mode=managed), or of cert-manager's CA \
-             injector; with certificates.mode=secret set certificates.secret.caBundle",
+            NO_BUNDLE,
         );
     }
     if !ignores_failure {

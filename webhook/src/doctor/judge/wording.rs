@@ -12,7 +12,22 @@ const NAMED: usize = 3;
 
 /// An untrusted sentence, on one line and not too long.
 pub(super) fn said(text: &str) -> String {
-    cut(text, LONGEST).replace(char::is_control, " ")
+    one_line(text, LONGEST)
+}
+
+/// An untrusted text, on one line and no longer than that.
+pub(super) fn one_line(text: &str, longest: usize) -> String {
+    cut(text, longest).replace(char::is_control, " ")
+}
+
+/// How many pods wait.
+pub(super) fn pods_wait(count: usize) -> String {
+    if count == 1 { "1 pod waits".to_owned() } else { format!("{count} pods wait") }
+}
+
+/// On how many nodes.
+pub(super) fn on_nodes(count: usize) -> String {
+    if count == 1 { "on 1 node".to_owned() } else { format!("on {count} nodes") }
 }
 
 /// The first few by name, the others by number.
