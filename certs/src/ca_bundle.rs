@@ -1,12 +1,16 @@
 //! `caBundle` in our webhook configurations, and nothing else of them.
 
+use std::fmt::Debug;
+
 use apiserver::{DEADLINE, Failure, Object, within};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration, WebhookClientConfig,
 };
 use kube::api::{Api, Patch, PatchParams};
+use kube::core::ClusterResourceScope;
 use kube::{Client, ResourceExt as _};
+use serde::de::DeserializeOwned;
 
 use crate::managed::{Configuration, Phase, Registration};
 
@@ -44,25 +48,38 @@ impl Ours {
     }
 }
 
-/// A webhook configuration as it was read: its version, and each entry's name and where it leads.
-struct Found {
-    version: String,
-    entries: Vec<(String, WebhookClientConfig)>,
+/// A kind of webhook configuration.
+pub(crate) trait WebhookConfiguration:
+    kube::Resource<DynamicType = (), Scope = ClusterResourceScope>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+    /// When its entries are called.
+    const PHASE: Phase;
+
+    /// Each entry's name and where it leads.
+    fn entries(self) -> Vec<(String, WebhookClientConfig)>;
 }
 
-impl From<MutatingWebhookConfiguration> for Found {
-    fn from(configuration: MutatingWebhookConfiguration) -> Self {
-        let version = configuration.resource_version().unwrap_or_default();
-        let webhooks = configuration.webhooks.unwrap_or_default().into_iter();
-        Self { version, entries: webhooks.map(|webhook| (webhook.name, webhook.client_config)).collect() }
+impl WebhookConfiguration for MutatingWebhookConfiguration {
+    const PHASE: Phase = Phase::Mutating;
+
+    fn entries(self) -> Vec<(String, WebhookClientConfig)> {
+        let webhooks = self.webhooks.unwrap_or_default().into_iter();
+        webhooks.map(|webhook| (webhook.name, webhook.client_config)).collect()
     }
 }
 
-impl From<ValidatingWebhookConfiguration> for Found {
-    fn from(configuration: ValidatingWebhookConfiguration) -> Self {
-        let version = configuration.resource_version().unwrap_or_default();
-        let webhooks = configuration.webhooks.unwrap_or_default().into_iter();
-        Self { version, entries: webhooks.map(|webhook| (webhook.name, webhook.client_config)).collect() }
+impl WebhookConfiguration for ValidatingWebhookConfiguration {
+    const PHASE: Phase = Phase::Validating;
+
+    fn entries(self) -> Vec<(String, WebhookClientConfig)> {
+        let webhooks = self.webhooks.unwrap_or_default().into_iter();
+        webhooks.map(|webhook| (webhook.name, webhook.client_config)).collect()
     }
 }
 
@@ -74,25 +91,34 @@ pub(crate) async fn read(
 ) -> Result<Registration, Failure> {
     let mut registration = Registration::default();
     if let Some(name) = &configurations.mutating {
-        let api: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
-        let found = within(DEADLINE, "get", &object(Phase::Mutating, name), api.get_opt(name)).await?;
-        add(&mut registration, Phase::Mutating, name, found.map(Found::from), ours);
+        read_one::<MutatingWebhookConfiguration>(client, name, ours, &mut registration).await?;
     }
     if let Some(name) = &configurations.validating {
-        let api: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
-        let found = within(DEADLINE, "get", &object(Phase::Validating, name), api.get_opt(name)).await?;
-        add(&mut registration, Phase::Validating, name, found.map(Found::from), ours);
+        read_one::<ValidatingWebhookConfiguration>(client, name, ours, &mut registration).await?;
     }
     Ok(registration)
 }
 
+async fn read_one<K: WebhookConfiguration>(
+    client: &Client,
+    name: &str,
+    ours: &Ours,
+    registration: &mut Registration,
+) -> Result<(), Failure> {
+    let api: Api<K> = Api::all(client.clone());
+    let found = within(DEADLINE, "get", &object(K::PHASE, name), api.get_opt(name)).await?;
+    add(registration, name, found, ours);
+    Ok(())
+}
+
 /// Adds our entries of one configuration, or why it has none.
-fn add(registration: &mut Registration, phase: Phase, name: &str, found: Option<Found>, ours: &Ours) {
-    let object = object(phase, name);
-    let entries = found.map(|Found { version, entries }| {
-        let ours = entries.into_iter().filter(|(_, client)| ours.owns(client));
+fn add<K: WebhookConfiguration>(registration: &mut Registration, name: &str, found: Option<K>, ours: &Ours) {
+    let object = object(K::PHASE, name);
+    let entries = found.map(|found| {
+        let version = found.resource_version().unwrap_or_default();
+        let ours = found.entries().into_iter().filter(|(_, client)| ours.owns(client));
         let entries = ours.map(|(name, client)| (name, client.ca_bundle.unwrap_or_default().0)).collect();
-        Configuration { phase, version, entries }
+        Configuration { phase: K::PHASE, name: name.to_owned(), version, entries }
     });
     let notice = match &entries {
         None => Some(format!(
@@ -115,31 +141,31 @@ fn add(registration: &mut Registration, phase: Phase, name: &str, found: Option<
 }
 
 /// Writes the bundle into each of our entries, if their configurations are still what was read.
-pub(crate) async fn write(
-    client: &Client,
-    configurations: &Configurations,
-    registration: &Registration,
-    bundle: &str,
-) -> Result<(), Failure> {
-    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+pub(crate) async fn write(client: &Client, registration: &Registration, bundle: &str) -> Result<(), Failure> {
     for configuration in registration.configurations.iter().filter(|one| !one.entries.is_empty()) {
-        let patch = patch(configuration, bundle);
-        let patch = Patch::Strategic(&patch);
-        match (configuration.phase, &configurations.mutating, &configurations.validating) {
-            (Phase::Mutating, Some(name), _) => {
-                let api: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
-                let patched = async { api.patch_metadata(name, &parameters, &patch).await };
-                within(DEADLINE, "patch", &object(Phase::Mutating, name), patched).await?;
+        match configuration.phase {
+            Phase::Mutating => {
+                write_one::<MutatingWebhookConfiguration>(client, configuration, bundle).await?;
             }
-            (Phase::Validating, _, Some(name)) => {
-                let api: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
-                let patched = async { api.patch_metadata(name, &parameters, &patch).await };
-                within(DEADLINE, "patch", &object(Phase::Validating, name), patched).await?;
+            Phase::Validating => {
+                write_one::<ValidatingWebhookConfiguration>(client, configuration, bundle).await?;
             }
-            // Only what is named is read.
-            _ => {}
         }
     }
+    Ok(())
+}
+
+async fn write_one<K: WebhookConfiguration>(
+    client: &Client,
+    configuration: &Configuration,
+    bundle: &str,
+) -> Result<(), Failure> {
+    let api: Api<K> = Api::all(client.clone());
+    let name = &configuration.name;
+    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let patch = Patch::Strategic(patch(configuration, bundle));
+    let patched = async { api.patch_metadata(name, &parameters, &patch).await };
+    within(DEADLINE, "patch", &object(K::PHASE, name), patched).await?;
     Ok(())
 }
 
@@ -195,9 +221,9 @@ mod tests {
     }
 
     /// What is known of a configuration with this content.
-    fn registered(phase: Phase, configuration: Option<Found>) -> Registration {
+    fn registered<K: WebhookConfiguration>(configuration: Option<K>) -> Registration {
         let mut registration = Registration::default();
-        add(&mut registration, phase, "kubevirt-sriov", configuration, &ours());
+        add(&mut registration, "kubevirt-sriov", configuration, &ours());
         registration
     }
 
@@ -217,10 +243,9 @@ mod tests {
     fn only_our_entries_get_a_bundle_and_only_that() {
         let mutating: MutatingWebhookConfiguration = serde_json::from_value(content()).unwrap();
         let validating: ValidatingWebhookConfiguration = serde_json::from_value(content()).unwrap();
-        for (phase, found) in
-            [(Phase::Mutating, Found::from(mutating)), (Phase::Validating, Found::from(validating))]
+        for (phase, read) in
+            [(Phase::Mutating, registered(Some(mutating))), (Phase::Validating, registered(Some(validating)))]
         {
-            let read = registered(phase, Some(found));
             let configuration = &read.configurations[0];
             assert_eq!(configuration.entries, [("pods".to_owned(), Vec::new())]);
             assert_eq!((configuration.phase, &read.notice), (phase, &None));
@@ -235,15 +260,15 @@ mod tests {
 
     #[test]
     fn a_missing_configuration_is_no_failure_but_said() {
-        let read = registered(Phase::Mutating, None);
+        let read = registered::<MutatingWebhookConfiguration>(None);
         let notice = "MutatingWebhookConfiguration kubevirt-sriov does not exist, so no API server calls this \
                       webhook: create it (the chart does), or name the right one";
         assert_eq!(read, Registration { notice: Some(notice.to_owned()), ..Registration::default() });
-        let mut both = registered(Phase::Mutating, Some(MutatingWebhookConfiguration::default().into()));
+        let mut both = registered(Some(MutatingWebhookConfiguration::default()));
         let empty = "MutatingWebhookConfiguration kubevirt-sriov has no entry that leads to Service \
                      sriov/hook: its caBundle stays unchanged";
         assert_eq!(both.notice.as_deref(), Some(empty));
-        add(&mut both, Phase::Validating, "final", None, &ours());
+        add::<ValidatingWebhookConfiguration>(&mut both, "final", None, &ours());
         let notice = format!(
             "{empty}; ValidatingWebhookConfiguration final does not exist, so no API server calls this webhook: create \
              it (the chart does), or name the right one"

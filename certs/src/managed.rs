@@ -34,6 +34,8 @@ pub struct Registration {
 pub struct Configuration {
     /// Which of them it is.
     pub phase: Phase,
+    /// Its name.
+    pub name: String,
     /// The version that was read; a bundle is written only onto this one.
     pub version: String,
     /// Name and `caBundle` of each entry that is ours.

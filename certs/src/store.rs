@@ -13,15 +13,15 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::client::Body;
-use kube::core::{ClusterResourceScope, PartialObjectMeta, Status};
+use kube::core::{PartialObjectMeta, Status};
 use kube::runtime::watcher;
 use kube::{Client, Resource as _};
 use tokio::sync::Notify;
 
 pub use crate::ca_bundle::Configurations;
 
-use crate::ca_bundle::{self, FIELD_MANAGER, Ours};
-use crate::managed::{Cluster, Phase, Registration, SecretReading};
+use crate::ca_bundle::{self, FIELD_MANAGER, Ours, WebhookConfiguration};
+use crate::managed::{Cluster, Registration, SecretReading};
 
 /// A Secret and webhook configurations, by name.
 #[derive(Clone)]
@@ -55,26 +55,16 @@ impl KubernetesCluster {
         let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(self.client.clone(), &self.namespace);
         let secret = notify(secrets, self.object(), &self.secret, &wake);
         let Configurations { mutating, validating } = &self.configurations;
-        let mutating =
-            self.notify_of::<MutatingWebhookConfiguration>(Phase::Mutating, mutating.as_deref(), &wake);
-        let validating =
-            self.notify_of::<ValidatingWebhookConfiguration>(Phase::Validating, validating.as_deref(), &wake);
+        let mutating = self.notify_of::<MutatingWebhookConfiguration>(mutating.as_deref(), &wake);
+        let validating = self.notify_of::<ValidatingWebhookConfiguration>(validating.as_deref(), &wake);
         tokio::join!(secret, mutating, validating);
     }
 
     /// Notifies `wake` of changes of a webhook configuration, if there is one.
-    async fn notify_of<K>(&self, phase: Phase, name: Option<&str>, wake: &Notify)
-    where
-        K: kube::Resource<DynamicType = (), Scope = ClusterResourceScope>
-            + Clone
-            + std::fmt::Debug
-            + Send
-            + Sync
-            + 'static,
-    {
+    async fn notify_of<K: WebhookConfiguration>(&self, name: Option<&str>, wake: &Notify) {
         if let Some(name) = name {
             let api: Api<PartialObjectMeta<K>> = Api::all(self.client.clone());
-            notify(api, ca_bundle::object(phase, name), name, wake).await;
+            notify(api, ca_bundle::object(K::PHASE, name), name, wake).await;
         }
     }
 
@@ -159,7 +149,7 @@ impl Cluster for KubernetesCluster {
     }
 
     async fn publish(&self, registration: &Registration, bundle: &str) -> Result<(), Failure> {
-        ca_bundle::write(&self.client, &self.configurations, registration, bundle).await
+        ca_bundle::write(&self.client, registration, bundle).await
     }
 }
 

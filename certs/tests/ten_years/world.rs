@@ -147,6 +147,7 @@ impl Cluster for Connection {
                 Some((version, bundle)) => Registration {
                     configurations: vec![Configuration {
                         phase: Phase::Mutating,
+                        name: "sriov".into(),
                         version: version.to_string(),
                         entries: vec![("pods".into(), bundle.clone()), ("machines".into(), bundle.clone())],
                     }],
