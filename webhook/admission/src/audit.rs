@@ -1,6 +1,8 @@
 //! What API servers write into their audit log of a decision: annotations of the answer, which they keep behind the name
 //! of the webhook's entry.
 
+use std::fmt::{self, Display, Write as _};
+
 use super::attachments::Attachment;
 use super::needs::Need;
 
@@ -21,44 +23,52 @@ pub(super) fn annotations(attachments: &[Attachment], needs: &[Need]) -> Vec<(&'
         .collect()
 }
 
-fn network(attachment: &Attachment) -> String {
-    let nad = &attachment.nad;
-    if attachment.is_ignored() {
-        return format!("{nad} (ignored)");
-    }
-    match attachment.requirements() {
-        None => format!("{nad} (unknown)"),
-        Some(requirements) if requirements.resources.is_empty() => nad.to_string(),
-        Some(requirements) => {
-            let resources: Vec<&str> =
-                requirements.resources.iter().map(|resource| resource.as_str()).collect();
-            format!("{nad}={}", resources.join("+"))
+fn network(attachment: &Attachment) -> impl Display {
+    fmt::from_fn(move |f| {
+        let nad = &attachment.nad;
+        if attachment.is_ignored() {
+            return write!(f, "{nad} (ignored)");
         }
-    }
+        let Some(requirements) = attachment.requirements() else {
+            return write!(f, "{nad} (unknown)");
+        };
+        write!(f, "{nad}")?;
+        for (index, resource) in requirements.resources.iter().enumerate() {
+            write!(f, "{}{resource}", if index == 0 { "=" } else { "+" })?;
+        }
+        Ok(())
+    })
 }
 
-fn resource(need: &Need) -> String {
+fn resource(need: &Need) -> impl Display {
     let Need { resource, needed, present, added, .. } = need;
-    format!("{resource}: {needed} needed, {present} requested, {added} added")
+    fmt::from_fn(move |f| write!(f, "{resource}: {needed} needed, {present} requested, {added} added"))
 }
 
-/// All in one line, or as many as fit.
-fn listed(parts: impl Iterator<Item = String>) -> String {
+/// All in one line, or as many as fit. Each part is written into that line and nowhere else: this is done for every pod.
+fn listed(parts: impl Iterator<Item = impl Display>) -> String {
     let (mut text, mut left) = (String::new(), 0_usize);
     for part in parts {
-        let gap = if text.is_empty() { "" } else { ", " };
-        if left > 0 || text.len() + gap.len() + part.len() > LONGEST - REST {
-            left += 1;
-        } else {
-            text.push_str(gap);
-            text.push_str(&part);
+        if left == 0 {
+            let end = text.len();
+            append(&mut text, part);
+            if text.len() <= LONGEST - REST {
+                continue;
+            }
+            text.truncate(end);
         }
+        left += 1;
     }
     if left > 0 {
-        let gap = if text.is_empty() { "" } else { ", " };
-        text.push_str(&format!("{gap}and {left} more"));
+        append(&mut text, format_args!("and {left} more"));
     }
     text
+}
+
+fn append(text: &mut String, part: impl Display) {
+    let gap = if text.is_empty() { "" } else { ", " };
+    // Writing into a String does not fail.
+    let _ = write!(text, "{gap}{part}");
 }
 
 #[cfg(test)]
