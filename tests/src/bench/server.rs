@@ -62,17 +62,8 @@ impl Server {
             thread::sleep(Duration::from_millis(2));
         };
         let id = process.id();
-        Self {
-            name: name.to_owned(),
-            address,
-            path: "/mutate".to_owned(),
-            authorization: None,
-            is_right: is_patch,
-            admin,
-            started: start,
-            id,
-            _process: Some(process),
-        }
+        let server = Self::listening(name, address, "/mutate".to_owned(), id);
+        Self { admin, started: start, _process: Some(process), ..server }
     }
 
     /// A server that runs already, at `https://HOST:PORT/PATH`.
@@ -80,10 +71,15 @@ impl Server {
         let rest = url.strip_prefix("https://").unwrap_or_else(|| panic!("{url} is not an https:// URL"));
         let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
         let address = if address.contains(':') { address.to_owned() } else { format!("{address}:443") };
+        Self::listening("peer", address, format!("/{path}"), id)
+    }
+
+    /// A webhook that was there before.
+    fn listening(name: &str, address: String, path: String, id: u32) -> Self {
         Self {
-            name: "peer".to_owned(),
+            name: name.to_owned(),
             address,
-            path: format!("/{path}"),
+            path,
             authorization: None,
             is_right: is_patch,
             admin: None,
@@ -102,17 +98,8 @@ impl Server {
         is_right: fn(&Value) -> bool,
         id: u32,
     ) -> Self {
-        Self {
-            name: name.to_owned(),
-            address: address.to_owned(),
-            path: path.to_owned(),
-            authorization: Some(authorization.to_owned()),
-            is_right,
-            admin: None,
-            started: Instant::now(),
-            id,
-            _process: None,
-        }
+        let server = Self::listening(name, address.to_owned(), path.to_owned(), id);
+        Self { authorization: Some(authorization.to_owned()), is_right, ..server }
     }
 
     /// Waits until it says that it is ready. Returns how long that took since its program was executed.
